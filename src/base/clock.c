@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "base/clock.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/timex.h>
+#include <time.h>
+
+#include "base/attr.h"
+
+static int64_t read_clock(clockid_t id)
+{
+    struct timespec t;
+    clock_gettime(id, &t);
+    return t.tv_sec * DAVY_NS_PER_S + t.tv_nsec;
+}
+
+static struct davy_stamp system_now(void *context)
+{
+    (void)context;
+    return (struct davy_stamp){.mono = {read_clock(CLOCK_BOOTTIME)}, .wall = {read_clock(CLOCK_REALTIME)}};
+}
+
+const struct davy_clock davy_system_clock = {.now = system_now};
+
+char *davy_wall_format(davy_wall t, char text[DAVY_WALL_TEXT])
+{
+    int64_t ms = t.ns / DAVY_NS_PER_MS;
+    int64_t rest = t.ns % DAVY_NS_PER_MS;
+    if (rest < 0) {
+        ms--;
+        rest += DAVY_NS_PER_MS;
+    }
+    if (rest >= DAVY_NS_PER_MS / 2)
+        ms++;
+    int64_t s = ms / 1000 - (ms % 1000 < 0);
+    struct tm tm;
+    time_t seconds = (time_t)s;
+    if (!gmtime_r(&seconds, &tm))
+        memset(&tm, 0, sizeof tm);
+    unsigned year = (unsigned)(tm.tm_year + 1900) % 10000;
+    snprintf(text, DAVY_WALL_TEXT, "%04u-%02u-%02uT%02u:%02u:%02u.%03uZ", year, (unsigned)(tm.tm_mon + 1) % 100,
+             (unsigned)tm.tm_mday % 100, (unsigned)tm.tm_hour % 100, (unsigned)tm.tm_min % 100,
+             (unsigned)tm.tm_sec % 100, (unsigned)(ms - s * 1000) % 1000);
+    return text;
+}
+
+/* The decimals of a second, ".123" with 1 to 9 digits. Advances *text past them. */
+static int parse_fraction(const char **text, int64_t *ret_ns)
+{
+    *ret_ns = 0;
+    if (**text != '.')
+        return 0;
+    int64_t unit = DAVY_NS_PER_S;
+    const char *digit = *text + 1;
+    for (; *digit >= '0' && *digit <= '9'; digit++) {
+        unit /= 10;
+        if (unit == 0)
+            return -EINVAL;
+        *ret_ns += (*digit - '0') * unit;
+    }
+    if (digit == *text + 1)
+        return -EINVAL;
+    *text = digit;
+    return 0;
+}
+
+static int parse_offset(const char *text, int64_t *ret_s)
+{
+    if ((text[0] == 'Z' || text[0] == 'z') && text[1] == '\0') {
+        *ret_s = 0;
+        return 0;
+    }
+    int hours, minutes, end = 0;
+    char sign;
+    if (sscanf(text, "%c%2d:%2d%n", &sign, &hours, &minutes, &end) != 3 || text[end] != '\0' || end != 6)
+        return -EINVAL;
+    if ((sign != '+' && sign != '-') || hours < 0 || hours > 23 || minutes < 0 || minutes > 59)
+        return -EINVAL;
+    *ret_s = (hours * 3600 + minutes * 60) * (sign == '-' ? -1 : 1);
+    return 0;
+}
+
+static int parse_rfc3339(const char *text, davy_wall *ret_t)
+{
+    struct tm tm = {0};
+    char separator;
+    int end = 0;
+    if (sscanf(text, "%4d-%2d-%2d%c%2d:%2d:%2d%n", &tm.tm_year, &tm.tm_mon, &tm.tm_mday, &separator, &tm.tm_hour,
+               &tm.tm_min, &tm.tm_sec, &end) != 7 ||
+        end != 19 || !strchr("Tt ", separator))
+        return -EINVAL;
+    if (tm.tm_mon < 1 || tm.tm_mon > 12 || tm.tm_mday < 1 || tm.tm_mday > 31 || tm.tm_hour < 0 || tm.tm_hour > 23 ||
+        tm.tm_min < 0 || tm.tm_min > 59 || tm.tm_sec < 0 || tm.tm_sec > 60)
+        return -EINVAL;
+    const int day = tm.tm_mday;
+    int64_t fraction, offset;
+    const char *rest = text + end;
+    if (parse_fraction(&rest, &fraction) < 0 || parse_offset(rest, &offset) < 0)
+        return -EINVAL;
+    tm.tm_year -= 1900;
+    tm.tm_mon -= 1;
+    int64_t seconds = timegm(&tm) - offset;
+    if (tm.tm_mday != day && tm.tm_sec < 60) /* a day that its month does not have was carried over */
+        return -EINVAL;
+    ret_t->ns = seconds * DAVY_NS_PER_S + fraction;
+    return 0;
+}
+
+static int parse_epoch(const char *text, davy_wall *ret_t)
+{
+    char *end;
+    errno = 0;
+    long long seconds = strtoll(text, &end, 10);
+    if (end == text || errno != 0 || seconds < 0 || seconds > INT64_MAX / DAVY_NS_PER_S - 1)
+        return -EINVAL;
+    int64_t fraction;
+    const char *rest = end;
+    if (parse_fraction(&rest, &fraction) < 0 || *rest != '\0')
+        return -EINVAL;
+    ret_t->ns = seconds * DAVY_NS_PER_S + fraction;
+    return 0;
+}
+
+int davy_wall_parse(const char *text, davy_wall *ret_t)
+{
+    return strchr(text, ':') ? parse_rfc3339(text, ret_t) : parse_epoch(text, ret_t);
+}
+
+bool davy_clock_synchronized(void)
+{
+    struct timex state = {0};
+    int rc = adjtimex(&state);
+    return rc != TIME_ERROR && rc >= 0 && !(state.status & STA_UNSYNC);
+}
+
+void davy_boot_id(char text[37])
+{
+    strcpy(text, "unknown");
+    DAVY_AUTO_FILE FILE *file = fopen("/proc/sys/kernel/random/boot_id", "re");
+    char line[64];
+    if (file && fgets(line, sizeof line, file) && strlen(line) >= 36) {
+        memcpy(text, line, 36);
+        text[36] = '\0';
+    }
+}

@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "base/thread.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <signal.h>
+#include <string.h>
+#include <time.h>
+
+int davy_thread_init(struct davy_thread *thread, const char *name)
+{
+    *thread = (struct davy_thread){.waker = DAVY_WAKER_INIT};
+    snprintf(thread->name, sizeof thread->name, "%s", name);
+    return davy_waker_init(&thread->waker);
+}
+
+static void *run(void *argument)
+{
+    struct davy_thread *thread = argument;
+    pthread_setname_np(pthread_self(), thread->name);
+    thread->body(thread, thread->context);
+    return NULL;
+}
+
+/* Start with all signals blocked, so that the new thread inherits the mask without a window. */
+static int start_masked(struct davy_thread *thread, const pthread_attr_t *attributes)
+{
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    int rc = pthread_create(&thread->id, attributes, run, thread);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return -rc;
+}
+
+int davy_thread_start(struct davy_thread *thread, size_t stack_bytes,
+                      void (*body)(struct davy_thread *thread, void *context), void *context)
+{
+    thread->body = body;
+    thread->context = context;
+    pthread_attr_t attributes;
+    pthread_attr_init(&attributes);
+    int rc = -pthread_attr_setstacksize(&attributes, stack_bytes);
+    if (rc == 0)
+        rc = start_masked(thread, &attributes);
+    pthread_attr_destroy(&attributes);
+    thread->started = rc == 0;
+    return rc;
+}
+
+void davy_thread_stop(struct davy_thread *thread)
+{
+    atomic_store(&thread->stop, true);
+    if (thread->waker.fd >= 0)
+        davy_waker_ring(&thread->waker);
+}
+
+void davy_thread_done(struct davy_thread *thread)
+{
+    if (thread->started) {
+        davy_thread_stop(thread);
+        pthread_join(thread->id, NULL);
+        thread->started = false;
+    }
+    davy_waker_done(&thread->waker);
+}
+
+int davy_thread_done_within(struct davy_thread *thread, davy_span timeout)
+{
+    if (thread->started) {
+        davy_thread_stop(thread);
+        struct timespec deadline;
+        clock_gettime(CLOCK_MONOTONIC, &deadline);
+        int64_t ns = deadline.tv_nsec + timeout.ns;
+        deadline.tv_sec += ns / DAVY_NS_PER_S;
+        deadline.tv_nsec = ns % DAVY_NS_PER_S;
+        if (pthread_clockjoin_np(thread->id, NULL, CLOCK_MONOTONIC, &deadline) != 0)
+            return -ETIMEDOUT;
+        thread->started = false;
+    }
+    davy_waker_done(&thread->waker);
+    return 0;
+}
