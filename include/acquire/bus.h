@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What a poller needs of a transport: open, close, read. One adapter stands behind it (acquire/bus_modbus.c), and fakes
+ * in tests. One thread at a time per object; all calls may block for the times given.
+ */
+#pragma once
+
+#include <stdint.h>
+
+#include "base/attr.h"
+#include "base/clock.h"
+#include "model/config.h"
+#include "model/reading.h"
+
+struct davy_bus_reply {
+    enum davy_answer answer;
+    uint8_t exception; /* when answer is EXCEPTION */
+    uint16_t words[DAVY_BLOCK_WORDS];
+};
+
+struct davy_bus_ops {
+    /* 0, or a negative errno that says why. Blocks at most the bus's timeout per address. */
+    int (*open)(void *link);
+    /* Repeatable. */
+    void (*close)(void *link);
+    /*
+     * One request, one reply; never retries, never reconnects. Blocks at most the bus's timeout, plus the silence that the
+     * line needs before (pause, 3.5 characters) and after a failure (the device's max_reply).
+     * max_reply  longest that this device may take to answer
+     * DOWN means that the link must be closed and opened again.
+     */
+    void (*read)(void *link, uint8_t unit, enum davy_table table, uint16_t start, uint16_t count, davy_span max_reply,
+                 struct davy_bus_reply *ret_reply);
+    /* Frees the link (closes it first). Accepts NULL. */
+    void (*free)(void *link);
+};
+
+struct davy_bus_link {
+    const struct davy_bus_ops *ops;
+    void *link;
+};
+
+/*
+ * The libmodbus adapter for a bus of any type. Opens nothing yet.
+ * bus      copied as far as needed
+ * returns  0, -ENOMEM or -EINVAL
+ */
+int davy_bus_modbus_new(const struct davy_bus *bus, struct davy_bus_link *ret_link) DAVY_MUST_CHECK;

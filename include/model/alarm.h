@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Alarm, event and what of an alarm survives a restart: plain values (contract alarms.md, section 3). An event is one
+ * transition of one alarm; the engine creates it, nobody changes it, the record stage gives it its seq.
+ */
+#pragma once
+
+#include <math.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/clock.h"
+#include "base/uuid.h"
+#include "model/config.h"
+#include "model/names.h"
+
+/* Who did it, "local:USER"; and a note, both with the end. */
+#define DAVY_BY_SIZE   96
+#define DAVY_NOTE_SIZE 256
+
+/*
+ * What an alarm belongs to. Of the indices only those that apply are set, the others are DAVY_NONE:
+ * a rule on a point: rule, device, point. fault: bus | bus, device | bus, device, point. inhibit: device. self: none.
+ */
+struct davy_subject {
+    enum davy_alarm_kind kind;
+    uint32_t rule;
+    uint32_t bus;
+    uint32_t device;
+    uint32_t point;
+};
+
+struct davy_event {
+    struct davy_subject subject;
+    enum davy_event_type type;
+    struct davy_uuid id; /* of the occurrence; nil where there is none */
+    uint32_t count;
+    enum davy_state state;
+    enum davy_state previous_state;
+    enum davy_level level;          /* after the transition; where the occurrence clears or ends, the one it had */
+    enum davy_level previous_level; /* NONE: null */
+    bool active;                    /* a condition is true */
+    bool acknowledged;
+    bool latched;   /* a latch holds what reset would release */
+    bool uncertain; /* the level rests on an uncertain reading */
+    bool first_out;
+    bool ends; /* the alarm is back in normal: its retained message is to be cleared */
+    struct davy_stamp at;
+    davy_wall raised_at;
+    bool has_value;
+    double value; /* last evaluated */
+    bool has_limit;
+    double limit; /* of OUTSIDE the bound crossed */
+    enum davy_condition condition;
+    uint8_t limit_index; /* which of the rule's limits gave the level; owner and message are its */
+    enum davy_quality quality; /* of the newest reading */
+    enum davy_reason reason;
+    char by[DAVY_BY_SIZE];     /* empty: null */
+    char note[DAVY_NOTE_SIZE]; /* empty: null */
+    davy_span decided_after;   /* from the arrival of the cause to the decision; below 0: not known */
+};
+
+/* Timer of a limit. */
+enum davy_timer { DAVY_TIMER_NONE, DAVY_TIMER_ON, DAVY_TIMER_OFF };
+
+/* What survives a restart of one limit. */
+struct davy_limit_memory {
+    enum davy_level level;
+    enum davy_condition condition;
+    bool tripped;   /* its condition is true */
+    bool held;      /* its condition is gone, a latch keeps it */
+    bool uncertain; /* tripped by an uncertain reading */
+    enum davy_timer timer;
+    struct davy_stamp started; /* of the timer */
+    double crossed;            /* the bound that tripped it */
+};
+
+/* What survives a restart of one alarm; stored whole whenever it changed. */
+struct davy_alarm_memory {
+    char key[DAVY_KEY_SIZE]; /* "RULE:DEVICE.POINT", "fault:BUS", "fault:DEVICE", "storage:gateway" */
+    struct davy_uuid id;     /* nil: no occurrence */
+    uint32_t count;
+    enum davy_state state;
+    enum davy_level level;
+    bool acknowledged;
+    davy_wall raised_at;
+    uint8_t last_limit;
+    bool has_value;
+    double value;
+    enum davy_quality quality;
+    enum davy_reason reason;
+    size_t limit_count;
+    struct davy_limit_memory limits[DAVY_LIMITS_MAX];
+};
+
+/* The name of the rule: the rule's own, or of the built-in. */
+const char *davy_subject_rule_name(const struct davy_config *config, const struct davy_subject *subject);
+
+/* "RULE:DEVICE.POINT", "fault:BUS", "fault:DEVICE", "inhibit:DEVICE", "storage:gateway" into `text`; returns text. */
+char *davy_subject_key(const struct davy_config *config, const struct davy_subject *subject, char text[DAVY_KEY_SIZE]);
+
+/* Index of the zone that the alarm belongs to, or DAVY_NONE. */
+uint32_t davy_subject_zone(const struct davy_config *config, const struct davy_subject *subject);
+
+/* A sentence for people, as in `message` of the MQTT contract: "Tank farm H2S: H2S 15.2 ppm ≥ 14 ppm". */
+void davy_event_message(const struct davy_config *config, const struct davy_event *event, char *text, size_t size);

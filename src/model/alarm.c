@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "model/alarm.h"
+
+#include <stdio.h>
+
+#include "base/buf.h"
+#include "base/num.h"
+
+const char *davy_subject_rule_name(const struct davy_config *config, const struct davy_subject *subject)
+{
+    return subject->kind == DAVY_ALARM_RULE ? config->rules[subject->rule].name : davy_alarm_kind_name(subject->kind);
+}
+
+/* "DEVICE.POINT", "DEVICE", "BUS" or "gateway". */
+static const char *subject_name(const struct davy_config *config, const struct davy_subject *subject,
+                                char text[DAVY_KEY_SIZE])
+{
+    if (subject->point != DAVY_NONE)
+        return davy_config_point_name(config, subject->point, text);
+    if (subject->device != DAVY_NONE)
+        return config->devices[subject->device].id;
+    if (subject->bus != DAVY_NONE)
+        return config->buses[subject->bus].name;
+    return "gateway";
+}
+
+char *davy_subject_key(const struct davy_config *config, const struct davy_subject *subject, char text[DAVY_KEY_SIZE])
+{
+    char name[DAVY_KEY_SIZE];
+    struct davy_buf key;
+    davy_buf_init(&key, text, DAVY_KEY_SIZE);
+    davy_buf_text(&key, davy_subject_rule_name(config, subject));
+    davy_buf_char(&key, ':');
+    davy_buf_text(&key, subject_name(config, subject, name));
+    return text;
+}
+
+uint32_t davy_subject_zone(const struct davy_config *config, const struct davy_subject *subject)
+{
+    if (subject->point != DAVY_NONE)
+        return config->points[subject->point].zone;
+    return subject->device != DAVY_NONE ? config->devices[subject->device].zone : DAVY_NONE;
+}
+
+static const char *sign_of(enum davy_condition condition, double value, double limit)
+{
+    switch (condition) {
+    case DAVY_CONDITION_ABOVE:
+        return "≥";
+    case DAVY_CONDITION_BELOW:
+        return "≤";
+    case DAVY_CONDITION_OUTSIDE:
+        return value >= limit ? "≥" : "≤";
+    case DAVY_CONDITION_EQUALS:
+        return "=";
+    case DAVY_CONDITION_VOTE:
+    case DAVY_CONDITION_FAULT:
+    case DAVY_CONDITION_INHIBIT:
+    case DAVY_CONDITION_SELF:
+    case DAVY_CONDITION_COUNT_:
+        break;
+    }
+    return "";
+}
+
+static void quantity_text(struct davy_buf *out, double value, const char *unit)
+{
+    char number[DAVY_NUM_TEXT];
+    davy_buf_text(out, davy_num_print(value, number));
+    if (unit && !(unit[0] == '1' && unit[1] == '\0'))
+        davy_buf_printf(out, " %s", unit);
+}
+
+static void limit_sentence(struct davy_buf *out, const struct davy_config *config, const struct davy_event *event)
+{
+    const struct davy_point *point = &config->points[event->subject.point];
+    davy_buf_printf(out, "%s: %s", config->devices[point->device].name,
+                    point->quantity ? point->quantity : point->name);
+    if (event->has_value) {
+        davy_buf_char(out, ' ');
+        quantity_text(out, event->value, point->unit);
+    }
+    if (event->has_limit && event->active) {
+        davy_buf_printf(out, " %s ", sign_of(event->condition, event->value, event->limit));
+        quantity_text(out, event->limit, point->unit);
+    } else if (event->has_limit) {
+        davy_buf_text(out, ", limit ");
+        quantity_text(out, event->limit, point->unit);
+    }
+    if (event->reason != DAVY_REASON_NONE)
+        davy_buf_printf(out, " (%s: %s)", davy_quality_name(event->quality), davy_reason_name(event->reason));
+}
+
+/* Conditions of built-in alarms in words; %s is the subject. */
+static const char *const builtin_sentences[DAVY_ALARM_COUNT_] = {
+    [DAVY_ALARM_FAULT] = "no good reading",
+    [DAVY_ALARM_VOTE_FAULT] = "fewer healthy members than votes needed",
+    [DAVY_ALARM_INHIBIT] = "warm-up, calibration or inhibit: limits are held",
+    [DAVY_ALARM_CALIBRATION] = "calibration is due",
+    [DAVY_ALARM_STORAGE] = "storage is failing or slow",
+    [DAVY_ALARM_MQTT] = "no connection to the platform, or it refuses",
+    [DAVY_ALARM_CLOCK] = "clock is not synchronized",
+    [DAVY_ALARM_CONFIG] = "a reload was refused, the old configuration runs on",
+    [DAVY_ALARM_OVERLOAD] = "cannot keep up",
+    [DAVY_ALARM_FLOOD] = "alarm flood",
+    [DAVY_ALARM_CHATTER] = "chattering alarm",
+};
+
+static void builtin_sentence(struct davy_buf *out, const struct davy_config *config, const struct davy_event *event)
+{
+    char name[DAVY_KEY_SIZE];
+    const struct davy_subject *subject = &event->subject;
+    bool bus = subject->kind == DAVY_ALARM_FAULT && subject->device == DAVY_NONE;
+    davy_buf_printf(out, "%s: %s%s", subject_name(config, subject, name),
+                    bus ? "no answer on this line" : builtin_sentences[subject->kind], event->active ? "" : ": over");
+    if (event->active && event->reason != DAVY_REASON_NONE)
+        davy_buf_printf(out, " (%s)", davy_reason_name(event->reason));
+}
+
+void davy_event_message(const struct davy_config *config, const struct davy_event *event, char *text, size_t size)
+{
+    struct davy_buf out;
+    davy_buf_init(&out, text, size);
+    if (event->subject.kind != DAVY_ALARM_RULE) {
+        builtin_sentence(&out, config, event);
+        return;
+    }
+    const struct davy_limit *limit = &config->rules[event->subject.rule].limits[event->limit_index];
+    if (limit->message)
+        davy_buf_printf(&out, "%s: ", limit->message);
+    limit_sentence(&out, config, event);
+}
