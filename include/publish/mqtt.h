@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the publisher needs of an MQTT client; publish/mqtt_paho.c behind it, fakes in tests. The publisher's thread is the
+ * only caller. What the client reports comes as items in a queue, so that nothing is called back on a foreign thread.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/attr.h"
+#include "base/queue.h"
+#include "model/config.h"
+#include "model/message.h"
+
+enum davy_mqtt_notice_kind {
+    DAVY_MQTT_CONNECTED, /* window: how many may be in flight */
+    DAVY_MQTT_REFUSED,   /* the connect failed; text says why */
+    DAVY_MQTT_LOST,
+    DAVY_MQTT_ACKED,  /* token; reason_code */
+    DAVY_MQTT_FAILED, /* token: not acknowledged, to be sent again, or refused with reason_code >= 0x80 */
+};
+
+struct davy_mqtt_notice {
+    enum davy_mqtt_notice_kind kind;
+    uint64_t token;
+    uint8_t reason_code;
+    uint16_t window;
+    uint32_t max_packet; /* 0: no limit named */
+    char text[160];
+};
+
+struct davy_mqtt_will {
+    const char *topic;
+    const char *payload;
+};
+
+struct davy_mqtt_ops {
+    /*
+     * Begin to connect to one url; the outcome comes as a notice. Never waits for the network.
+     * 0 or a negative errno (bad file, no memory): then no notice follows.
+     */
+    int (*connect)(void *client, const char *url, const struct davy_mqtt_will *will);
+    /* QoS 1; the outcome comes as a notice with `token`. 0, or a negative errno: then no notice follows. */
+    int (*publish)(void *client, const struct davy_message *message, uint64_t token);
+    /* Leave cleanly (the will is not sent); waits at most `timeout`. */
+    void (*disconnect)(void *client, davy_span timeout);
+    /* Drop the connection without ceremony, so that connect may be called again. */
+    void (*drop)(void *client);
+    void (*free)(void *client);
+};
+
+struct davy_mqtt_client {
+    const struct davy_mqtt_ops *ops;
+    void *client;
+};
+
+/*
+ * The paho adapter.
+ * mqtt      settings; must outlive the client
+ * notices   struct davy_mqtt_notice
+ */
+int davy_mqtt_paho_new(const struct davy_mqtt *mqtt, struct davy_queue *notices,
+                       struct davy_mqtt_client *ret_client) DAVY_MUST_CHECK;

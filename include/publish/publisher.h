@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The network thread: takes messages, keeps a window of them in flight, reports what became of each. It owns the MQTT
+ * client and nothing else ever calls it. Reconnects by its own monotonic clock with full jitter, 0.5 to 30 s, urls in
+ * turn; an acknowledgement that does not come within 30 s drops the connection. After a reconnect, what was in flight is
+ * sent again in its order before anything new of its class.
+ */
+#pragma once
+
+#include <stdint.h>
+
+#include "base/attr.h"
+#include "base/clock.h"
+#include "base/queue.h"
+#include "base/thread.h"
+#include "model/config.h"
+#include "model/message.h"
+#include "publish/mqtt.h"
+
+struct davy_publisher;
+
+struct davy_publisher_options {
+    const struct davy_config *config; /* a reference is taken */
+    const struct davy_clock *clock;
+    const struct davy_mqtt_client *client; /* NULL: paho; else ownership passes (tests) */
+    struct davy_queue *deliveries;         /* of struct davy_delivery; sized for the window and DAVY_PUBLISHER_ROOM */
+    const char *boot_id;
+    uint64_t seed;
+};
+
+/* Messages of each class that may wait in the publisher. */
+#define DAVY_PUBLISHER_ROOM 256
+
+struct davy_publisher_status {
+    bool connected;
+    davy_wall since;       /* of `connected` */
+    davy_mono since_mono;
+    uint64_t connects;
+    uint64_t published;
+    uint64_t acknowledged;
+    uint64_t refused;
+    uint64_t unheard; /* acknowledged with 0x10: nobody subscribed */
+    char last_error[160];
+};
+
+int davy_publisher_new(const struct davy_publisher_options *options, struct davy_publisher **ret) DAVY_MUST_CHECK;
+int davy_publisher_start(struct davy_publisher *publisher) DAVY_MUST_CHECK;
+
+/*
+ * Hand over one message; ownership passes when the result is 0. Any thread. Never blocks.
+ * returns   0, or -EAGAIN when this class has no room (a STATE replaces the waiting one of its topic and always fits)
+ */
+int davy_publisher_post(struct davy_publisher *publisher, struct davy_message *message) DAVY_MUST_CHECK;
+
+/* Other settings of the broker or another set of topics: reconnect, keep what waits. Any thread. */
+int davy_publisher_switch(struct davy_publisher *publisher, const struct davy_config *config) DAVY_MUST_CHECK;
+
+void davy_publisher_status(struct davy_publisher *publisher, struct davy_publisher_status *ret_status);
+uint64_t davy_publisher_beats(const struct davy_publisher *publisher);
+
+/*
+ * Drain for at most `drain`, publish `last` (retained; may be NULL; the clean farewell status), disconnect, join, free.
+ * Accepts NULL, returns NULL.
+ */
+struct davy_publisher *davy_publisher_free(struct davy_publisher *publisher, davy_span drain,
+                                           struct davy_message *last);

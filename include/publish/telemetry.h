@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Batches of readings as davy.telemetry/1: all, or those that moved by the report deadband or changed quality since the
+ * last reported one (mode `changes`; every point at least once an interval of 10 batches is not repeated: silence is
+ * judged by status and fault alarms). One message per device, or one for the gateway, each telemetry_interval.
+ * Pure but for memory; one caller at a time (the record stage).
+ */
+#pragma once
+
+#include "base/attr.h"
+#include "base/clock.h"
+#include "model/config.h"
+#include "model/reading.h"
+
+struct davy_telemetry_batcher;
+
+/* 0 or -ENOMEM; takes a reference to the configuration. With telemetry = "off" it swallows everything. */
+int davy_telemetry_new(const struct davy_config *config, struct davy_telemetry_batcher **ret) DAVY_MUST_CHECK;
+struct davy_telemetry_batcher *davy_telemetry_free(struct davy_telemetry_batcher *batcher);
+
+/* Add one reading. Bounded: past 1,000 readings in a batch it is sent early by the next davy_telemetry_flush(). */
+void davy_telemetry_add(struct davy_telemetry_batcher *batcher, const struct davy_reading *reading);
+
+/* When the next batch is due; DAVY_MONO_NEVER when nothing waits. */
+davy_mono davy_telemetry_due(const struct davy_telemetry_batcher *batcher);
+
+/*
+ * Hand every batch that is due at `now` (or, with `all`, every one) to `each` and begin anew.
+ * topic, payload  valid during the call
+ */
+void davy_telemetry_flush(struct davy_telemetry_batcher *batcher, davy_mono now, bool all,
+                          void (*each)(void *context, const char *topic, const char *payload), void *context);

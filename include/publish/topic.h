@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Topic names of the MQTT contract. Ids are topic levels already; nothing needs escaping. Pure. */
+#pragma once
+
+#include "model/alarm.h"
+#include "model/config.h"
+
+/* With the end. */
+#define DAVY_TOPIC_SIZE 512
+
+/* "{prefix}/{site}/{gateway}/{rest}" into `text`; returns text. */
+char *davy_topic(const struct davy_config *config, const char *rest, char text[DAVY_TOPIC_SIZE]);
+
+/* P/alarm/{zone}/{device}/{point}/{rule}, with `_` where there is none. */
+char *davy_topic_alarm(const struct davy_config *config, const struct davy_subject *subject,
+                       char text[DAVY_TOPIC_SIZE]);

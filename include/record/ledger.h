@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * ledger.db: events, their outbox, alarm memory, operator actions, configuration history (contract cli.md). WAL,
+ * synchronous=FULL. What davy_ledger_commit() returned 0 for survives a power cut on a disk that honours flushes.
+ * One writer: the record stage's thread, all calls but davy_ledger_query_…. Calls block on the disk.
+ * Errors are negative errno: -EIO (I/O), -ENOSPC (full), -EUCLEAN (corrupt), -EROFS, -ENOMEM, -EBUSY, -EPROTONOSUPPORT
+ * (schema newer than this program). After any error but of _begin the transaction is rolled back already.
+ */
+#pragma once
+
+#include <stdint.h>
+
+#include "base/attr.h"
+#include "base/clock.h"
+#include "model/alarm.h"
+
+struct davy_ledger;
+
+/*
+ * Open or create DIRECTORY/ledger.db, migrate forward, check the pragmas by reading them back. A corrupt file is renamed
+ * to ledger.db.corrupt-TIME and a new one begun whose first seq follows the last that could be read.
+ * ret_set_aside  true where that happened; may be NULL
+ */
+int davy_ledger_open(const char *directory, davy_wall now, bool *ret_set_aside,
+                     struct davy_ledger **ret_ledger) DAVY_MUST_CHECK;
+
+/* Checkpoint and close. Accepts NULL, returns NULL. */
+struct davy_ledger *davy_ledger_close(struct davy_ledger *ledger);
+
+/* The highest seq that is committed; 0 for none. */
+int64_t davy_ledger_last_seq(const struct davy_ledger *ledger);
+
+int davy_ledger_begin(struct davy_ledger *ledger) DAVY_MUST_CHECK;
+int davy_ledger_commit(struct davy_ledger *ledger) DAVY_MUST_CHECK;
+void davy_ledger_rollback(struct davy_ledger *ledger);
+
+/* A row of events; text is copied. NULL and NAN become SQL NULL. */
+struct davy_ledger_event {
+    int64_t seq; /* must be the next: last in this transaction + 1 */
+    davy_wall time;
+    const char *id;
+    const char *event;
+    const char *state;
+    const char *level;
+    const char *rule;
+    const char *zone;
+    const char *device;
+    const char *point;
+    double value;
+    double limit;
+    const char *by;
+    const char *note;
+    const char *payload; /* canonical: what is hashed and sent */
+    const char *topic;
+    const char *alarm;   /* key of the alarm, "RULE:DEVICE.POINT" */
+    bool clear;          /* the retained message of `topic` is cleared right after it: one more outbox row */
+};
+
+/*
+ * In a transaction: the event with its hash (hex SHA-256 of the hash before, 64 zeros at first, followed by payload) and
+ * its outbox rows, in order.
+ */
+int davy_ledger_append(struct davy_ledger *ledger, const struct davy_ledger_event *event) DAVY_MUST_CHECK;
+
+/* In a transaction: replace the memory of one alarm; with a nil id, no timer and nothing tripped it is deleted. */
+int davy_ledger_remember(struct davy_ledger *ledger, const struct davy_alarm_memory *memory,
+                         struct davy_stamp now, const char *boot_id) DAVY_MUST_CHECK;
+
+/* In a transaction: forget the memory of an alarm that is no longer. */
+int davy_ledger_forget(struct davy_ledger *ledger, const char *key) DAVY_MUST_CHECK;
+
+/*
+ * All memories. Their timers' monotonic starts are brought to this boot: `now` minus the time that had passed when they
+ * were stored, minus the time spent down by the wall clock (0 where it went backwards).
+ */
+int davy_ledger_recall(struct davy_ledger *ledger, struct davy_stamp now, const char *boot_id,
+                       void (*each)(void *context, const struct davy_alarm_memory *memory),
+                       void *context) DAVY_MUST_CHECK;
+
+/* An operator action or a change of configuration, for the audit. In a transaction. All text copied; NULL allowed. */
+struct davy_ledger_action {
+    davy_wall time;
+    const char *by;     /* "local:USER" */
+    const char *verb;   /* "ack", "reset", "reload" … */
+    const char *target; /* alarm key, file … */
+    const char *note;
+    const char *result; /* "done" or the reason of refusal */
+    const char *detail; /* JSON or NULL: for a reload {hash, accepted, errors, changes} */
+};
+
+int davy_ledger_act(struct davy_ledger *ledger, const struct davy_ledger_action *action) DAVY_MUST_CHECK;
+
+/* One row of the outbox, as text that lives until the next call on the ledger. */
+struct davy_outbox_row {
+    int64_t row;
+    int64_t seq;
+    const char *topic;
+    const char *payload; /* empty: clears the retained message */
+    bool newer;          /* a newer event of the same topic exists: a late second sending must not be retained */
+    bool parked;         /* was refused before */
+};
+
+/* Outcome of davy_ledger_outbox_next(): nothing left. */
+#define DAVY_OUTBOX_EMPTY 1
+
+/* The first undelivered row above `after` that is not parked until later than `now`. 0, DAVY_OUTBOX_EMPTY or an error. */
+int davy_ledger_outbox_next(struct davy_ledger *ledger, int64_t after, davy_wall now,
+                            struct davy_outbox_row *ret_row) DAVY_MUST_CHECK;
+
+/* The earliest parked row that is due at `now`, of any position. 0, DAVY_OUTBOX_EMPTY or an error. */
+int davy_ledger_outbox_due(struct davy_ledger *ledger, davy_wall now, struct davy_outbox_row *ret_row) DAVY_MUST_CHECK;
+
+/* In a transaction: acknowledged by the broker at `now`; sets sent_us of the event. */
+int davy_ledger_outbox_done(struct davy_ledger *ledger, int64_t row, davy_wall now) DAVY_MUST_CHECK;
+
+/* In a transaction: refused; parked for 60 s, doubling to 10 min. At a connect all parked rows are due again. */
+int davy_ledger_outbox_refused(struct davy_ledger *ledger, int64_t row, uint8_t reason_code,
+                               davy_wall now) DAVY_MUST_CHECK;
+int davy_ledger_outbox_unpark(struct davy_ledger *ledger) DAVY_MUST_CHECK;
+
+/* Undelivered rows; kept up to date in memory. */
+int64_t davy_ledger_outbox_count(const struct davy_ledger *ledger);
+
+/* The payload of the latest event of each alarm that is not normal, by seq. */
+int davy_ledger_snapshot(struct davy_ledger *ledger, void (*each)(void *context, const char *payload),
+                         void *context) DAVY_MUST_CHECK;
+
+/*
+ * Outside a transaction: drop delivered events and actions older than `before`, a bounded number a call, leaving a
+ * checkpoint hash so that the rest of the chain can still be verified.
+ * returns   0, 1 when there is more to do, or an error
+ */
+int davy_ledger_prune(struct davy_ledger *ledger, davy_wall before) DAVY_MUST_CHECK;

@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Reading the two databases from another process while the daemon writes them (davyctl, replay): read-only connections,
+ * short read transactions, pages of rows. Opens no file that does not exist. Thread: any, one caller per object.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/attr.h"
+#include "base/clock.h"
+
+/* Bounds: 0 for none. NULL or "" for no filter. */
+struct davy_event_filter {
+    davy_wall since;
+    davy_wall until;
+    const char *zone;
+    const char *level; /* this level or above */
+    int64_t after_seq;
+    int64_t limit; /* rows at most; 0: all */
+};
+
+/*
+ * Events ascending by seq, as their stored payload.
+ * file       the ledger.db
+ * each       returns false to stop
+ * ret_error  a sentence, when the result is below 0
+ * returns    0 or a negative errno
+ */
+int davy_query_events(const char *file, const struct davy_event_filter *filter,
+                      bool (*each)(void *context, int64_t seq, const char *payload), void *context, char *ret_error,
+                      size_t error_size) DAVY_MUST_CHECK;
+
+struct davy_history_row {
+    davy_wall time;
+    bool has_value;
+    double value; /* the mean over the step when `every` is set */
+    double min;
+    double max;
+    int64_t count;
+    const char *quality;
+    const char *reason; /* NULL: none */
+};
+
+/*
+ * The readings of one point, ascending by time; with `every` above 0 one row per step that has readings: mean, min and max
+ * of those with a value, the worst quality.
+ */
+int davy_query_history(const char *file, const char *point, davy_wall since, davy_wall until, davy_span every,
+                       bool (*each)(void *context, const struct davy_history_row *row), void *context,
+                       char *ret_error, size_t error_size) DAVY_MUST_CHECK;
+
+/*
+ * Check the hash chain of a ledger.
+ * ret_rows   rows checked
+ * returns    0; 1 with *ret_bad_seq the first row that does not fit; or a negative errno
+ */
+int davy_query_verify(const char *file, int64_t *ret_rows, int64_t *ret_bad_seq, char *ret_error,
+                      size_t error_size) DAVY_MUST_CHECK;

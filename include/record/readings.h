@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * readings.db: readings in time order and the outbox of telemetry (contract cli.md). WAL, one transaction per
+ * commit_interval. Loss-tolerant and capped: never in the way of an alarm. One writer: the record stage's thread.
+ * Errors as in record/ledger.h.
+ */
+#pragma once
+
+#include <stdint.h>
+
+#include "base/attr.h"
+#include "base/clock.h"
+#include "model/config.h"
+#include "model/reading.h"
+#include "record/ledger.h"
+
+struct davy_readings;
+
+/* Open or create DIRECTORY/readings.db; a corrupt one is set aside (readings.db.corrupt-TIME). */
+int davy_readings_open(const char *directory, davy_wall now, bool *ret_set_aside,
+                       struct davy_readings **ret_readings) DAVY_MUST_CHECK;
+
+struct davy_readings *davy_readings_close(struct davy_readings *readings);
+
+/*
+ * Names and limits from now on: points are added to the table of points, retention and max_size are taken.
+ * Not in a transaction. config must outlive the next call of this.
+ */
+int davy_readings_configure(struct davy_readings *readings, const struct davy_config *config) DAVY_MUST_CHECK;
+
+int davy_readings_begin(struct davy_readings *readings) DAVY_MUST_CHECK;
+int davy_readings_commit(struct davy_readings *readings) DAVY_MUST_CHECK;
+void davy_readings_rollback(struct davy_readings *readings);
+
+/* In a transaction. */
+int davy_readings_append(struct davy_readings *readings, const struct davy_reading *reading) DAVY_MUST_CHECK;
+
+/* In a transaction: one telemetry message into its outbox; past the bound the oldest goes, counted. */
+int davy_readings_outbox_add(struct davy_readings *readings, const char *topic, const char *payload) DAVY_MUST_CHECK;
+
+/*
+ * The newest (newest = true) or oldest undelivered row with row < below (0: no bound) resp. row > after.
+ * 0, DAVY_OUTBOX_EMPTY or an error; text lives until the next call.
+ */
+int davy_readings_outbox_next(struct davy_readings *readings, int64_t after,
+                              struct davy_outbox_row *ret_row) DAVY_MUST_CHECK;
+
+/* In a transaction. */
+int davy_readings_outbox_done(struct davy_readings *readings, int64_t row) DAVY_MUST_CHECK;
+
+int64_t davy_readings_outbox_count(const struct davy_readings *readings);
+uint64_t davy_readings_outbox_dropped(const struct davy_readings *readings);
+
+/*
+ * Outside a transaction: make room by age and size, whole partitions first. Bounded work a call.
+ * returns   0, 1 when there is more to do, or an error
+ */
+int davy_readings_prune(struct davy_readings *readings, davy_wall now) DAVY_MUST_CHECK;
+
+/* Size of the database files of both stores, and what the file system has free. 0 or a negative errno. */
+int davy_storage_usage(const char *directory, int64_t *ret_bytes, int64_t *ret_free_bytes) DAVY_MUST_CHECK;
