@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The alarm engine (contract alarms.md): readings and commands in, events out. Pure: no clock, no I/O, no log; time is a
+ * parameter, so replay and life run the same code. All memory is taken at _new.
+ *
+ * Each input is one cause at one instant. Timers that are due at or before it fire first, in order of their due time. All
+ * limits of an alarm are brought to the same instant before its level is judged, so a cause gives at most one event per
+ * alarm; events of one cause come in the file's order of rules and, within a rule, of points, built-in alarms last.
+ * Thread: one caller at a time per object (the evaluator).
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/attr.h"
+#include "base/clock.h"
+#include "model/alarm.h"
+#include "model/config.h"
+#include "model/reading.h"
+
+struct davy_engine;
+
+struct davy_engine_options {
+    const struct davy_config *config; /* a reference is taken */
+    /* Every event, in order, during the call that causes it. */
+    void (*event)(void *context, const struct davy_event *event);
+    /*
+     * The memory of an alarm whose memory is no longer what was last given (timers, causes without event). Called after
+     * the events of a cause. May be NULL.
+     */
+    void (*memory)(void *context, const struct davy_alarm_memory *memory);
+    /* The id of a new occurrence, asked right before its `raised`. NULL: random UUIDv7. */
+    struct davy_uuid (*new_id)(void *context, davy_wall t);
+    /* A reading that the engine made itself (stale), for the record. May be NULL. */
+    void (*made)(void *context, const struct davy_reading *reading);
+    void *context;
+};
+
+int davy_engine_new(const struct davy_engine_options *options, struct davy_engine **ret_engine) DAVY_MUST_CHECK;
+struct davy_engine *davy_engine_free(struct davy_engine *engine);
+
+/*
+ * Begin: the instant from which silence counts. Call once, after the restores and before the first input.
+ * live   true: a point that never has a reading becomes stale max_age after `now`; false (replay): only after its first
+ */
+void davy_engine_start(struct davy_engine *engine, struct davy_stamp now, bool live);
+
+/*
+ * Put back what an alarm was before a restart. An alarm that no longer exists (rule, point or all tripped limits gone)
+ * and had an occurrence ends with the event `retired` at `now`.
+ */
+void davy_engine_restore(struct davy_engine *engine, const struct davy_alarm_memory *memory, struct davy_stamp now);
+
+/* One reading. `reading->at.mono` must not go backwards between inputs. */
+void davy_engine_reading(struct davy_engine *engine, const struct davy_reading *reading);
+
+/* Time passes: fire what is due at or before `now`. */
+void davy_engine_advance(struct davy_engine *engine, struct davy_stamp now);
+
+/* The next instant at which davy_engine_advance() has something to do; DAVY_MONO_NEVER. */
+davy_mono davy_engine_due(const struct davy_engine *engine);
+
+/* A condition of the gateway about itself: kind is STORAGE, MQTT or CONFIG. */
+void davy_engine_self(struct davy_engine *engine, enum davy_alarm_kind kind, bool condition, struct davy_stamp now);
+
+enum davy_command_verb { DAVY_COMMAND_ACK, DAVY_COMMAND_RESET };
+
+struct davy_command {
+    enum davy_command_verb verb;
+    char alarm[DAVY_KEY_SIZE]; /* RULE:DEVICE.POINT or the id of an occurrence */
+    struct davy_uuid id;       /* the occurrence that was seen; nil: whichever */
+    enum davy_level level;     /* the level that was seen; NONE: whichever */
+    char by[DAVY_BY_SIZE];
+    char note[DAVY_NOTE_SIZE];
+};
+
+/* Outcome of davy_engine_command(): refused, with the reason in words. */
+#define DAVY_REFUSED 1
+
+/*
+ * ret_state  of the alarm afterwards, when done; may be NULL
+ * returns    0 or DAVY_REFUSED with `reason` filled
+ */
+int davy_engine_command(struct davy_engine *engine, const struct davy_command *command, struct davy_stamp now,
+                        enum davy_state *ret_state, char *reason, size_t reason_size) DAVY_MUST_CHECK;
+
+/*
+ * Go on under another configuration: alarms whose rule and point survive keep their state, id, acknowledgement and
+ * timers; what is gone ends with `retired` (told under the old configuration); a changed limit is judged against the
+ * newest reading at once, to raise only.
+ * switched  called once between the last event under the old and the first under the new configuration; may be NULL
+ * returns   0 or -ENOMEM (then nothing has changed)
+ */
+int davy_engine_reload(struct davy_engine *engine, const struct davy_config *config, struct davy_stamp now,
+                       void (*switched)(void *context)) DAVY_MUST_CHECK;
+
+/* What a person asks about one alarm. */
+struct davy_alarm_view {
+    struct davy_subject subject;
+    struct davy_uuid id;
+    enum davy_state state;
+    enum davy_level level; /* of the occurrence; NONE in normal */
+    bool active;
+    bool acknowledged;
+    bool latched;
+    davy_wall raised_at;
+    uint32_t count;
+    bool has_value;
+    double value;
+    bool has_limit;
+    double limit;
+    enum davy_condition condition;
+    uint8_t limit_index;
+    enum davy_quality quality;
+    enum davy_reason reason;
+};
+
+size_t davy_engine_alarm_count(const struct davy_engine *engine);
+void davy_engine_alarm(const struct davy_engine *engine, size_t index, struct davy_alarm_view *ret_view);
+
+/* The newest reading of a point; at.mono.ns = 0 where there was none yet. */
+const struct davy_reading *davy_engine_newest(const struct davy_engine *engine, uint32_t point);
+
+/* The highest level of the point's rule alarms that are active; NONE. */
+enum davy_level davy_engine_point_level(const struct davy_engine *engine, uint32_t point);
