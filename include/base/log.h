@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Log to standard error, one line an entry. Under systemd (JOURNAL_STREAM is set) each line has its priority prefix "<3>",
- * else time and level. Control bytes are escaped, so that a device name cannot forge a line.
- * Thread: any. A line that standard error does not take is dropped, never waited for longer than the write itself.
+ * Log to standard error, one line an entry. Under systemd (JOURNAL_STREAM is set) each line has its priority prefix
+ * "<3>", else time and level. Control bytes are escaped, so that a device name cannot forge a line. Thread: any. A line
+ * that standard error does not take is dropped, never waited for longer than the write itself.
  */
 #pragma once
 

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The alarm engine (contract alarms.md): readings and commands in, events out. Pure: no clock, no I/O, no log; time is a
- * parameter, so replay and life run the same code. All memory is taken at _new.
+ * The alarm engine (contract alarms.md): readings and commands in, events out. Pure: no clock, no I/O, no log; time is
+ * a parameter, so replay and life run the same code. All memory is taken at _new.
  *
- * Each input is one cause at one instant. Timers that are due at or before it fire first, in order of their due time. All
- * limits of an alarm are brought to the same instant before its level is judged, so a cause gives at most one event per
- * alarm; events of one cause come in the file's order of rules and, within a rule, of points, built-in alarms last.
+ * Each input is one cause at one instant. Timers that are due at or before it fire first, in order of their due time.
+ * All limits of an alarm are brought to the same instant before its level is judged, so a cause gives at most one event
+ * per alarm; events of one cause come in the file's order of rules and, within a rule, of points, built-in alarms last.
  * Thread: one caller at a time per object (the evaluator).
  */
 #pragma once
@@ -47,10 +47,13 @@ struct davy_engine *davy_engine_free(struct davy_engine *engine);
 void davy_engine_start(struct davy_engine *engine, struct davy_stamp now, bool live);
 
 /*
- * Put back what an alarm was before a restart. An alarm that no longer exists (rule, point or all tripped limits gone)
- * and had an occurrence ends with the event `retired` at `now`.
+ * Put back what an alarm was before a restart. One whose tripped limits are all gone ends with the event `retired` at
+ * `now`. An alarm that the configuration does not know is left alone: the caller ends it (davy_engine_knows).
  */
 void davy_engine_restore(struct davy_engine *engine, const struct davy_alarm_memory *memory, struct davy_stamp now);
+
+/* Whether the configuration has an alarm of this key. */
+bool davy_engine_knows(const struct davy_engine *engine, const char *key);
 
 /* One reading. `reading->at.mono` must not go backwards between inputs. */
 void davy_engine_reading(struct davy_engine *engine, const struct davy_reading *reading);

@@ -52,7 +52,7 @@ struct davy_event {
     bool has_limit;
     double limit; /* of OUTSIDE the bound crossed */
     enum davy_condition condition;
-    uint8_t limit_index; /* which of the rule's limits gave the level; owner and message are its */
+    uint8_t limit_index;       /* which of the rule's limits gave the level; owner and message are its */
     enum davy_quality quality; /* of the newest reading */
     enum davy_reason reason;
     char by[DAVY_BY_SIZE];     /* empty: null */

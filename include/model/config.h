@@ -108,9 +108,9 @@ struct davy_status {
 };
 
 struct davy_point {
-    const char *name;   /* without the device */
-    uint32_t device;    /* index */
-    uint32_t zone;      /* index or DAVY_NONE */
+    const char *name; /* without the device */
+    uint32_t device;  /* index */
+    uint32_t zone;    /* index or DAVY_NONE */
     enum davy_kind kind;
     const char *quantity;
     const char *unit; /* "1" by default */
@@ -121,7 +121,7 @@ struct davy_point {
     bool has_mask; /* part of the raw value: (raw & mask) >> shift, unsigned */
     uint64_t mask;
     unsigned shift;
-    double scale;  /* value = raw * scale + offset; where divisor is not 0, raw / divisor + offset */
+    double scale; /* value = raw * scale + offset; where divisor is not 0, raw / divisor + offset */
     double divisor;
     double offset;
     bool has_range;
@@ -151,8 +151,8 @@ struct davy_device {
     bool enabled;
     davy_wall calibration_due; /* ns = 0: none */
     const char *owner;
-    int max_gap;       /* registers that may be read for nothing to join two points */
-    int max_registers; /* per request, at most 125 */
+    int max_gap;                      /* registers that may be read for nothing to join two points */
+    int max_registers;                /* per request, at most 125 */
     const struct davy_status *status; /* valid for all points of the device */
     size_t status_count;
     uint32_t first_point;
@@ -182,7 +182,7 @@ struct davy_limit {
 struct davy_rule {
     const char *name;
     enum davy_measure measure;
-    unsigned vote; /* 0: none */
+    unsigned vote;                   /* 0: none */
     const struct davy_limit *limits; /* ascending by level, 1 to 4 */
     size_t limit_count;
     const uint32_t *points; /* those that match, in file order */

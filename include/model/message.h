@@ -25,7 +25,7 @@ struct davy_message {
     char *payload; /* empty and retained: clears the retained message */
     size_t length;
     bool retain;
-    uint32_t expiry_s; /* MQTT 5 message expiry; 0: none */
+    uint32_t expiry_s;  /* MQTT 5 message expiry; 0: none */
     const char *schema; /* constant text: user property `schema`; NULL: none */
 };
 

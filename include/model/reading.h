@@ -38,7 +38,7 @@ struct davy_block {
     uint32_t generation; /* davy_config.generation of the plan that it belongs to */
     uint32_t request;    /* index into davy_config.requests */
     enum davy_answer answer;
-    uint8_t exception; /* Modbus code when answer is EXCEPTION */
+    uint8_t exception;                /* Modbus code when answer is EXCEPTION */
     uint16_t words[DAVY_BLOCK_WORDS]; /* registers; of bit tables bit i is words[i / 16] >> (i % 16) & 1 */
     struct davy_stamp at;
 };

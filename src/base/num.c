@@ -79,7 +79,11 @@ static const struct suffix time_units[] = {
 };
 
 static const struct suffix size_units[] = {
-    {"B", 1}, {"KiB", INT64_C(1) << 10}, {"MiB", INT64_C(1) << 20}, {"GiB", INT64_C(1) << 30}, {"TiB", INT64_C(1) << 40},
+    {"B", 1},
+    {"KiB", INT64_C(1) << 10},
+    {"MiB", INT64_C(1) << 20},
+    {"GiB", INT64_C(1) << 30},
+    {"TiB", INT64_C(1) << 40},
 };
 
 int davy_span_parse(const char *text, davy_span *ret)

@@ -28,15 +28,16 @@ static const char *const reasons[] = {
 };
 CHECK_LENGTH(reasons, DAVY_REASON_COUNT_);
 
-static const char *const levels[] = {
-    [DAVY_LEVEL_NONE] = NULL,       [DAVY_LEVEL_BLUE] = "blue", [DAVY_LEVEL_YELLOW] = "yellow",
-    [DAVY_LEVEL_ORANGE] = "orange", [DAVY_LEVEL_RED] = "red"};
+static const char *const levels[] = {[DAVY_LEVEL_NONE] = NULL,
+                                     [DAVY_LEVEL_BLUE] = "blue",
+                                     [DAVY_LEVEL_YELLOW] = "yellow",
+                                     [DAVY_LEVEL_ORANGE] = "orange",
+                                     [DAVY_LEVEL_RED] = "red"};
 CHECK_LENGTH(levels, DAVY_LEVEL_COUNT_);
 
 static const char *const conditions[] = {
-    [DAVY_CONDITION_ABOVE] = "above",     [DAVY_CONDITION_BELOW] = "below",
-    [DAVY_CONDITION_OUTSIDE] = "outside", [DAVY_CONDITION_EQUALS] = "equals",
-    [DAVY_CONDITION_VOTE] = "vote",       [DAVY_CONDITION_FAULT] = "fault",
+    [DAVY_CONDITION_ABOVE] = "above",     [DAVY_CONDITION_BELOW] = "below", [DAVY_CONDITION_OUTSIDE] = "outside",
+    [DAVY_CONDITION_EQUALS] = "equals",   [DAVY_CONDITION_VOTE] = "vote",   [DAVY_CONDITION_FAULT] = "fault",
     [DAVY_CONDITION_INHIBIT] = "inhibit", [DAVY_CONDITION_SELF] = "self",
 };
 CHECK_LENGTH(conditions, DAVY_CONDITION_COUNT_);
@@ -95,15 +96,16 @@ static const char *const tables[] = {[DAVY_TABLE_COIL] = "coil",
 CHECK_LENGTH(tables, DAVY_TABLE_COUNT_);
 
 static const char *const types[] = {
-    [DAVY_TYPE_BOOL] = "bool",       [DAVY_TYPE_INT16] = "int16",     [DAVY_TYPE_UINT16] = "uint16",
-    [DAVY_TYPE_INT32] = "int32",     [DAVY_TYPE_UINT32] = "uint32",   [DAVY_TYPE_INT64] = "int64",
-    [DAVY_TYPE_UINT64] = "uint64",   [DAVY_TYPE_FLOAT32] = "float32", [DAVY_TYPE_FLOAT64] = "float64",
+    [DAVY_TYPE_BOOL] = "bool",     [DAVY_TYPE_INT16] = "int16",     [DAVY_TYPE_UINT16] = "uint16",
+    [DAVY_TYPE_INT32] = "int32",   [DAVY_TYPE_UINT32] = "uint32",   [DAVY_TYPE_INT64] = "int64",
+    [DAVY_TYPE_UINT64] = "uint64", [DAVY_TYPE_FLOAT32] = "float32", [DAVY_TYPE_FLOAT64] = "float64",
 };
 CHECK_LENGTH(types, DAVY_TYPE_COUNT_);
 
 static const unsigned char type_registers[] = {
-    [DAVY_TYPE_BOOL] = 1,   [DAVY_TYPE_INT16] = 1,  [DAVY_TYPE_UINT16] = 1,  [DAVY_TYPE_INT32] = 2,   [DAVY_TYPE_UINT32] = 2,
-    [DAVY_TYPE_INT64] = 4, [DAVY_TYPE_UINT64] = 4, [DAVY_TYPE_FLOAT32] = 2, [DAVY_TYPE_FLOAT64] = 4,
+    [DAVY_TYPE_BOOL] = 1,   [DAVY_TYPE_INT16] = 1,   [DAVY_TYPE_UINT16] = 1,
+    [DAVY_TYPE_INT32] = 2,  [DAVY_TYPE_UINT32] = 2,  [DAVY_TYPE_INT64] = 4,
+    [DAVY_TYPE_UINT64] = 4, [DAVY_TYPE_FLOAT32] = 2, [DAVY_TYPE_FLOAT64] = 4,
 };
 CHECK_LENGTH(type_registers, DAVY_TYPE_COUNT_);
 
@@ -125,8 +127,11 @@ static const char *const kinds[] = {[DAVY_KIND_OTHER] = "other",
 CHECK_LENGTH(kinds, DAVY_KIND_COUNT_);
 
 static const char *const meanings[] = {
-    [DAVY_MEANS_FAULT] = "fault",           [DAVY_MEANS_WARM_UP] = "warm-up",         [DAVY_MEANS_CALIBRATION] = "calibration",
-    [DAVY_MEANS_OVER_RANGE] = "over-range", [DAVY_MEANS_MAINTENANCE] = "maintenance",
+    [DAVY_MEANS_FAULT] = "fault",
+    [DAVY_MEANS_WARM_UP] = "warm-up",
+    [DAVY_MEANS_CALIBRATION] = "calibration",
+    [DAVY_MEANS_OVER_RANGE] = "over-range",
+    [DAVY_MEANS_MAINTENANCE] = "maintenance",
 };
 CHECK_LENGTH(meanings, DAVY_MEANS_COUNT_);
 

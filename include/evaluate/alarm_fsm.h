@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The life of an alarm as a table: state × input → next state and event (contract alarms.md, section 3; ISA-18.2).
+ * Pure. ARCHITECTURE.md shows the same table; a test holds the two against each other.
+ */
+#pragma once
+
+#include <stdbool.h>
+
+#include "model/names.h"
+
+/* What can happen to an alarm. The engine derives the first six from the limits, before and after a cause. */
+enum davy_alarm_input {
+    DAVY_INPUT_TRIP,   /* a condition is true where none was */
+    DAVY_INPUT_RISE,   /* active, the level goes up */
+    DAVY_INPUT_AGAIN,  /* active at a level that a latch holds, the highest true condition rises */
+    DAVY_INPUT_FALL,   /* active, the level goes down */
+    DAVY_INPUT_RETURN, /* nothing is tripped any more */
+    DAVY_INPUT_LATCH,  /* no condition is left, a latch holds */
+    DAVY_INPUT_ACK,
+    DAVY_INPUT_RESET,      /* what latches held is released, nothing else is tripped */
+    DAVY_INPUT_RESET_REST, /* what latches held is released, a condition is still true */
+    DAVY_INPUT_RETIRE,     /* rule, point or all tripped limits are gone */
+    DAVY_INPUT_COUNT_
+};
+
+/* What the alarm does about its acknowledgement. */
+enum davy_ack_effect { DAVY_ACK_KEEP, DAVY_ACK_SET, DAVY_ACK_CLEAR };
+
+enum davy_cell_kind {
+    DAVY_CELL_BUG,    /* the engine never asks this */
+    DAVY_CELL_REFUSE, /* a command that makes no sense now; `refusal` says why */
+    DAVY_CELL_DO,
+};
+
+struct davy_alarm_cell {
+    enum davy_cell_kind kind;
+    enum davy_state next; /* `unacknowledged` where acknowledge = false is `acknowledged` */
+    enum davy_event_type event;
+    enum davy_ack_effect ack;
+    const char *refusal;
+};
+
+/* Every (state, input) has a cell. */
+const struct davy_alarm_cell *davy_alarm_cell(enum davy_state state, enum davy_alarm_input input);
+
+const char *davy_alarm_input_name(enum davy_alarm_input input);

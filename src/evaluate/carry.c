@@ -1,0 +1,306 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What alarms were, carried over a restart or a reload (contract alarms.md, section 3). A restart reads memories by
+ * key; a reload carries the same memories from the old engine to the new one, and what only lives in RAM beside them.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "evaluate/internal.h"
+
+/* The subject that a key names under this configuration. False where there is no such alarm. */
+static bool parse_key(const struct davy_config *config, const char *key, struct davy_subject *ret_subject)
+{
+    const char *colon = strchr(key, ':');
+    char rule[DAVY_KEY_SIZE];
+    if (!colon)
+        return false;
+    memcpy(rule, key, (size_t)(colon - key));
+    rule[colon - key] = '\0';
+    const char *name = colon + 1;
+    int kind = davy_alarm_kind_find(rule);
+    struct davy_subject subject = {DAVY_ALARM_RULE, DAVY_NONE, DAVY_NONE, DAVY_NONE, DAVY_NONE};
+    subject.rule = davy_config_find_rule(config, rule);
+    if (subject.rule == DAVY_NONE && kind <= DAVY_ALARM_RULE)
+        return false;
+    if (subject.rule == DAVY_NONE)
+        subject.kind = (enum davy_alarm_kind)kind;
+    bool of_gateway = strcmp(name, "gateway") == 0;
+    if (subject.kind == DAVY_ALARM_FAULT)
+        subject.bus = davy_config_find_bus(config, name);
+    if (!of_gateway && subject.bus == DAVY_NONE)
+        subject.device = davy_config_find_device(config, name);
+    if (!of_gateway && subject.bus == DAVY_NONE && subject.device == DAVY_NONE)
+        subject.point = davy_config_find_point(config, name);
+    if (subject.point != DAVY_NONE)
+        subject.device = config->points[subject.point].device;
+    if (subject.kind == DAVY_ALARM_FAULT && subject.device != DAVY_NONE)
+        subject.bus = config->devices[subject.device].bus;
+    *ret_subject = subject;
+    return of_gateway || subject.bus != DAVY_NONE || subject.device != DAVY_NONE;
+}
+
+static uint32_t find_by_key(const struct davy_engine *engine, const char *key)
+{
+    struct davy_subject subject;
+    return parse_key(engine->options.config, key, &subject) ? davy_engine_find_alarm(engine, &subject) : DAVY_NONE;
+}
+
+static bool same_kind(const struct davy_limit *limit, const struct davy_limit_memory *memory)
+{
+    return limit->level == memory->level && limit->condition == memory->condition;
+}
+
+/* Limits are the same when level and kind of condition are, else in order. DAVY_LIMITS_MAX: the limit is gone. */
+static uint8_t match_limit(const struct alarm *alarm, const struct davy_alarm_memory *memory, uint8_t of)
+{
+    for (uint8_t i = 0; i < alarm->limit_count; i++)
+        if (same_kind(&alarm->limits[i], &memory->limits[of]))
+            return i;
+    if (of >= alarm->limit_count)
+        return DAVY_LIMITS_MAX;
+    for (uint8_t i = 0; i < memory->limit_count; i++) /* is the one in this place the match of another? */
+        if (same_kind(&alarm->limits[of], &memory->limits[i]))
+            return DAVY_LIMITS_MAX;
+    return of;
+}
+
+static void restore_limits(struct alarm *alarm, const struct davy_alarm_memory *memory, bool restart)
+{
+    for (uint8_t i = 0; i < memory->limit_count && i < DAVY_LIMITS_MAX; i++) {
+        uint8_t to = match_limit(alarm, memory, i);
+        if (to == DAVY_LIMITS_MAX)
+            continue;
+        const struct davy_limit_memory *from = &memory->limits[i];
+        /* After a restart an off-delay begins anew at the next good reading: never a return on old evidence. */
+        bool drop = restart && from->timer == DAVY_TIMER_OFF;
+        alarm->states[to] = (struct davy_limit_state){
+            .condition = from->tripped,
+            .held = from->held,
+            .uncertain = from->uncertain,
+            .timer = drop ? DAVY_TIMER_NONE : from->timer,
+            .started = from->started.mono,
+            .crossed = from->crossed,
+        };
+    }
+}
+
+static void restore_occurrence(struct alarm *alarm, const struct davy_alarm_memory *memory)
+{
+    alarm->id = memory->id;
+    alarm->count = memory->count;
+    alarm->state = memory->state;
+    alarm->acknowledged = memory->acknowledged;
+    alarm->raised_at = memory->raised_at;
+    alarm->shown_level = memory->level;
+    alarm->shown_limit = memory->last_limit < alarm->limit_count ? memory->last_limit : 0;
+    alarm->has_value = memory->has_value;
+    alarm->value = memory->value;
+    alarm->quality = memory->quality;
+    alarm->reason = memory->reason;
+}
+
+/* A fault whose delay was running has been failing since then. */
+static void restore_tracker(struct davy_engine *engine, const struct alarm *alarm)
+{
+    const struct davy_subject *subject = &alarm->subject;
+    if (subject->kind != DAVY_ALARM_FAULT)
+        return;
+    struct tracker *tracker = subject->point != DAVY_NONE    ? point_tracker(engine, subject->point)
+                              : subject->device != DAVY_NONE ? device_tracker(engine, subject->device)
+                                                             : bus_tracker(engine, subject->bus);
+    tracker->failing = alarm->states[0].condition || alarm->states[0].timer == DAVY_TIMER_ON;
+    tracker->since = alarm->states[0].started;
+}
+
+static void count_active(struct davy_engine *engine, const struct alarm *alarm)
+{
+    uint32_t zone = davy_subject_zone(engine->options.config, &alarm->subject);
+    if (alarm->subject.kind == DAVY_ALARM_RULE && alarm->true_level != DAVY_LEVEL_NONE)
+        engine->zone_active[zone == DAVY_NONE ? engine->options.config->zone_count : zone]++;
+}
+
+/* Whether an occurrence with this memory can go on in this alarm: something is tripped, or it only waits for an ack. */
+static bool goes_on(const struct alarm *alarm)
+{
+    return alarm->level != DAVY_LEVEL_NONE || alarm->state == DAVY_STATE_RETURNED || alarm->state == DAVY_STATE_NORMAL;
+}
+
+static void restore(struct davy_engine *engine, uint32_t index, const struct davy_alarm_memory *memory, bool restart)
+{
+    struct alarm *alarm = &engine->alarms[index];
+    restore_occurrence(alarm, memory);
+    restore_limits(alarm, memory, restart);
+    davy_engine_measure_levels(alarm);
+    restore_tracker(engine, alarm);
+    count_active(engine, alarm);
+    davy_engine_touch(engine, index);
+}
+
+void davy_engine_restore(struct davy_engine *engine, const struct davy_alarm_memory *memory, struct davy_stamp now)
+{
+    uint32_t index = find_by_key(engine, memory->key);
+    if (index == DAVY_NONE)
+        return;
+    restore(engine, index, memory, true);
+    struct alarm *alarm = &engine->alarms[index];
+    if (!goes_on(alarm))
+        davy_engine_transition(engine, alarm, DAVY_INPUT_RETIRE, now, NULL);
+    davy_engine_settle(engine, now);
+}
+
+bool davy_engine_knows(const struct davy_engine *engine, const char *key)
+{
+    return find_by_key(engine, key) != DAVY_NONE;
+}
+
+static bool same_limit(const struct davy_limit *a, const struct davy_limit *b)
+{
+    return a->level == b->level && a->condition == b->condition && a->a <= b->a && a->a >= b->a && a->b <= b->b &&
+           a->b >= b->b && a->on_delay.ns == b->on_delay.ns && a->deadband <= b->deadband && a->deadband >= b->deadband;
+}
+
+static bool at_rest(const struct alarm *alarm)
+{
+    for (uint8_t i = 0; i < alarm->limit_count; i++)
+        if (davy_limit_tripped(&alarm->states[i]) || alarm->states[i].timer != DAVY_TIMER_NONE)
+            return false;
+    return alarm->state == DAVY_STATE_NORMAL;
+}
+
+/* Alarms of the old engine that have no place in the new one end, told under the old configuration. */
+static void retire_gone(struct davy_engine *old, struct davy_engine *new, struct davy_stamp now)
+{
+    for (uint32_t i = 0; i < old->alarm_count; i++) {
+        struct alarm *alarm = &old->alarms[i];
+        if (at_rest(alarm))
+            continue;
+        struct davy_alarm_memory memory;
+        davy_engine_memory_of(old, alarm, &memory);
+        uint32_t index = find_by_key(new, memory.key);
+        if (index != DAVY_NONE) {
+            restore(new, index, &memory, false);
+            if (goes_on(&new->alarms[index]))
+                continue;
+            memset(new->alarms[index].states, 0, sizeof(struct davy_limit_state) * new->alarms[index].limit_count);
+            new->alarms[index].state = DAVY_STATE_NORMAL;
+            new->alarms[index].id = (struct davy_uuid){{0}};
+            davy_engine_measure_levels(&new->alarms[index]);
+        }
+        if (alarm->state != DAVY_STATE_NORMAL)
+            davy_engine_transition(old, alarm, DAVY_INPUT_RETIRE, now, NULL);
+        memset(alarm->states, 0, sizeof(struct davy_limit_state) * alarm->limit_count);
+        davy_engine_tell_memory(old, alarm);
+    }
+}
+
+/* A changed scaling, table, type or unit makes another quantity: its newest reading does not count any more. */
+static bool same_quantity(const struct davy_point *a, const struct davy_point *b)
+{
+    return a->table == b->table && a->address == b->address && a->type == b->type && a->order == b->order &&
+           a->mask == b->mask && a->shift == b->shift && a->scale <= b->scale && a->scale >= b->scale &&
+           a->offset <= b->offset && a->offset >= b->offset && strcmp(a->unit, b->unit) == 0;
+}
+
+static void carry_points(struct davy_engine *old, struct davy_engine *new)
+{
+    const struct davy_config *from = old->options.config, *to = new->options.config;
+    for (uint32_t p = 0; p < from->point_count; p++) {
+        char name[DAVY_KEY_SIZE];
+        uint32_t target = davy_config_find_point(to, davy_config_point_name(from, p, name));
+        if (target == DAVY_NONE)
+            continue;
+        new->seen[target] = old->seen[p];
+        *point_tracker(new, target) = *point_tracker(old, p);
+        if (old->stale.due[p].ns != INT64_MAX)
+            davy_timers_set(&new->stale, target, davy_mono_add(old->seen[p], to->points[target].max_age));
+        if (old->newest[p].at.mono.ns == 0 || !same_quantity(&from->points[p], &to->points[target]))
+            continue;
+        new->newest[target] = old->newest[p];
+        new->newest[target].point = target;
+        enum davy_reason reason = old->newest[p].reason;
+        if (reason == DAVY_REASON_WARM_UP || reason == DAVY_REASON_CALIBRATION)
+            new->inhibited[to->points[target].device]++;
+    }
+}
+
+static void carry_trackers(struct davy_engine *old, struct davy_engine *new)
+{
+    const struct davy_config *from = old->options.config, *to = new->options.config;
+    for (uint32_t b = 0; b < from->bus_count; b++) {
+        uint32_t target = davy_config_find_bus(to, from->buses[b].name);
+        if (target != DAVY_NONE)
+            *bus_tracker(new, target) = *bus_tracker(old, b);
+    }
+    for (uint32_t d = 0; d < from->device_count; d++) {
+        uint32_t target = davy_config_find_device(to, from->devices[d].id);
+        if (target != DAVY_NONE)
+            *device_tracker(new, target) = *device_tracker(old, d);
+    }
+}
+
+/* The limit of the old configuration that this one was; NULL for a new one. */
+static const struct davy_limit *old_limit(const struct davy_config *from, const struct davy_config *to,
+                                          const struct alarm *alarm, uint8_t index)
+{
+    uint32_t rule = davy_config_find_rule(from, to->rules[alarm->subject.rule].name);
+    for (size_t i = 0; rule != DAVY_NONE && i < from->rules[rule].limit_count; i++) {
+        const struct davy_limit *limit = &from->rules[rule].limits[i];
+        if (limit->level == alarm->limits[index].level && limit->condition == alarm->limits[index].condition)
+            return limit;
+    }
+    return NULL;
+}
+
+/* New and changed limits are judged against the newest reading at once, to raise only. */
+static void judge_changed(struct davy_engine *new, const struct davy_config *from, struct davy_stamp now)
+{
+    const struct davy_config *to = new->options.config;
+    for (uint32_t i = 0; i < new->first.bus_fault; i++) {
+        struct alarm *alarm = &new->alarms[i];
+        const struct davy_reading *newest = &new->newest[alarm->subject.point];
+        bool evaluated = newest->has_value && newest->quality != DAVY_QUALITY_BAD &&
+                         newest->reason != DAVY_REASON_WARM_UP && newest->reason != DAVY_REASON_CALIBRATION;
+        if (!evaluated)
+            continue;
+        const struct davy_point *point = &to->points[alarm->subject.point];
+        bool over = newest->reason == DAVY_REASON_OVER_RANGE && point->has_range;
+        for (uint8_t l = 0; l < alarm->limit_count; l++) {
+            const struct davy_limit *before = old_limit(from, to, alarm, l);
+            if (before && same_limit(before, &alarm->limits[l]))
+                continue;
+            davy_limit_feed(&alarm->limits[l], &alarm->states[l], DAVY_FEED_RAISE, over ? point->high : newest->value,
+                            newest->quality != DAVY_QUALITY_GOOD, now.mono);
+            alarm->has_value = true;
+            alarm->value = over ? point->high : newest->value;
+            alarm->quality = newest->quality;
+            alarm->reason = newest->reason;
+            davy_engine_touch(new, i);
+        }
+    }
+    davy_engine_settle(new, now);
+}
+
+int davy_engine_reload(struct davy_engine *engine, const struct davy_config *config, struct davy_stamp now,
+                       void (*switched)(void *context))
+{
+    struct davy_engine_options options = engine->options;
+    options.config = config;
+    struct davy_engine *new;
+    int rc = davy_engine_build(&options, &new);
+    if (rc < 0)
+        return rc;
+    davy_engine_fire_due(engine, now, false);
+    carry_trackers(engine, new);
+    carry_points(engine, new);
+    retire_gone(engine, new, now);
+    if (switched)
+        switched(engine->options.context);
+    struct davy_engine old = *engine;
+    *engine = *new;
+    *new = old; /* `new` holds the old engine from here */
+    judge_changed(engine, new->options.config, now);
+    davy_engine_start(engine, now, engine->live || new->live);
+    davy_engine_free(new);
+    return 0;
+}

@@ -1,0 +1,189 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The built-in alarms that watch the sensors: `fault` of bus, device and point, and `inhibit` (contract alarms.md,
+ * section 1). Bus before device before point; none is raised below one that stands.
+ */
+#include "evaluate/internal.h"
+
+/* Successes in a row that end a fault. */
+#define STREAK_THAT_CLEARS 3
+
+void davy_engine_set_condition(struct davy_engine *engine, uint32_t index, bool condition)
+{
+    struct davy_limit_state *state = &engine->alarms[index].states[0];
+    state->timer = DAVY_TIMER_NONE;
+    if (state->condition == condition)
+        return;
+    state->condition = condition;
+    davy_engine_touch(engine, index);
+}
+
+static bool stands(const struct davy_engine *engine, uint32_t index)
+{
+    return engine->alarms[index].states[0].condition;
+}
+
+static bool fault_above(const struct davy_engine *engine, const struct davy_subject *subject)
+{
+    if (subject->device == DAVY_NONE)
+        return false;
+    if (stands(engine, engine->first.bus_fault + subject->bus))
+        return true;
+    return subject->point != DAVY_NONE && stands(engine, engine->first.device_fault + subject->device);
+}
+
+static void start_delay(struct davy_engine *engine, uint32_t index, davy_mono since)
+{
+    struct davy_limit_state *state = &engine->alarms[index].states[0];
+    if (state->condition || fault_above(engine, &engine->alarms[index].subject))
+        return;
+    state->timer = DAVY_TIMER_ON;
+    state->started = since;
+    davy_engine_touch(engine, index);
+}
+
+static void stop_delay(struct davy_engine *engine, uint32_t index)
+{
+    struct davy_limit_state *state = &engine->alarms[index].states[0];
+    if (state->timer == DAVY_TIMER_NONE)
+        return;
+    state->timer = DAVY_TIMER_NONE;
+    davy_engine_touch(engine, index);
+}
+
+/* What ends the fault of a device is counted from its raise. */
+static void forget_streaks(struct davy_engine *engine, const struct davy_subject *raised)
+{
+    if (raised->device == DAVY_NONE || raised->point != DAVY_NONE)
+        return;
+    const struct davy_device *device = &engine->options.config->devices[raised->device];
+    for (uint32_t p = device->first_point; p < device->first_point + device->point_count; p++)
+        point_tracker(engine, p)->streak = 0;
+}
+
+void davy_engine_expire_fault(struct davy_engine *engine, uint32_t index, davy_mono now)
+{
+    struct alarm *alarm = &engine->alarms[index];
+    if (fault_above(engine, &alarm->subject)) {
+        stop_delay(engine, index);
+    } else if (davy_limit_expire(&alarm->limits[0], &alarm->states[0], now)) {
+        forget_streaks(engine, &alarm->subject);
+        davy_engine_touch(engine, index);
+    }
+}
+
+/* A fault ended: what still fails below it counts its delay from here. */
+static void restart_below(struct davy_engine *engine, const struct davy_subject *ended, davy_mono now)
+{
+    const struct davy_config *config = engine->options.config;
+    for (uint32_t d = 0; d < config->device_count; d++) {
+        const struct davy_device *device = &config->devices[d];
+        if (device->bus != ended->bus || (ended->device != DAVY_NONE && ended->device != d))
+            continue;
+        if (ended->device == DAVY_NONE && device_tracker(engine, d)->failing)
+            start_delay(engine, engine->first.device_fault + d, now);
+        for (uint32_t p = device->first_point; p < device->first_point + device->point_count; p++)
+            if (point_tracker(engine, p)->failing)
+                start_delay(engine, engine->first.point_fault + p, now);
+    }
+}
+
+static void fail(struct davy_engine *engine, uint32_t index, struct tracker *tracker, davy_mono now)
+{
+    tracker->streak = 0;
+    if (!tracker->failing) {
+        tracker->failing = true;
+        tracker->since = now;
+        start_delay(engine, index, now);
+    }
+    if (davy_limit_due(&engine->alarms[index].limits[0], &engine->alarms[index].states[0]).ns <= now.ns)
+        davy_engine_expire_fault(engine, index, now); /* a delay of zero */
+}
+
+/* `streak` is that of the tracker itself, or for a device that of the point that was read. */
+static void succeed(struct davy_engine *engine, uint32_t index, struct tracker *tracker, unsigned streak, davy_mono now)
+{
+    tracker->failing = false;
+    stop_delay(engine, index);
+    if (!stands(engine, index) || streak < STREAK_THAT_CLEARS)
+        return;
+    davy_engine_set_condition(engine, index, false);
+    restart_below(engine, &engine->alarms[index].subject, now);
+}
+
+static void watch_bus(struct davy_engine *engine, uint32_t device, const struct davy_reading *reading)
+{
+    uint32_t bus = engine->options.config->devices[device].bus;
+    struct tracker *tracker = bus_tracker(engine, bus);
+    uint32_t index = engine->first.bus_fault + bus;
+    davy_mono now = reading->at.mono;
+    if (reading->reason == DAVY_REASON_COMM || reading->reason == DAVY_REASON_STALE) {
+        fail(engine, index, tracker, now);
+        return;
+    }
+    bool same_answer = tracker->streak > 0 && tracker->answered_by == device && tracker->answered_at.ns == now.ns;
+    if (!same_answer)
+        tracker->streak++;
+    tracker->answered_by = device;
+    tracker->answered_at = now;
+    succeed(engine, index, tracker, tracker->streak, now);
+}
+
+static bool all_read(const struct davy_engine *engine, uint32_t device)
+{
+    const struct davy_device *d = &engine->options.config->devices[device];
+    for (uint32_t p = d->first_point; p < d->first_point + d->point_count; p++)
+        if (engine->newest[p].at.mono.ns == 0)
+            return false;
+    return true;
+}
+
+static void watch_inhibit(struct davy_engine *engine, uint32_t device, enum davy_reason before, enum davy_reason after)
+{
+    bool was = before == DAVY_REASON_WARM_UP || before == DAVY_REASON_CALIBRATION;
+    bool is = after == DAVY_REASON_WARM_UP || after == DAVY_REASON_CALIBRATION;
+    uint32_t index = engine->first.inhibit + device;
+    if (was != is) {
+        engine->inhibited[device] += is ? 1U : UINT32_MAX;
+        davy_engine_set_condition(engine, index, engine->inhibited[device] > 0);
+    } else if (engine->inhibited[device] == 0 && stands(engine, index) && all_read(engine, device)) {
+        davy_engine_set_condition(engine, index, false); /* it stood before a restart and is over */
+    }
+}
+
+static void note_quality(struct davy_engine *engine, uint32_t index, const struct davy_reading *reading)
+{
+    engine->alarms[index].quality = reading->quality;
+    engine->alarms[index].reason = reading->reason;
+}
+
+/* The streak that ends a device's fault is counted by point, since the fault was raised. */
+static void watch_device_and_point(struct davy_engine *engine, uint32_t device, const struct davy_reading *reading)
+{
+    struct tracker *of_device = device_tracker(engine, device);
+    struct tracker *of_point = point_tracker(engine, reading->point);
+    uint32_t device_index = engine->first.device_fault + device;
+    uint32_t point_index = engine->first.point_fault + reading->point;
+    davy_mono now = reading->at.mono;
+    if (reading->quality == DAVY_QUALITY_BAD) {
+        fail(engine, device_index, of_device, now);
+        fail(engine, point_index, of_point, now);
+        return;
+    }
+    of_point->streak++;
+    succeed(engine, device_index, of_device, of_point->streak, now);
+    succeed(engine, point_index, of_point, of_point->streak, now);
+}
+
+void davy_engine_watch_reading(struct davy_engine *engine, const struct davy_reading *reading,
+                               const struct davy_reading *previous)
+{
+    uint32_t device = engine->options.config->points[reading->point].device;
+    note_quality(engine, engine->first.bus_fault + engine->options.config->devices[device].bus, reading);
+    note_quality(engine, engine->first.device_fault + device, reading);
+    note_quality(engine, engine->first.point_fault + reading->point, reading);
+    note_quality(engine, engine->first.inhibit + device, reading);
+    watch_bus(engine, device, reading);
+    watch_device_and_point(engine, device, reading);
+    watch_inhibit(engine, device, previous->reason, reading->reason);
+}
