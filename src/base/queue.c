@@ -99,8 +99,9 @@ bool davy_queue_pop(struct davy_queue *queue, void *ret_item)
     bool any = queue->count > 0;
     if (any) {
         memcpy(ret_item, slot(queue, 0), queue->item_size);
-        queue->head = (queue->head + 1) % queue->capacity;
         queue->count--;
+        /* Begin anew when empty: a queue that is rarely full touches few pages. */
+        queue->head = queue->count == 0 ? 0 : (queue->head + 1) % queue->capacity;
     }
     pthread_mutex_unlock(&queue->lock);
     return any;
