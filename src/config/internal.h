@@ -1,0 +1,203 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the files of config/ share: the text of the files with its origin, the loader, and the helpers that name a
+ * place. Every libconfig tree is made from one davy_source, which its root setting carries as hook, so that any setting
+ * leads back to file, line and loader.
+ */
+#pragma once
+
+#include <libconfig.h>
+#include <openssl/evp.h>
+
+#include "base/buf.h"
+#include "config/problems.h"
+#include "model/config.h"
+
+#define DAVY_SOURCE_FILES_MAX 16
+#define DAVY_SOURCE_DEPTH_MAX 4
+#define DAVY_SOURCE_SIZE_MAX  (4U << 20)
+#define DAVY_NESTING_MAX      32
+#define DAVY_PATH_SIZE        256
+
+struct davy_profile;
+
+/* One load. Lives on the stack of davy_config_load(). */
+struct davy_loader {
+    struct davy_problems *problems;
+    struct davy_config *config;
+    int failed;    /* 0 or -ENOMEM: sticky, asked at the end */
+    bool no_files; /* text from memory: nothing is opened */
+    char *folder;  /* of the main file */
+    EVP_MD_CTX *digest;
+    davy_wall now;
+    struct davy_profile *profiles; /* list, in order of appearance */
+    char later_text[1024];         /* keys that are not in effect yet */
+    struct davy_buf later;
+    size_t settings_capacity;
+    config_setting_t **bus_settings; /* by index, for the place of a problem */
+    config_setting_t **device_settings;
+    config_setting_t **point_settings;
+    bool *point_used; /* a limit, `when` or `other` refers to it */
+};
+
+/* Where a line of the merged text comes from. */
+struct davy_line {
+    uint32_t file;
+    uint32_t line;
+};
+
+/* The merged, rewritten text of a file and all that it includes. */
+struct davy_source {
+    struct davy_loader *loader;
+    char *files[DAVY_SOURCE_FILES_MAX];
+    size_t file_count;
+    char *text;
+    size_t length;
+    size_t capacity;
+    struct davy_line *lines;
+    size_t line_count;
+    size_t line_capacity;
+    unsigned depth;
+    bool broken; /* not worth parsing: an error of the text itself was reported */
+    struct {
+        char bracket;
+        struct davy_line at;
+    } nesting[DAVY_NESTING_MAX];
+    size_t nesting_count;
+};
+
+/* --- source.c --- */
+
+/* Read `file` and its includes; problems are reported. Returns whether the text can be parsed. */
+bool davy_source_read(struct davy_source *source, struct davy_loader *loader, const char *file);
+
+/* The same from memory, called `name` in messages. */
+bool davy_source_read_text(struct davy_source *source, struct davy_loader *loader, const char *name, const char *text,
+                           size_t length);
+
+/* Parse into an initialised tree, which then refers to source; a syntax error is reported. */
+bool davy_source_parse(struct davy_source *source, config_t *tree);
+
+/* Append a file that source includes at `from`. Reports. */
+void davy_source_include(struct davy_source *source, struct davy_line from, const char *name);
+
+void davy_source_put(struct davy_source *source, const char *bytes, size_t length);
+void davy_source_newline(struct davy_source *source, struct davy_line from);
+void davy_source_problem(struct davy_source *source, struct davy_line at, const char *format, ...) DAVY_PRINTF(3, 4);
+void davy_source_done(struct davy_source *source);
+
+/* --- scan.c --- */
+
+/* Append the text of files[file] to the merged text, rewritten so that libconfig reads exactly what is written. */
+void davy_scan(struct davy_source *source, uint32_t file, const char *text, size_t length);
+
+/* --- load.c --- */
+
+/* The same as davy_config_load() over a text in memory; includes and profile files are refused. */
+int davy_config_load_text(const char *name, const char *text, size_t length, struct davy_problems *problems,
+                          struct davy_config **ret_config) DAVY_MUST_CHECK;
+
+/* --- place.c --- */
+
+struct davy_loader *davy_setting_loader(const config_setting_t *setting);
+
+/* "devices[2].points[0].scale" into text; returns text. */
+char *davy_setting_path(const config_setting_t *setting, char text[DAVY_PATH_SIZE]);
+
+/* Add an error or a warning at a setting, or at a key that it has not (`key`, may be NULL). */
+void davy_setting_error(const config_setting_t *setting, const char *format, ...) DAVY_PRINTF(2, 3);
+void davy_setting_warning(const config_setting_t *setting, const char *format, ...) DAVY_PRINTF(2, 3);
+
+/* Note a key that is legal but not in effect yet. */
+void davy_setting_later(const config_setting_t *setting);
+
+/* The nearest of `count` names within two edits, or NULL. */
+const char *davy_nearest(const char *name, const char *const *names, size_t count);
+
+/* The member called key, or the group itself where there is none: a place for a message. */
+config_setting_t *davy_setting_at(config_setting_t *group, const char *key);
+
+/* --- load.c, memory --- */
+
+/* Zeroed memory of the configuration; marks the load as failed where there is none. */
+void *davy_loader_alloc(struct davy_loader *loader, size_t count, size_t size);
+const char *davy_loader_text(struct davy_loader *loader, const char *text);
+
+/* The length of a list, or 0 with an error where it is past `max`; 0 for NULL. */
+size_t davy_list_length(config_setting_t *list, size_t max);
+
+/* --- profile.c --- */
+
+/* A register map, its points made once: what a point leaves to its device is 0 (interval, max_age), below 0 or NONE. */
+struct davy_profile {
+    struct davy_profile *next;
+    const char *name;
+    config_t tree; /* of a file; owns the settings */
+    struct davy_source source;
+    bool from_file;
+    bool bad;                      /* reported; has no points */
+    davy_span interval, max_reply; /* 0: not given */
+    int settle;                    /* below 0: not given */
+    int max_gap, max_registers;
+    struct davy_point *points;
+    config_setting_t **settings; /* of the points */
+    size_t count;
+    const struct davy_status *status;
+    size_t status_count;
+};
+
+void davy_profiles_read_inline(struct davy_loader *loader, config_setting_t *list);
+
+/* An inline profile, else that of a file; NULL where there is none, reported at `user`. */
+const struct davy_profile *davy_profile_find(struct davy_loader *loader, const config_setting_t *user,
+                                             const char *name);
+void davy_profiles_done(struct davy_loader *loader);
+
+/* --- points.c --- */
+
+#define DAVY_POINTS_PER_DEVICE 10000
+
+/* Points of a list as templates (see struct davy_profile); entries without a usable name are called "?". */
+size_t davy_points_build(struct davy_loader *loader, config_setting_t *list, struct davy_point **ret_points,
+                         config_setting_t ***ret_settings);
+size_t davy_status_build(struct davy_loader *loader, config_setting_t *list, const struct davy_status **ret_status);
+
+/* --- devices.c --- */
+
+void davy_devices_build(struct davy_loader *loader, config_setting_t *list);
+
+/* --- buses.c --- */
+
+void davy_gateway_build(struct davy_loader *loader, config_setting_t *group);
+void davy_mqtt_build(struct davy_loader *loader, config_setting_t *group);
+void davy_storage_build(struct davy_loader *loader, config_setting_t *group);
+void davy_buses_build(struct davy_loader *loader, config_setting_t *list);
+void davy_zones_build(struct davy_loader *loader, config_setting_t *list);
+
+/* --- rules.c, measure.c, limits.c --- */
+
+void davy_rules_build(struct davy_loader *loader, config_setting_t *list);
+
+/* Check `measure` of a rule; returns it. */
+enum davy_measure davy_measure_build(struct davy_loader *loader, config_setting_t *group, const struct davy_rule *rule);
+void davy_when_check(struct davy_loader *loader, config_setting_t *group, const struct davy_rule *rule);
+void davy_escalate_check(config_setting_t *list);
+
+/* Read the limits that `rule` has; what they inherit is in `raw`. */
+struct davy_raw_rule;
+void davy_limits_build(struct davy_loader *loader, const struct davy_raw_rule *raw, config_setting_t *setting,
+                       struct davy_rule *rule);
+
+/* A limit against the points that it watches. */
+void davy_limits_check(struct davy_loader *loader, const struct davy_rule *rule, config_setting_t *setting);
+
+/* --- check.c --- */
+
+/* What two objects must not share, and what is legal but unwise. */
+void davy_config_check(struct davy_loader *loader);
+
+/* --- settings.c --- */
+
+/* Add the settings of a tree under `prefix` ("" or "profiles.NAME"). */
+void davy_settings_collect(struct davy_loader *loader, const config_setting_t *root, const char *prefix);
+void davy_settings_sort(struct davy_loader *loader);

@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "config/load.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "config/internal.h"
+#include "config/schema.h"
+
+void *davy_loader_alloc(struct davy_loader *loader, size_t count, size_t size)
+{
+    void *memory = davy_config_alloc(loader->config, count, size);
+    if (!memory)
+        loader->failed = -ENOMEM;
+    return memory;
+}
+
+const char *davy_loader_text(struct davy_loader *loader, const char *text)
+{
+    const char *copy = davy_config_text(loader->config, text);
+    if (!copy && text)
+        loader->failed = -ENOMEM;
+    return copy;
+}
+
+size_t davy_list_length(config_setting_t *list, size_t max)
+{
+    int length = list ? config_setting_length(list) : 0;
+    if (length >= 0 && (size_t)length <= max)
+        return (size_t)length;
+    davy_setting_error(list, "has %d entries; %zu are allowed", length, max);
+    return 0;
+}
+
+static char *folder_of(const char *file)
+{
+    const char *slash = strrchr(file, '/');
+    return slash ? strndup(file, (size_t)(slash - file) + 1) : strdup("");
+}
+
+static bool init(struct davy_loader *loader, const char *file)
+{
+    davy_buf_init(&loader->later, loader->later_text, sizeof loader->later_text);
+    loader->now = davy_clock_now(&davy_system_clock).wall;
+    loader->config = davy_config_new();
+    loader->folder = folder_of(file);
+    loader->digest = EVP_MD_CTX_new();
+    return loader->config && loader->folder && loader->digest &&
+           EVP_DigestInit_ex(loader->digest, EVP_sha256(), NULL) == 1;
+}
+
+static void done(struct davy_loader *loader)
+{
+    davy_profiles_done(loader);
+    davy_config_unref(loader->config);
+    free(loader->folder);
+    free(loader->bus_settings);
+    free(loader->device_settings);
+    free(loader->point_settings);
+    free(loader->point_used);
+    EVP_MD_CTX_free(loader->digest);
+}
+
+static void put_hash(struct davy_loader *loader)
+{
+    unsigned char bytes[EVP_MAX_MD_SIZE];
+    unsigned length = 0;
+    struct davy_buf buf;
+    davy_buf_init(&buf, loader->config->hash, sizeof loader->config->hash);
+    if (EVP_DigestFinal_ex(loader->digest, bytes, &length) != 1)
+        loader->failed = -ENOMEM;
+    davy_buf_text(&buf, "sha256:");
+    for (unsigned i = 0; i < length; i++)
+        davy_buf_printf(&buf, "%02x", bytes[i]);
+}
+
+static void warn_later(struct davy_loader *loader, const char *file)
+{
+    if (loader->later.length > 0)
+        davy_problems_add(loader->problems, DAVY_PROBLEM_WARNING, file, 0, NULL, "not in effect yet: %s%s",
+                          loader->later.text, loader->later.overflow ? " ..." : "");
+}
+
+/* In the order in which one refers to another. */
+static void build(struct davy_loader *loader, config_setting_t *root)
+{
+    struct davy_raw_root raw = {0};
+    davy_schema_read(root, &davy_schema_root, &raw);
+    davy_gateway_build(loader, raw.gateway);
+    davy_mqtt_build(loader, raw.mqtt);
+    davy_storage_build(loader, raw.storage);
+    davy_buses_build(loader, raw.buses);
+    davy_zones_build(loader, raw.zones);
+    davy_profiles_read_inline(loader, raw.profiles);
+    davy_devices_build(loader, raw.devices);
+    davy_rules_build(loader, raw.rules);
+    if (!loader->failed)
+        davy_config_check(loader);
+    davy_settings_collect(loader, root, "");
+    davy_settings_sort(loader);
+}
+
+static void read_tree(struct davy_loader *loader, struct davy_source *source)
+{
+    config_t tree;
+    config_init(&tree);
+    if (davy_source_parse(source, &tree)) {
+        build(loader, config_root_setting(&tree));
+        warn_later(loader, source->files[0]);
+    }
+    config_destroy(&tree);
+}
+
+/* The result of a load: the configuration leaves the loader only when all is well. */
+static int finish(struct davy_loader *loader, size_t errors_before, struct davy_config **ret_config)
+{
+    if (loader->failed)
+        return loader->failed;
+    if (loader->problems->errors > errors_before)
+        return DAVY_CONFIG_BAD;
+    put_hash(loader);
+    *ret_config = loader->config;
+    loader->config = NULL;
+    return loader->failed;
+}
+
+int davy_config_load(const char *file, struct davy_problems *problems, struct davy_config **ret_config)
+{
+    struct davy_loader loader = {.problems = problems};
+    struct davy_source source = {0};
+    size_t errors_before = problems->errors;
+    int rc = -ENOMEM;
+    if (init(&loader, file)) {
+        loader.config->file = davy_loader_text(&loader, file);
+        if (davy_source_read(&source, &loader, file))
+            read_tree(&loader, &source);
+        rc = finish(&loader, errors_before, ret_config);
+    }
+    davy_source_done(&source);
+    done(&loader);
+    return rc;
+}
+
+int davy_config_load_text(const char *name, const char *text, size_t length, struct davy_problems *problems,
+                          struct davy_config **ret_config)
+{
+    struct davy_loader loader = {.problems = problems, .no_files = true};
+    struct davy_source source = {0};
+    size_t errors_before = problems->errors;
+    int rc = -ENOMEM;
+    if (init(&loader, name)) {
+        loader.config->file = davy_loader_text(&loader, name);
+        if (davy_source_read_text(&source, &loader, name, text, length))
+            read_tree(&loader, &source);
+        rc = finish(&loader, errors_before, ret_config);
+    }
+    davy_source_done(&source);
+    done(&loader);
+    return rc;
+}
