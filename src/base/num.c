@@ -14,7 +14,7 @@ char *davy_num_print(double value, char text[DAVY_NUM_TEXT])
 {
     if (value == 0) /* also -0: nobody measures a negative nothing */
         value = 0;
-    for (int digits = 1; digits <= 17; digits += digits < 15 ? 14 : 1) {
+    for (int digits = 15; digits <= 17; digits++) { /* fewer would make 70 "7e+01" */
         snprintf(text, DAVY_NUM_TEXT, "%.*g", digits, value);
         if (strtod(text, NULL) == value)
             break;
