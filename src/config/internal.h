@@ -18,6 +18,10 @@
 #define DAVY_SOURCE_SIZE_MAX  (4U << 20)
 #define DAVY_NESTING_MAX      32
 #define DAVY_PATH_SIZE        256
+#define DAVY_KEYS_MAX         64 /* in one group; no schema has more */
+
+/* First byte of a text that stands for a value that is none; the message follows. */
+#define DAVY_POISON '\x01'
 
 struct davy_profile;
 
@@ -46,6 +50,13 @@ struct davy_line {
     uint32_t line;
 };
 
+/* The keys of a group that is being scanned, as places in the merged text. */
+struct davy_keys {
+    size_t start[DAVY_KEYS_MAX];
+    size_t length[DAVY_KEYS_MAX];
+    size_t count;
+};
+
 /* The merged, rewritten text of a file and all that it includes. */
 struct davy_source {
     struct davy_loader *loader;
@@ -64,6 +75,7 @@ struct davy_source {
         struct davy_line at;
     } nesting[DAVY_NESTING_MAX];
     size_t nesting_count;
+    struct davy_keys *keys; /* per depth, 0 to DAVY_NESTING_MAX; only while scanning */
 };
 
 /* --- source.c --- */
@@ -107,6 +119,12 @@ char *davy_setting_path(const config_setting_t *setting, char text[DAVY_PATH_SIZ
 /* Add an error or a warning at a setting, or at a key that it has not (`key`, may be NULL). */
 void davy_setting_error(const config_setting_t *setting, const char *format, ...) DAVY_PRINTF(2, 3);
 void davy_setting_warning(const config_setting_t *setting, const char *format, ...) DAVY_PRINTF(2, 3);
+
+/* Whether the scanner found that no value stands there; reported. */
+bool davy_setting_is_poison(const config_setting_t *setting);
+
+/* The key without what the scanner put before one that stands twice; NULL in a list. */
+const char *davy_setting_key(const config_setting_t *setting);
 
 /* Note a key that is legal but not in effect yet. */
 void davy_setting_later(const config_setting_t *setting);

@@ -39,19 +39,14 @@ static bool read_equals(config_setting_t *setting, double *ret)
     return true;
 }
 
-static bool read_bounds(const struct davy_raw_limit *raw, config_setting_t *group, struct davy_limit *limit)
+static bool read_bounds(const struct davy_raw_limit *raw, struct davy_limit *limit)
 {
-    config_setting_t *setting = config_setting_get_member(group, kinds[limit->condition]);
-    double unused;
     if (limit->condition == DAVY_CONDITION_OUTSIDE)
         return raw->outside && davy_read_pair(raw->outside, &limit->a, &limit->b);
     if (limit->condition == DAVY_CONDITION_EQUALS)
-        return read_equals(setting, &limit->a);
+        return raw->equals && read_equals(raw->equals, &limit->a);
     limit->a = limit->condition == DAVY_CONDITION_ABOVE ? raw->above : raw->below;
-    /* a wrong one was reported when it was read; here only: is it usable? */
-    int type = config_setting_type(setting);
-    unused = limit->a;
-    return isfinite(unused) && (type == CONFIG_TYPE_FLOAT || type == CONFIG_TYPE_INT || type == CONFIG_TYPE_INT64);
+    return !isnan(limit->a); /* a wrong one was reported when it was read */
 }
 
 static void copy_behaviour(struct davy_limit *limit, const struct davy_raw_behaviour *from)
@@ -81,7 +76,7 @@ static bool build_limit(const struct davy_raw_rule *rule, config_setting_t *rule
         return false;
     *limit = (struct davy_limit){.level = level, .condition = (enum davy_condition)condition};
     copy_behaviour(limit, &raw.behaviour);
-    if (!read_bounds(&raw, group, limit))
+    if (!read_bounds(&raw, limit))
         return false;
     if (limit->condition == DAVY_CONDITION_EQUALS && has(group, "deadband"))
         davy_setting_error(davy_setting_at(group, "deadband"), "has no meaning for `equals`");

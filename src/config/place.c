@@ -16,13 +16,29 @@ struct davy_loader *davy_setting_loader(const config_setting_t *setting)
     return source_of(setting)->loader;
 }
 
+const char *davy_setting_key(const config_setting_t *setting)
+{
+    const char *name = config_setting_name(setting);
+    const char *end = name && name[0] == '*' ? strchr(name + 1, '*') : NULL;
+    return end ? end + 1 : name;
+}
+
+bool davy_setting_is_poison(const config_setting_t *setting)
+{
+    const char *text = config_setting_type(setting) == CONFIG_TYPE_STRING ? config_setting_get_string(setting) : NULL;
+    if (!text || text[0] != DAVY_POISON)
+        return false;
+    davy_setting_error(setting, "%s", text + 1);
+    return true;
+}
+
 static void put_path(const config_setting_t *setting, struct davy_buf *buf)
 {
     config_setting_t *parent = config_setting_parent(setting);
     if (!parent)
         return;
     put_path(parent, buf);
-    const char *name = config_setting_name(setting);
+    const char *name = davy_setting_key(setting);
     if (!name)
         davy_buf_printf(buf, "[%d]", config_setting_index(setting));
     else
@@ -59,7 +75,7 @@ static struct davy_line origin(const struct davy_source *source, const config_se
 {
     unsigned line = config_setting_source_line(setting);
     if (line == 0 || line > source->line_count)
-        return (struct davy_line){0, 0};
+        return (struct davy_line){0, 1}; /* the root has no line of its own */
     return source->lines[line - 1];
 }
 
@@ -143,7 +159,7 @@ const char *davy_nearest(const char *name, const char *const *names, size_t coun
     const char *nearest = NULL;
     size_t best = strlen(name) <= 3 ? 2 : 3; /* less than this */
     for (size_t i = 0; i < count; i++) {
-        size_t d = names[i] ? distance(name, names[i]) : best;
+        size_t d = names[i] && names[i][0] != '?' ? distance(name, names[i]) : best;
         if (d < best) {
             best = d;
             nearest = names[i];

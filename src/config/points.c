@@ -43,9 +43,8 @@ static bool parse_modicon(const char *text, enum davy_table *ret_table, uint16_t
 }
 
 /* `register` of a group, which may set its table. */
-static bool read_register(config_setting_t *group, unsigned *table, uint16_t *ret_address)
+static bool read_register(config_setting_t *group, config_setting_t *setting, unsigned *table, uint16_t *ret_address)
 {
-    config_setting_t *setting = config_setting_get_member(group, "register");
     int64_t number;
     if (!setting)
         return false;
@@ -152,7 +151,7 @@ static void read_part(struct davy_point *point, const struct davy_raw_point *raw
                            davy_table_name(point->table));
     else if (mask && point->type == DAVY_TYPE_BOOL)
         davy_setting_error(setting, "a \"bool\" takes `bit`");
-    else if (mask)
+    else if (mask && raw->mask)
         read_mask(point, raw, group);
     else if (raw->bit >= (int)type_bits(point->type))
         davy_setting_error(setting, "%d is past the last of %u bits (0 to %u)", raw->bit, type_bits(point->type),
@@ -263,7 +262,7 @@ static void build_point(struct davy_loader *loader, config_setting_t *group, str
     struct davy_raw_point raw = {.type = DAVY_TYPE_COUNT_};
     davy_schema_read(group, &davy_schema_point, &raw);
     read_plain(loader, point, &raw, group);
-    bool placed = read_register(group, &raw.table, &point->address);
+    bool placed = read_register(group, raw.reg, &raw.table, &point->address);
     point->table = raw.table;
     point->order = raw.order;
     point->type = DAVY_TYPE_UINT16;
@@ -309,7 +308,7 @@ static void build_status(config_setting_t *group, struct davy_status *status)
 {
     struct davy_raw_status raw = {0};
     davy_schema_read(group, &davy_schema_status, &raw);
-    read_register(group, &raw.table, &status->address);
+    read_register(group, raw.reg, &raw.table, &status->address);
     status->table = raw.table;
     status->mask = (uint16_t)raw.mask;
     status->has_value = raw.value >= 0;

@@ -55,6 +55,8 @@ static int64_t whole(const config_setting_t *setting)
 
 bool davy_read_int(config_setting_t *setting, int64_t min, int64_t max, int64_t *ret)
 {
+    if (davy_setting_is_poison(setting))
+        return false;
     if (!is_whole(setting))
         return wrong_type(setting, "a whole number");
     int64_t value = whole(setting);
@@ -69,6 +71,8 @@ bool davy_read_int(config_setting_t *setting, int64_t min, int64_t max, int64_t 
 
 bool davy_read_real(config_setting_t *setting, double min, double max, double *ret)
 {
+    if (davy_setting_is_poison(setting))
+        return false;
     if (!is_whole(setting) && config_setting_type(setting) != CONFIG_TYPE_FLOAT)
         return wrong_type(setting, "a number");
     double value = is_whole(setting) ? (double)whole(setting) : config_setting_get_float(setting);
@@ -97,6 +101,8 @@ static bool has_controls(const char *text)
 
 const char *davy_read_text(config_setting_t *setting, size_t max)
 {
+    if (davy_setting_is_poison(setting))
+        return NULL;
     if (config_setting_type(setting) != CONFIG_TYPE_STRING) {
         wrong_type(setting, "a text in quotes");
         return NULL;
@@ -344,6 +350,10 @@ static const struct davy_option *find_option(const struct davy_group *group, con
 
 static void unknown_key(const config_setting_t *setting, const struct davy_group *group)
 {
+    if (davy_setting_key(setting) != config_setting_name(setting)) {
+        davy_setting_error(setting, "stands more than once in this group");
+        return;
+    }
     const char *names[OPTIONS_MAX] = {0};
     for (size_t i = 0; i < group->count && i < OPTIONS_MAX; i++)
         names[i] = group->options[i].name;
@@ -360,6 +370,8 @@ static void read_option(config_setting_t *setting, const struct davy_option *opt
     void *field = (char *)out + option->offset;
     size_t size = types[option->type].size;
     memcpy(before, field, size);
+    if (davy_setting_is_poison(setting))
+        return;
     if (types[option->type].read(setting, option, field) && option->later && memcmp(before, field, size) != 0)
         davy_setting_later(setting);
 }

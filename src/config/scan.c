@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "base/num.h"
 #include "config/internal.h"
@@ -17,6 +18,7 @@ struct scanner {
     const char *at;
     const char *end;
     struct davy_line line;
+    char last; /* of the text written, but for space */
 };
 
 /* Length of the UTF-8 character at p, or 0: overlong forms, surrogates and what is past U+10FFFF are none. */
@@ -68,6 +70,19 @@ static bool check_bytes(struct davy_source *source, uint32_t file, const char *t
 static void put(struct scanner *s, const char *bytes, size_t length)
 {
     davy_source_put(s->source, bytes, length);
+    if (length > 0 && !strchr(" \t\r", bytes[length - 1]))
+        s->last = bytes[length - 1];
+}
+
+/* A value that is wrong becomes a text that the reader knows, since only there the key's path is known. */
+static void poison(struct scanner *s, const char *text, size_t length, const char *wrong)
+{
+    char message[160];
+    struct davy_buf buf;
+    davy_buf_init(&buf, message, sizeof message);
+    davy_buf_printf(&buf, "\"%c%.*s%s %s\"", DAVY_POISON, length < 40 ? (int)length : 40, text,
+                    length < 40 ? "" : "...", wrong);
+    put(s, message, buf.length);
 }
 
 static void fatal(struct scanner *s, struct davy_line at, const char *message)
@@ -144,12 +159,62 @@ static bool is_letter(char c)
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' || c == '*';
 }
 
+/* Where a value must stand: behind '=', or in a list. */
+static bool wants_value(const struct scanner *s)
+{
+    const struct davy_source *source = s->source;
+    char bracket = source->nesting_count > 0 ? source->nesting[source->nesting_count - 1].bracket : '{';
+    return s->last == '=' || s->last == ':' || bracket != '{';
+}
+
+static bool is_truth(const char *text, size_t length)
+{
+    return (length == 4 && strncasecmp(text, "true", 4) == 0) || (length == 5 && strncasecmp(text, "false", 5) == 0);
+}
+
+/*
+ * libconfig gives up at a key that stands twice in a group. The second becomes "*2*KEY", which no schema has, so that
+ * it is reported with its path and all else is still read.
+ */
+static void put_key(struct scanner *s, const char *name, size_t length)
+{
+    struct davy_source *source = s->source;
+    struct davy_keys *keys = &source->keys[source->nesting_count];
+    unsigned twins = 0;
+    for (size_t i = 0; i < keys->count; i++)
+        twins += keys->length[i] == length && memcmp(source->text + keys->start[i], name, length) == 0;
+    if (keys->count == DAVY_KEYS_MAX) {
+        fatal(s, s->line, "more than 64 keys in one group");
+        s->at = s->end;
+        return;
+    }
+    if (twins > 0) {
+        char prefix[16];
+        struct davy_buf buf;
+        davy_buf_init(&buf, prefix, sizeof prefix);
+        davy_buf_printf(&buf, "*%u*", twins + 1);
+        put(s, prefix, buf.length);
+    }
+    keys->start[keys->count] = source->length;
+    keys->length[keys->count++] = length;
+    put(s, name, length);
+}
+
 static void copy_name(struct scanner *s)
 {
     const char *start = s->at;
     while (s->at < s->end && (is_letter(*s->at) || is_digit(*s->at) || *s->at == '-'))
         s->at++;
-    put(s, start, (size_t)(s->at - start));
+    if (wants_value(s)) /* a name in place of a text: up to what surely ends it */
+        while (s->at < s->end && !strchr(" \t\r\n,;)]}\"#", *s->at))
+            s->at++;
+    size_t length = (size_t)(s->at - start);
+    if (!wants_value(s))
+        put_key(s, start, length);
+    else if (is_truth(start, length))
+        put(s, start, length);
+    else
+        poison(s, start, length, "is neither true nor false nor a number; texts stand in quotes");
 }
 
 /* From a sign, digit or dot to the end of what looks like a number, right or wrong. */
@@ -202,18 +267,17 @@ static void copy_number(struct scanner *s)
     char text[96];
     char rewritten[128];
     struct davy_buf given, out;
+    const char *start = s->at;
     size_t length = number_length(s);
     davy_buf_init(&given, text, sizeof text);
-    davy_buf_bytes(&given, s->at, length);
+    davy_buf_bytes(&given, start, length);
     davy_buf_init(&out, rewritten, sizeof rewritten);
     const char *wrong = given.overflow ? "is too long for a number" : rewrite_number(text, &out);
     s->at += length;
-    if (wrong) {
-        davy_source_problem(s->source, s->line, "%s%s %s", text, given.overflow ? "..." : "", wrong);
-        put(s, "0", 1);
-        return;
-    }
-    put(s, rewritten, out.length);
+    if (wrong)
+        poison(s, start, length, wrong);
+    else
+        put(s, rewritten, out.length);
 }
 
 static void open_bracket(struct scanner *s)
@@ -226,6 +290,7 @@ static void open_bracket(struct scanner *s)
     }
     source->nesting[source->nesting_count].bracket = *s->at;
     source->nesting[source->nesting_count++].at = s->line;
+    source->keys[source->nesting_count].count = 0;
     put(s, *s->at == '{' ? "{" : "(", 1);
     s->at++;
 }

@@ -204,10 +204,16 @@ static void check_nesting(struct davy_source *source)
 bool davy_source_read_text(struct davy_source *source, struct davy_loader *loader, const char *name, const char *text,
                            size_t length)
 {
+    DAVY_AUTO_FREE struct davy_keys *keys = calloc(DAVY_NESTING_MAX + 1, sizeof *keys);
     source->loader = loader;
+    source->keys = keys;
     davy_source_put(source, "", 0);
-    add_text(source, name, text, length);
+    if (keys)
+        add_text(source, name, text, length);
+    else
+        out_of_memory(source);
     check_nesting(source);
+    source->keys = NULL;
     return !source->broken;
 }
 
