@@ -50,11 +50,26 @@ struct davy_line {
     uint32_t line;
 };
 
-/* The keys of a group that is being scanned, as places in the merged text. */
-struct davy_keys {
-    size_t start[DAVY_KEYS_MAX];
-    size_t length[DAVY_KEYS_MAX];
-    size_t count;
+/* What may come next, in a group (the first four) or in a list. */
+enum davy_syntax {
+    DAVY_SYNTAX_KEY,
+    DAVY_SYNTAX_ASSIGN,
+    DAVY_SYNTAX_VALUE,
+    DAVY_SYNTAX_AFTER,
+    DAVY_SYNTAX_FIRST,
+    DAVY_SYNTAX_NEXT,
+    DAVY_SYNTAX_ITEM,
+    DAVY_SYNTAX_COUNT_
+};
+
+/* A group or list that is being scanned; its keys are places in the merged text. */
+struct davy_depth {
+    enum davy_syntax syntax;
+    char bracket; /* that opened it; '{' also of the whole text */
+    struct davy_line at;
+    size_t key_start[DAVY_KEYS_MAX];
+    size_t key_length[DAVY_KEYS_MAX];
+    size_t key_count;
 };
 
 /* The merged, rewritten text of a file and all that it includes. */
@@ -69,13 +84,9 @@ struct davy_source {
     size_t line_count;
     size_t line_capacity;
     unsigned depth;
-    bool broken; /* not worth parsing: an error of the text itself was reported */
-    struct {
-        char bracket;
-        struct davy_line at;
-    } nesting[DAVY_NESTING_MAX];
-    size_t nesting_count;
-    struct davy_keys *keys; /* per depth, 0 to DAVY_NESTING_MAX; only while scanning */
+    bool broken;               /* not worth parsing: an error of the text itself was reported */
+    struct davy_depth *depths; /* 0 to DAVY_NESTING_MAX; only while scanning */
+    size_t nesting;
 };
 
 /* --- source.c --- */
@@ -102,6 +113,14 @@ void davy_source_done(struct davy_source *source);
 
 /* Append the text of files[file] to the merged text, rewritten so that libconfig reads exactly what is written. */
 void davy_scan(struct davy_source *source, uint32_t file, const char *text, size_t length);
+
+/* --- literal.c --- */
+
+/*
+ * A number as libconfig 1.5 reads it exactly: whole ones beyond 32 bits get an L, hexadecimal ones stay so.
+ * returns   NULL, or what is wrong with it
+ */
+const char *davy_literal_rewrite(const char *text, struct davy_buf *out);
 
 /* --- load.c --- */
 

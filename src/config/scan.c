@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -18,7 +17,6 @@ struct scanner {
     const char *at;
     const char *end;
     struct davy_line line;
-    char last; /* of the text written, but for space */
 };
 
 /* Length of the UTF-8 character at p, or 0: overlong forms, surrogates and what is past U+10FFFF are none. */
@@ -70,8 +68,22 @@ static bool check_bytes(struct davy_source *source, uint32_t file, const char *t
 static void put(struct scanner *s, const char *bytes, size_t length)
 {
     davy_source_put(s->source, bytes, length);
-    if (length > 0 && !strchr(" \t\r", bytes[length - 1]))
-        s->last = bytes[length - 1];
+}
+
+static struct davy_depth *depth(const struct scanner *s)
+{
+    return &s->source->depths[s->source->nesting];
+}
+
+/* So much of a text as a message shows: whole characters. */
+static int clip(const char *text, size_t length)
+{
+    if (length <= 40)
+        return (int)length;
+    int shown = 40;
+    while (shown > 0 && ((unsigned char)text[shown] & 0xC0) == 0x80)
+        shown--;
+    return shown;
 }
 
 /* A value that is wrong becomes a text that the reader knows, since only there the key's path is known. */
@@ -80,8 +92,7 @@ static void poison(struct scanner *s, const char *text, size_t length, const cha
     char message[160];
     struct davy_buf buf;
     davy_buf_init(&buf, message, sizeof message);
-    davy_buf_printf(&buf, "\"%c%.*s%s %s\"", DAVY_POISON, length < 40 ? (int)length : 40, text,
-                    length < 40 ? "" : "...", wrong);
+    davy_buf_printf(&buf, "\"%c%.*s%s %s\"", DAVY_POISON, clip(text, length), text, length <= 40 ? "" : "...", wrong);
     put(s, message, buf.length);
 }
 
@@ -89,6 +100,53 @@ static void fatal(struct scanner *s, struct davy_line at, const char *message)
 {
     davy_source_problem(s->source, at, "%s", message);
     s->source->broken = true;
+}
+
+enum token { NAME, ASSIGN, SCALAR, OPEN, CLOSE, SEMICOLON, COMMA, TOKEN_COUNT_ };
+
+#define WRONG DAVY_SYNTAX_COUNT_
+#define KEEP  DAVY_SYNTAX_COUNT_ + 1 /* the bracket's own function says what follows */
+
+/* Grammar of libconfig 1.5, so that it never meets an error: what follows each state at each token. */
+static const struct {
+    unsigned char next[TOKEN_COUNT_];
+    const char *expected;
+} grammar[DAVY_SYNTAX_COUNT_] = {
+    /*                     name                assign             scalar             open   close  ;      , */
+    [DAVY_SYNTAX_KEY] = {{DAVY_SYNTAX_ASSIGN, WRONG, WRONG, WRONG, KEEP, WRONG, WRONG}, "a key"},
+    [DAVY_SYNTAX_ASSIGN] = {{WRONG, DAVY_SYNTAX_VALUE, WRONG, WRONG, WRONG, WRONG, WRONG}, "'='"},
+    [DAVY_SYNTAX_VALUE] = {{WRONG, WRONG, DAVY_SYNTAX_AFTER, KEEP, WRONG, WRONG, WRONG}, "a value"},
+    [DAVY_SYNTAX_AFTER] = {{DAVY_SYNTAX_ASSIGN, WRONG, WRONG, WRONG, KEEP, DAVY_SYNTAX_KEY, DAVY_SYNTAX_KEY},
+                           "';', a key or '}'"},
+    [DAVY_SYNTAX_FIRST] = {{WRONG, WRONG, DAVY_SYNTAX_NEXT, KEEP, KEEP, WRONG, WRONG},
+                           "a value or the closing bracket"},
+    [DAVY_SYNTAX_NEXT] = {{WRONG, WRONG, WRONG, WRONG, KEEP, WRONG, DAVY_SYNTAX_ITEM}, "',' or the closing bracket"},
+    [DAVY_SYNTAX_ITEM] = {{WRONG, WRONG, DAVY_SYNTAX_NEXT, KEEP, WRONG, WRONG, WRONG},
+                          "a value (no comma behind the last)"},
+};
+
+/* The first error says it all: what follows may be its consequence. */
+static void wrong_token(struct scanner *s, const char *text, size_t length)
+{
+    const struct davy_depth *open = depth(s);
+    char where[48] = "";
+    struct davy_buf buf;
+    davy_buf_init(&buf, where, sizeof where);
+    if (s->source->nesting > 0)
+        davy_buf_printf(&buf, " (the '%c' of line %u is open)", open->bracket, open->at.line);
+    if (!s->source->broken)
+        davy_source_problem(s->source, s->line, "%.*s%s stands where %s is expected%s", clip(text, length), text,
+                            length <= 40 ? "" : "...", grammar[open->syntax].expected, where);
+    s->source->broken = true;
+}
+
+static void take(struct scanner *s, enum token token, const char *text, size_t length)
+{
+    unsigned next = grammar[depth(s)->syntax].next[token];
+    if (next == WRONG)
+        wrong_token(s, text, length);
+    else if (next < DAVY_SYNTAX_COUNT_)
+        depth(s)->syntax = next;
 }
 
 static void newline(struct scanner *s)
@@ -134,6 +192,16 @@ static void check_escape(struct scanner *s)
         davy_source_problem(s->source, s->line, "%.4s in a text; write the character itself", s->at);
 }
 
+/* Texts side by side are one. */
+static bool follows_text(const struct scanner *s)
+{
+    size_t i = s->source->length;
+    while (i > 0 && strchr(" \n", s->source->text[i - 1]))
+        i--;
+    bool after = depth(s)->syntax == DAVY_SYNTAX_AFTER || depth(s)->syntax == DAVY_SYNTAX_NEXT;
+    return after && i > 0 && s->source->text[i - 1] == '"';
+}
+
 static void copy_string(struct scanner *s)
 {
     const char *start = s->at++;
@@ -146,6 +214,9 @@ static void copy_string(struct scanner *s)
         return;
     }
     s->at++;
+    bool joined = s->source->length > 0 && follows_text(s);
+    if (!joined)
+        take(s, SCALAR, start, (size_t)(s->at - start));
     put(s, start, (size_t)(s->at - start));
 }
 
@@ -159,12 +230,10 @@ static bool is_letter(char c)
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' || c == '*';
 }
 
-/* Where a value must stand: behind '=', or in a list. */
+/* Where a name can only be a text that lacks its quotes. */
 static bool wants_value(const struct scanner *s)
 {
-    const struct davy_source *source = s->source;
-    char bracket = source->nesting_count > 0 ? source->nesting[source->nesting_count - 1].bracket : '{';
-    return s->last == '=' || s->last == ':' || bracket != '{';
+    return depth(s)->syntax >= DAVY_SYNTAX_FIRST || depth(s)->syntax == DAVY_SYNTAX_VALUE;
 }
 
 static bool is_truth(const char *text, size_t length)
@@ -179,11 +248,12 @@ static bool is_truth(const char *text, size_t length)
 static void put_key(struct scanner *s, const char *name, size_t length)
 {
     struct davy_source *source = s->source;
-    struct davy_keys *keys = &source->keys[source->nesting_count];
+    struct davy_depth *group = depth(s);
     unsigned twins = 0;
-    for (size_t i = 0; i < keys->count; i++)
-        twins += keys->length[i] == length && memcmp(source->text + keys->start[i], name, length) == 0;
-    if (keys->count == DAVY_KEYS_MAX) {
+    take(s, NAME, name, length);
+    for (size_t i = 0; i < group->key_count; i++)
+        twins += group->key_length[i] == length && memcmp(source->text + group->key_start[i], name, length) == 0;
+    if (group->key_count == DAVY_KEYS_MAX) {
         fatal(s, s->line, "more than 64 keys in one group");
         s->at = s->end;
         return;
@@ -195,8 +265,8 @@ static void put_key(struct scanner *s, const char *name, size_t length)
         davy_buf_printf(&buf, "*%u*", twins + 1);
         put(s, prefix, buf.length);
     }
-    keys->start[keys->count] = source->length;
-    keys->length[keys->count++] = length;
+    group->key_start[group->key_count] = source->length;
+    group->key_length[group->key_count++] = length;
     put(s, name, length);
 }
 
@@ -209,9 +279,12 @@ static void copy_name(struct scanner *s)
         while (s->at < s->end && !strchr(" \t\r\n,;)]}\"#", *s->at))
             s->at++;
     size_t length = (size_t)(s->at - start);
-    if (!wants_value(s))
+    if (!wants_value(s)) {
         put_key(s, start, length);
-    else if (is_truth(start, length))
+        return;
+    }
+    take(s, SCALAR, start, length);
+    if (is_truth(start, length))
         put(s, start, length);
     else
         poison(s, start, length, "is neither true nor false nor a number; texts stand in quotes");
@@ -231,37 +304,6 @@ static size_t number_length(const struct scanner *s)
     return (size_t)(p - s->at);
 }
 
-/* As libconfig is to read it: nothing for what it must not see. Returns what is wrong, or NULL. */
-static const char *rewrite_number(const char *text, struct davy_buf *out)
-{
-    char digits[80];
-    size_t length = strlen(text);
-    while (length > 0 && text[length - 1] == 'L' && strlen(text) - length < 2)
-        length--;
-    struct davy_buf copy;
-    davy_buf_init(&copy, digits, sizeof digits);
-    davy_buf_bytes(&copy, text + (*text == '+'), length - (*text == '+'));
-    int64_t whole;
-    int rc = copy.overflow ? -ERANGE : davy_int_parse(digits, &whole);
-    if (rc == 0) {
-        bool narrow = whole >= INT32_MIN && whole <= INT32_MAX;
-        bool hex = strpbrk(digits, "xX") != NULL;
-        /* the largest 32-bit figures are left to 64 bits, whose conversion saturates in no version */
-        davy_buf_printf(out, hex && whole >= 0 ? "0x%llX%s" : "%lld%s", (long long)whole, narrow ? "" : "L");
-        return NULL;
-    }
-    if (rc == -ERANGE)
-        return "does not fit into 64 bits";
-    double value;
-    rc = davy_num_parse(digits, &value);
-    if (rc == -ERANGE)
-        return "is too large for a number";
-    if (rc < 0 || length != strlen(text))
-        return "is not a number; durations, sizes and other texts stand in quotes";
-    davy_buf_text(out, digits);
-    return NULL;
-}
-
 static void copy_number(struct scanner *s)
 {
     char text[96];
@@ -272,8 +314,9 @@ static void copy_number(struct scanner *s)
     davy_buf_init(&given, text, sizeof text);
     davy_buf_bytes(&given, start, length);
     davy_buf_init(&out, rewritten, sizeof rewritten);
-    const char *wrong = given.overflow ? "is too long for a number" : rewrite_number(text, &out);
+    const char *wrong = given.overflow ? "is too long for a number" : davy_literal_rewrite(text, &out);
     s->at += length;
+    take(s, SCALAR, start, length);
     if (wrong)
         poison(s, start, length, wrong);
     else
@@ -283,37 +326,70 @@ static void copy_number(struct scanner *s)
 static void open_bracket(struct scanner *s)
 {
     struct davy_source *source = s->source;
-    if (source->nesting_count == DAVY_NESTING_MAX) {
+    bool group = *s->at == '{';
+    take(s, OPEN, s->at, 1);
+    if (source->nesting == DAVY_NESTING_MAX) {
         fatal(s, s->line, "nested too deeply; 32 brackets at most");
         s->at = s->end;
         return;
     }
-    source->nesting[source->nesting_count].bracket = *s->at;
-    source->nesting[source->nesting_count++].at = s->line;
-    source->keys[source->nesting_count].count = 0;
-    put(s, *s->at == '{' ? "{" : "(", 1);
+    struct davy_depth *inner = &source->depths[++source->nesting];
+    inner->syntax = group ? DAVY_SYNTAX_KEY : DAVY_SYNTAX_FIRST;
+    inner->bracket = *s->at;
+    inner->at = s->line;
+    inner->key_count = 0;
+    put(s, group ? "{" : "(", 1);
     s->at++;
+}
+
+static void wrong_bracket(struct scanner *s, char expected)
+{
+    const struct davy_depth *group = depth(s);
+    if (s->source->broken)
+        return;
+    s->source->broken = true;
+    if (s->source->nesting == 0)
+        davy_source_problem(s->source, s->line, "'%c' closes nothing", *s->at);
+    else
+        davy_source_problem(s->source, s->line, "'%c' closes the '%c' of line %u; '%c' is expected", *s->at,
+                            group->bracket, group->at.line, expected);
 }
 
 static void close_bracket(struct scanner *s)
 {
     static const char pairs[] = "(){}[]";
     struct davy_source *source = s->source;
-    const char *opening =
-        source->nesting_count > 0 ? strchr(pairs, source->nesting[source->nesting_count - 1].bracket) : NULL;
-    if (opening && opening[1] == *s->at) {
-        source->nesting_count--;
-    } else if (opening) {
-        davy_source_problem(source, s->line, "'%c' closes the '%c' of line %u; '%c' is expected", *s->at, *opening,
-                            source->nesting[source->nesting_count - 1].at.line, opening[1]);
-        source->broken = true;
-        source->nesting_count--;
-    } else {
-        davy_source_problem(source, s->line, "'%c' closes nothing", *s->at);
-        source->broken = true;
-    }
+    char expected = strchr(pairs, depth(s)->bracket)[1];
+    if (source->nesting == 0 || expected != *s->at)
+        wrong_bracket(s, expected);
+    else
+        take(s, CLOSE, s->at, 1);
+    if (source->nesting > 0)
+        source->nesting--;
+    depth(s)->syntax = depth(s)->bracket == '{' ? DAVY_SYNTAX_AFTER : DAVY_SYNTAX_NEXT;
     put(s, *s->at == '}' ? "}" : ")", 1);
     s->at++;
+}
+
+static void copy_mark(struct scanner *s)
+{
+    char c = *s->at;
+    if (c == '=' || c == ':')
+        take(s, ASSIGN, s->at, 1);
+    else
+        take(s, c == ';' ? SEMICOLON : COMMA, s->at, 1);
+    put(s, s->at++, 1);
+}
+
+/* Control bytes too; of a character of several bytes all. */
+static void refuse(struct scanner *s)
+{
+    size_t length = character((const unsigned char *)s->at, (const unsigned char *)s->end);
+    if ((unsigned char)*s->at < 0x20)
+        fatal(s, s->line, "a control character outside of a text");
+    else
+        wrong_token(s, s->at, length);
+    s->at += length;
 }
 
 /* Whether nothing but space stands before `at` on its line. */
@@ -358,6 +434,12 @@ static bool next_is(const struct scanner *s, const char *two)
     return s->end - s->at >= 2 && memcmp(s->at, two, 2) == 0;
 }
 
+static void skip_space(struct scanner *s)
+{
+    put(s, " ", 1);
+    s->at++;
+}
+
 static void step(struct scanner *s, const char *text)
 {
     char c = *s->at;
@@ -371,16 +453,20 @@ static void step(struct scanner *s, const char *text)
         copy_string(s);
     else if (c == '@')
         include(s, text);
-    else if (is_letter(c))
+    else if (is_letter(c) && c != '_')
         copy_name(s);
-    else if (is_digit(c) || ((c == '-' || c == '+' || c == '.') && s->end - s->at >= 2))
+    else if (is_digit(c) || c == '-' || c == '+' || c == '.')
         copy_number(s);
     else if (strchr("([{", c))
         open_bracket(s);
     else if (strchr(")]}", c))
         close_bracket(s);
+    else if (strchr("=:;,", c))
+        copy_mark(s);
+    else if (strchr(" \t\r\f", c))
+        skip_space(s);
     else
-        put(s, s->at++, 1);
+        refuse(s);
 }
 
 void davy_scan(struct davy_source *source, uint32_t file, const char *text, size_t length)

@@ -193,27 +193,35 @@ void davy_source_include(struct davy_source *source, struct davy_line from, cons
         add_text(source, path, text, length);
 }
 
-/* Whatever opened a bracket must have closed it by the end. */
-static void check_nesting(struct davy_source *source)
+/* Whatever began must have ended. */
+static void check_end(struct davy_source *source)
 {
-    for (size_t i = 0; i < source->nesting_count; i++)
-        davy_source_problem(source, source->nesting[i].at, "the '%c' here is never closed", source->nesting[i].bracket);
-    source->broken = source->broken || source->nesting_count > 0;
+    if (source->broken)
+        return;
+    for (size_t i = 1; i <= source->nesting; i++)
+        davy_source_problem(source, source->depths[i].at, "the '%c' here is never closed", source->depths[i].bracket);
+    enum davy_syntax syntax = source->depths[0].syntax;
+    bool complete = syntax == DAVY_SYNTAX_KEY || syntax == DAVY_SYNTAX_AFTER;
+    if (source->nesting == 0 && !complete)
+        davy_source_problem(source, source->lines[source->line_count - 1], "the text ends where a value is expected");
+    source->broken = source->nesting > 0 || !complete;
 }
 
 bool davy_source_read_text(struct davy_source *source, struct davy_loader *loader, const char *name, const char *text,
                            size_t length)
 {
-    DAVY_AUTO_FREE struct davy_keys *keys = calloc(DAVY_NESTING_MAX + 1, sizeof *keys);
+    DAVY_AUTO_FREE struct davy_depth *depths = calloc(DAVY_NESTING_MAX + 1, sizeof *depths);
     source->loader = loader;
-    source->keys = keys;
+    source->depths = depths;
     davy_source_put(source, "", 0);
-    if (keys)
+    if (depths) {
+        depths[0].bracket = '{';
         add_text(source, name, text, length);
-    else
+        check_end(source);
+    } else {
         out_of_memory(source);
-    check_nesting(source);
-    source->keys = NULL;
+    }
+    source->depths = NULL;
     return !source->broken;
 }
 
@@ -244,14 +252,8 @@ bool davy_source_parse(struct davy_source *source, config_t *tree)
         config_setting_set_hook(config_root_setting(tree), source);
         return true;
     }
-    const char *text = config_error_text(tree);
-    struct davy_line at = origin(source, config_error_line(tree));
-    if (text && strcmp(text, "syntax error") == 0)
-        davy_source_problem(source, at,
-                            "syntax error here or just before (a missing '=', quote, comma or bracket, "
-                            "a comma too many)");
-    else
-        davy_source_problem(source, at, "%s", text ? text : "syntax error");
+    /* the scanner lets no other error through: libconfig 1.5 would leak the last text at one */
+    davy_source_problem(source, origin(source, config_error_line(tree)), "%s", config_error_text(tree));
     return false;
 }
 
