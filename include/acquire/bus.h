@@ -24,8 +24,9 @@ struct davy_bus_ops {
     /* Repeatable. */
     void (*close)(void *link);
     /*
-     * One request, one reply; never retries, never reconnects. Blocks at most the bus's timeout, plus the silence that the
-     * line needs before (pause, 3.5 characters) and after a failure (the device's max_reply).
+     * One request, one reply; never retries, never reconnects. Blocks at most the bus's timeout and the time that the
+     * characters take, plus the silence that the line needs before (pause, 3.5 characters) and after a failure (the
+     * device's max_reply). The first read of the shape of one that failed on a serial line may be two.
      * max_reply  longest that this device may take to answer
      * DOWN means that the link must be closed and opened again.
      */

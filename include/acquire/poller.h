@@ -8,23 +8,13 @@
 #include <stdint.h>
 
 #include "acquire/bus.h"
+#include "acquire/link.h"
 #include "base/attr.h"
 #include "base/clock.h"
 #include "base/queue.h"
 #include "base/thread.h"
 #include "model/config.h"
 #include "model/reading.h"
-
-enum davy_link_state {
-    DAVY_LINK_CLOSED,
-    DAVY_LINK_OPENING,
-    DAVY_LINK_UP,
-    DAVY_LINK_DEGRADED, /* open, but the last requests had no answer */
-    DAVY_LINK_BACKOFF,
-    DAVY_LINK_STATE_COUNT_
-};
-
-const char *davy_link_state_name(enum davy_link_state state);
 
 /* Copied out by davy_poller_status(); all counters since the start of the poller. */
 struct davy_poller_status {
@@ -33,11 +23,13 @@ struct davy_poller_status {
     uint64_t answers; /* also exceptions */
     uint64_t timeouts;
     uint64_t exceptions;
-    uint64_t invalid;     /* replies that belonged to no request */
-    uint64_t connects;    /* links opened */
-    double utilization;   /* measured share of busy time, last 10 s or so; 0 to 1 */
+    uint64_t invalid;      /* replies that belonged to no request */
+    uint64_t connects;     /* links opened */
+    uint64_t skipped;      /* polls left out since the bus did not keep up */
+    unsigned quarantined;  /* devices that are only probed now and then */
+    double utilization;    /* measured share of busy time, last 10 s or so; 0 to 1 */
     davy_mono last_answer; /* ns = 0: never */
-    int last_error;       /* negative errno of the last failed open; 0 */
+    int last_error;        /* negative errno of the last failed open; 0 */
 };
 
 /* A read for a person (davyctl read). */
@@ -87,6 +79,8 @@ int davy_poller_switch(struct davy_poller *poller, const struct davy_config *con
 
 /*
  * Tell it which devices are in alarm (their alarm_interval holds). Thread: evaluator. Never blocks.
+ * device    index in the newest configuration given to this poller; a switch keeps the flags of devices that stay (by
+ * id)
  */
 void davy_poller_alarm(struct davy_poller *poller, uint32_t device, bool in_alarm);
 
@@ -94,6 +88,12 @@ void davy_poller_alarm(struct davy_poller *poller, uint32_t device, bool in_alar
 int davy_poller_demand(struct davy_poller *poller, const struct davy_poller_demand *demand) DAVY_MUST_CHECK;
 
 void davy_poller_status(struct davy_poller *poller, struct davy_poller_status *ret_status);
+
+/*
+ * One turn of the loop: for the thread, and for tests and simulations that have no thread. At most one request.
+ * returns   how long there is nothing to do
+ */
+davy_span davy_poller_turn(struct davy_poller *poller);
 
 /* Cycles of its loop so far, for the watchdog. It turns at least once a second unless a request blocks it. */
 uint64_t davy_poller_beats(const struct davy_poller *poller);
