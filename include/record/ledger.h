@@ -4,10 +4,14 @@
  * synchronous=FULL. What davy_ledger_commit() returned 0 for survives a power cut on a disk that honours flushes.
  * One writer: the record stage's thread, all calls but davy_ledger_query_…. Calls block on the disk.
  * Errors are negative errno: -EIO (I/O), -ENOSPC (full), -EUCLEAN (corrupt), -EROFS, -ENOMEM, -EBUSY, -EPROTONOSUPPORT
- * (schema newer than this program). After any error but of _begin the transaction is rolled back already.
+ * (schema newer than this program), -EINVAL (out of order, not in a transaction). After an error of any call inside a
+ * transaction it is rolled back already; it can be done again from memory with a new _begin, which first opens the file
+ * anew where the error was of the disk. A commit that failed may turn out to be stored after all: then
+ * davy_ledger_last_seq() has moved after that _begin, and appending the very same event once more does nothing.
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/attr.h"
@@ -17,9 +21,10 @@
 struct davy_ledger;
 
 /*
- * Open or create DIRECTORY/ledger.db, migrate forward, check the pragmas by reading them back. A corrupt file is renamed
- * to ledger.db.corrupt-TIME and a new one begun whose first seq follows the last that could be read.
- * ret_set_aside  true where that happened; may be NULL
+ * Open or create DIRECTORY/ledger.db, migrate forward, check the pragmas by reading them back. A corrupt file is
+ * renamed to ledger.db.corrupt-TIME and a new one begun whose first seq follows the last that could be read. A file
+ * that is empty although it was there counts as corrupt. A link in place of the file is refused (-ELOOP). ret_set_aside
+ * true where that happened; may be NULL
  */
 int davy_ledger_open(const char *directory, davy_wall now, bool *ret_set_aside,
                      struct davy_ledger **ret_ledger) DAVY_MUST_CHECK;
@@ -30,6 +35,13 @@ struct davy_ledger *davy_ledger_close(struct davy_ledger *ledger);
 /* The highest seq that is committed; 0 for none. */
 int64_t davy_ledger_last_seq(const struct davy_ledger *ledger);
 
+/*
+ * Outcome of davy_ledger_begin(): the transaction has begun, but in a new file, since the old one was found damaged
+ * (and set aside) or was taken away. Seq and hash go on; alarm memory and outbox are empty: store all memory again.
+ */
+#define DAVY_LEDGER_RENEWED 1
+
+/* 0, DAVY_LEDGER_RENEWED or an error. */
 int davy_ledger_begin(struct davy_ledger *ledger) DAVY_MUST_CHECK;
 int davy_ledger_commit(struct davy_ledger *ledger) DAVY_MUST_CHECK;
 void davy_ledger_rollback(struct davy_ledger *ledger);
@@ -50,28 +62,36 @@ struct davy_ledger_event {
     double limit;
     const char *by;
     const char *note;
-    const char *payload; /* canonical: what is hashed and sent */
-    const char *topic;
+    const char *payload; /* canonical: what is hashed and sent; not NULL */
+    const char *topic;   /* NULL: not to be sent, no outbox row */
     const char *alarm;   /* key of the alarm, "RULE:DEVICE.POINT" */
     bool clear;          /* the retained message of `topic` is cleared right after it: one more outbox row */
 };
 
 /*
- * In a transaction: the event with its hash (hex SHA-256 of the hash before, 64 zeros at first, followed by payload) and
- * its outbox rows, in order.
+ * In a transaction: the event with its hash (hex SHA-256 of the hash before, 64 zeros at first, followed by payload)
+ * and its outbox rows, in order. Where earlier rows of the topic wait after a refusal, they are due again at once, and
+ * these rows with them. With state "normal" (or NULL) the alarm leaves the snapshot, else its payload is the alarm's in
+ * there.
  */
 int davy_ledger_append(struct davy_ledger *ledger, const struct davy_ledger_event *event) DAVY_MUST_CHECK;
 
-/* In a transaction: replace the memory of one alarm; with a nil id, no timer and nothing tripped it is deleted. */
-int davy_ledger_remember(struct davy_ledger *ledger, const struct davy_alarm_memory *memory,
-                         struct davy_stamp now, const char *boot_id) DAVY_MUST_CHECK;
+/* In a transaction: replace the memory of one alarm; with a nil id, state normal, no timer, nothing tripped it is
+ * deleted. */
+int davy_ledger_remember(struct davy_ledger *ledger, const struct davy_alarm_memory *memory, struct davy_stamp now,
+                         const char *boot_id) DAVY_MUST_CHECK;
 
 /* In a transaction: forget the memory of an alarm that is no longer. */
 int davy_ledger_forget(struct davy_ledger *ledger, const char *key) DAVY_MUST_CHECK;
 
+/* Outcome of davy_ledger_recall(): some could not be read and were left out. */
+#define DAVY_LEDGER_PARTLY 1
+
 /*
- * All memories. Their timers' monotonic starts are brought to this boot: `now` minus the time that had passed when they
- * were stored, minus the time spent down by the wall clock (0 where it went backwards).
+ * All memories, in order of their keys. The starts of their timers are brought to this boot, so that `now` minus start
+ * is what has run: of an on-delay also the time since it was stored (by the monotonic clock within one boot, else by
+ * the wall clock, 0 where that went backwards); of an off-delay not, it stands still. The wall start moves only where
+ * it must, so that start plus delay is the due time. returns   0, DAVY_LEDGER_PARTLY or an error
  */
 int davy_ledger_recall(struct davy_ledger *ledger, struct davy_stamp now, const char *boot_id,
                        void (*each)(void *context, const struct davy_alarm_memory *memory),
@@ -96,38 +116,44 @@ struct davy_outbox_row {
     int64_t seq;
     const char *topic;
     const char *payload; /* empty: clears the retained message */
-    bool newer;          /* a newer event of the same topic exists: a late second sending must not be retained */
+    bool newer;          /* its topic has later rows, sent or not: a late second sending must not be retained */
     bool parked;         /* was refused before */
 };
 
 /* Outcome of davy_ledger_outbox_next(): nothing left. */
 #define DAVY_OUTBOX_EMPTY 1
 
-/* The first undelivered row above `after` that is not parked until later than `now`. 0, DAVY_OUTBOX_EMPTY or an error. */
-int davy_ledger_outbox_next(struct davy_ledger *ledger, int64_t after, davy_wall now,
-                            struct davy_outbox_row *ret_row) DAVY_MUST_CHECK;
+/* The first undelivered row above `after` that no refusal holds up. 0, DAVY_OUTBOX_EMPTY or an error. */
+int davy_ledger_outbox_next(struct davy_ledger *ledger, int64_t after, struct davy_outbox_row *ret_row) DAVY_MUST_CHECK;
 
-/* The earliest parked row that is due at `now`, of any position. 0, DAVY_OUTBOX_EMPTY or an error. */
-int davy_ledger_outbox_due(struct davy_ledger *ledger, davy_wall now, struct davy_outbox_row *ret_row) DAVY_MUST_CHECK;
+/*
+ * The first row above `after` that was refused, or waits behind a refused one of its topic, and is due again at `now`;
+ * never one that davy_ledger_outbox_next() gives. 0, DAVY_OUTBOX_EMPTY or an error.
+ */
+int davy_ledger_outbox_due(struct davy_ledger *ledger, int64_t after, davy_wall now,
+                           struct davy_outbox_row *ret_row) DAVY_MUST_CHECK;
 
 /* In a transaction: acknowledged by the broker at `now`; sets sent_us of the event. */
 int davy_ledger_outbox_done(struct davy_ledger *ledger, int64_t row, davy_wall now) DAVY_MUST_CHECK;
 
-/* In a transaction: refused; parked for 60 s, doubling to 10 min. At a connect all parked rows are due again. */
+/*
+ * In a transaction: refused; it and the later rows of its topic wait for 60 s, doubling to 10 min with each refusal. To
+ * be called _unpark at a connect: all of them are due again.
+ */
 int davy_ledger_outbox_refused(struct davy_ledger *ledger, int64_t row, uint8_t reason_code,
                                davy_wall now) DAVY_MUST_CHECK;
 int davy_ledger_outbox_unpark(struct davy_ledger *ledger) DAVY_MUST_CHECK;
 
-/* Undelivered rows; kept up to date in memory. */
+/* Undelivered rows that are committed; kept up to date in memory. */
 int64_t davy_ledger_outbox_count(const struct davy_ledger *ledger);
 
-/* The payload of the latest event of each alarm that is not normal, by seq. */
+/* The payload of the latest event of each alarm that is not normal, by seq. `each` must not call the ledger. */
 int davy_ledger_snapshot(struct davy_ledger *ledger, void (*each)(void *context, const char *payload),
                          void *context) DAVY_MUST_CHECK;
 
 /*
- * Outside a transaction: drop delivered events and actions older than `before`, a bounded number a call, leaving a
- * checkpoint hash so that the rest of the chain can still be verified.
- * returns   0, 1 when there is more to do, or an error
+ * Outside a transaction: drop events and actions older than `before`, a bounded number a call, leaving a checkpoint
+ * hash (table `chain`) so that the rest of each chain can still be verified. Stops at the first event that is not
+ * delivered. returns   0, 1 when there is more to do, or an error
  */
 int davy_ledger_prune(struct davy_ledger *ledger, davy_wall before) DAVY_MUST_CHECK;

@@ -6,6 +6,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/attr.h"
@@ -24,36 +25,49 @@ struct davy_readings *davy_readings_close(struct davy_readings *readings);
 
 /*
  * Names and limits from now on: points are added to the table of points, retention and max_size are taken.
- * Not in a transaction. config must outlive the next call of this.
+ * Not in a transaction. config must outlive the next call of this. Points keep their number in the file for ever.
  */
 int davy_readings_configure(struct davy_readings *readings, const struct davy_config *config) DAVY_MUST_CHECK;
 
+/* Outcome of davy_readings_begin(): it has begun, in a new file, since the old one was found damaged or taken away. */
+#define DAVY_READINGS_RENEWED 1
+
+/* 0, DAVY_READINGS_RENEWED or an error. Opens the file anew where the last error was of the disk. */
 int davy_readings_begin(struct davy_readings *readings) DAVY_MUST_CHECK;
 int davy_readings_commit(struct davy_readings *readings) DAVY_MUST_CHECK;
 void davy_readings_rollback(struct davy_readings *readings);
 
-/* In a transaction. */
+/* In a transaction. In order of arrival; `point` is an index of the configuration given last. */
 int davy_readings_append(struct davy_readings *readings, const struct davy_reading *reading) DAVY_MUST_CHECK;
 
-/* In a transaction: one telemetry message into its outbox; past the bound the oldest goes, counted. */
+/*
+ * In a transaction: one telemetry message into its outbox; past the bound (100,000 messages, a quarter of max_size) the
+ * oldest go, counted.
+ */
 int davy_readings_outbox_add(struct davy_readings *readings, const char *topic, const char *payload) DAVY_MUST_CHECK;
 
 /*
- * The newest (newest = true) or oldest undelivered row with row < below (0: no bound) resp. row > after.
- * 0, DAVY_OUTBOX_EMPTY or an error; text lives until the next call.
+ * The oldest undelivered row above `after`. For "the newest first, then the backlog": note davy_readings_outbox_last()
+ * at the connect, hand over what is above it as it comes, and, with a second cursor from 0, what is not above it. 0,
+ * DAVY_OUTBOX_EMPTY or an error; text lives until the next call.
  */
 int davy_readings_outbox_next(struct davy_readings *readings, int64_t after,
                               struct davy_outbox_row *ret_row) DAVY_MUST_CHECK;
 
-/* In a transaction. */
+/* The row added last that is committed; 0 for none. Rows ascend while the file is open. */
+int64_t davy_readings_outbox_last(const struct davy_readings *readings);
+
+/* In a transaction. A row that is no longer there is no error: it may have been dropped meanwhile. */
 int davy_readings_outbox_done(struct davy_readings *readings, int64_t row) DAVY_MUST_CHECK;
 
 int64_t davy_readings_outbox_count(const struct davy_readings *readings);
+
+/* Dropped for the bound, in all the life of the file. */
 uint64_t davy_readings_outbox_dropped(const struct davy_readings *readings);
 
 /*
- * Outside a transaction: make room by age and size, whole partitions first. Bounded work a call.
- * returns   0, 1 when there is more to do, or an error
+ * Outside a transaction: make room by age and size, whole partitions first. Bounded work a call. To be called about
+ * once a minute and after -ENOSPC. returns   0, 1 when there is more to do, or an error
  */
 int davy_readings_prune(struct davy_readings *readings, davy_wall now) DAVY_MUST_CHECK;
 

@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The hash chain of the ledger (contract cli.md). Private to this floor. Thread: any. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/attr.h"
+
+#define DAVY_HASH_SIZE 32
+
+/*
+ * SHA-256 of `before` as 64 hex digits followed by `payload`. `before` and `ret_hash` may be the same.
+ * returns   0 or -ENOMEM
+ */
+int davy_chain_next(const uint8_t before[DAVY_HASH_SIZE], const char *payload, size_t length,
+                    uint8_t ret_hash[DAVY_HASH_SIZE]) DAVY_MUST_CHECK;

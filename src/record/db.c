@@ -1,0 +1,444 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "db.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+
+/* Errors that say that this connection saw the disk fail: nothing that it holds in memory is believed any more. */
+static int io_error(const struct davy_db *db, int result)
+{
+    int cause = db->handle ? sqlite3_system_errno(db->handle) : 0;
+    if (result == SQLITE_IOERR_NOMEM)
+        return -ENOMEM;
+    if (cause == ENOSPC || cause == EDQUOT)
+        return -ENOSPC;
+    return cause == EROFS ? -EROFS : -EIO;
+}
+
+static int open_error(const struct davy_db *db)
+{
+    int cause = db->handle ? sqlite3_system_errno(db->handle) : 0;
+    switch (cause) {
+    case EACCES:
+    case EROFS:
+    case ENOSPC:
+    case ENOENT:
+    case EMFILE:
+        return -cause;
+    default:
+        return -EIO;
+    }
+}
+
+int davy_db_result(struct davy_db *db, int result)
+{
+    switch (result & 0xff) {
+    case SQLITE_OK:
+    case SQLITE_ROW:
+    case SQLITE_DONE:
+        return 0;
+    case SQLITE_FULL:
+        return -ENOSPC;
+    case SQLITE_NOMEM:
+        return -ENOMEM;
+    case SQLITE_BUSY:
+    case SQLITE_LOCKED:
+        return -EBUSY;
+    case SQLITE_CONSTRAINT:
+    case SQLITE_MISMATCH:
+        return -EINVAL;
+    case SQLITE_TOOBIG:
+        return -E2BIG;
+    case SQLITE_READONLY:
+        db->broken = true;
+        return -EROFS;
+    case SQLITE_CANTOPEN:
+        db->broken = true;
+        return open_error(db);
+    case SQLITE_CORRUPT:
+    case SQLITE_NOTADB:
+        db->corrupt = true;
+        return -EUCLEAN;
+    case SQLITE_IOERR:
+        db->broken = true;
+        return io_error(db, result);
+    default:
+        db->broken = true;
+        return -EIO;
+    }
+}
+
+int davy_db_step(struct davy_db *db, sqlite3_stmt *statement)
+{
+    int result = sqlite3_step(statement);
+    if (result == SQLITE_ROW)
+        return 0;
+    sqlite3_reset(statement);
+    return result == SQLITE_DONE ? DAVY_DB_DONE : davy_db_result(db, result);
+}
+
+int davy_db_run(struct davy_db *db, sqlite3_stmt *statement)
+{
+    for (;;) {
+        int r = davy_db_step(db, statement);
+        if (r != 0)
+            return r == DAVY_DB_DONE ? 0 : r;
+    }
+}
+
+int davy_db_exec(struct davy_db *db, const char *sql)
+{
+    return davy_db_result(db, sqlite3_exec(db->handle, sql, NULL, NULL, NULL));
+}
+
+int davy_db_number(struct davy_db *db, const char *sql, int64_t *ret)
+{
+    sqlite3_stmt *statement = NULL;
+    int r = davy_db_result(db, sqlite3_prepare_v2(db->handle, sql, -1, &statement, NULL));
+    if (r < 0)
+        return r;
+    r = davy_db_step(db, statement);
+    if (r == 0 && sqlite3_column_type(statement, 0) != SQLITE_NULL)
+        *ret = sqlite3_column_int64(statement, 0);
+    int end = davy_db_result(db, sqlite3_finalize(statement));
+    return r < 0 ? r : end;
+}
+
+static int bind_one(sqlite3_stmt *statement, int column, char type, va_list *arguments)
+{
+    switch (type) {
+    case 'i':
+        return sqlite3_bind_int64(statement, column, va_arg(*arguments, int64_t));
+    case 't':
+        return sqlite3_bind_text(statement, column, va_arg(*arguments, const char *), -1, SQLITE_STATIC);
+    case 'd':
+        return sqlite3_bind_double(statement, column, va_arg(*arguments, double));
+    case 'h':
+        return sqlite3_bind_blob(statement, column, va_arg(*arguments, const uint8_t *), 32, SQLITE_STATIC);
+    default:
+        assert(!"unknown type letter");
+        return SQLITE_MISUSE;
+    }
+}
+
+static int bind_all(sqlite3_stmt *statement, const char *types, va_list *arguments)
+{
+    for (int i = 0; types[i]; i++) {
+        int result = bind_one(statement, i + 1, types[i], arguments);
+        if (result != SQLITE_OK)
+            return result;
+    }
+    return SQLITE_OK;
+}
+
+int davy_db_bind(sqlite3_stmt *statement, const char *types, ...)
+{
+    va_list arguments;
+    va_start(arguments, types);
+    int result = bind_all(statement, types, &arguments);
+    va_end(arguments);
+    return result == SQLITE_OK ? 0 : result == SQLITE_TOOBIG ? -E2BIG : -ENOMEM;
+}
+
+sqlite3_stmt *davy_db_use(struct davy_db *db, size_t index)
+{
+    assert(index < db->schema->statement_count);
+    sqlite3_stmt *statement = db->statements[index];
+    sqlite3_reset(statement);
+    sqlite3_clear_bindings(statement);
+    return statement;
+}
+
+int davy_db_do(struct davy_db *db, size_t index, const char *types, ...)
+{
+    sqlite3_stmt *statement = davy_db_use(db, index);
+    va_list arguments;
+    va_start(arguments, types);
+    int result = bind_all(statement, types, &arguments);
+    va_end(arguments);
+    return result == SQLITE_OK ? davy_db_run(db, statement) : davy_db_result(db, result);
+}
+
+bool davy_db_in_transaction(const struct davy_db *db)
+{
+    return db->handle && !sqlite3_get_autocommit(db->handle);
+}
+
+int davy_db_begin(struct davy_db *db)
+{
+    return davy_db_exec(db, "BEGIN IMMEDIATE");
+}
+
+void davy_db_rollback(struct davy_db *db)
+{
+    for (size_t i = 0; i < DAVY_DB_STATEMENTS_MAX; i++)
+        sqlite3_reset(db->statements[i]);
+    if (davy_db_in_transaction(db))
+        (void)sqlite3_exec(db->handle, "ROLLBACK", NULL, NULL, NULL); /* where it fails there is nothing left to undo */
+}
+
+struct pragma {
+    const char *set; /* NULL: only read */
+    const char *read;
+    const char *expected;
+};
+
+static const struct pragma pragmas[] = {
+    {"PRAGMA journal_mode=WAL", "PRAGMA journal_mode", "wal"},
+    {"PRAGMA synchronous=FULL", "PRAGMA synchronous", "2"},
+    {"PRAGMA secure_delete=OFF", "PRAGMA secure_delete", "0"},
+    {"PRAGMA trusted_schema=OFF", "PRAGMA trusted_schema", "0"},
+    {"PRAGMA cell_size_check=ON", "PRAGMA cell_size_check", "1"},
+    {"PRAGMA foreign_keys=OFF", "PRAGMA foreign_keys", "0"},
+    {"PRAGMA mmap_size=0", "PRAGMA mmap_size", "0"}, /* an I/O error under mmap is SIGBUS */
+    {"PRAGMA wal_autocheckpoint=1000", "PRAGMA wal_autocheckpoint", "1000"},
+    {"PRAGMA journal_size_limit=4194304", "PRAGMA journal_size_limit", "4194304"},
+    {"PRAGMA temp_store=MEMORY", "PRAGMA temp_store", "2"},
+};
+
+static int check_pragma(struct davy_db *db, const struct pragma *pragma)
+{
+    sqlite3_stmt *statement = NULL;
+    int r = davy_db_result(db, sqlite3_prepare_v2(db->handle, pragma->read, -1, &statement, NULL));
+    if (r < 0)
+        return r;
+    r = davy_db_step(db, statement);
+    const char *found = r == 0 ? (const char *)sqlite3_column_text(statement, 0) : NULL;
+    bool same = found && strcmp(found, pragma->expected) == 0;
+    bool no_row = r == DAVY_DB_DONE; /* mmap_size has none where SQLite was built without */
+    int end = davy_db_result(db, sqlite3_finalize(statement));
+    if (r < 0 || end < 0)
+        return r < 0 ? r : end;
+    if (same || no_row)
+        return 0;
+    db->broken = true;
+    return -EIO;
+}
+
+/* sqlite3_exec steps to the end, where the switch to WAL reports an I/O error that its first row hides. */
+static int set_pragmas(struct davy_db *db)
+{
+    for (size_t i = 0; i < DAVY_LENGTH(pragmas); i++) {
+        int r = davy_db_exec(db, pragmas[i].set);
+        if (r == 0)
+            r = check_pragma(db, &pragmas[i]);
+        if (r < 0)
+            return r;
+    }
+    return 0;
+}
+
+/* SQLite ignores an error of fsync on the directory. */
+static int sync_directory(const char *path)
+{
+    char directory[DAVY_DB_PATH];
+    const char *slash = strrchr(path, '/');
+    size_t length = slash && slash > path ? (size_t)(slash - path) : 1;
+    memcpy(directory, slash ? path : ".", length);
+    directory[length] = '\0';
+    DAVY_AUTO_FD int fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0 || fsync(fd) < 0)
+        return -errno;
+    return 0;
+}
+
+/* The switch to WAL is only proven by a write; and the -wal's name is in the directory from now on. */
+static int check_after_write(struct davy_db *db)
+{
+    if (db->checked)
+        return 0;
+    int r = check_pragma(db, &pragmas[0]);
+    if (r == 0)
+        r = check_pragma(db, &pragmas[1]);
+    if (r == 0)
+        r = sync_directory(db->path);
+    db->checked = r == 0;
+    db->broken = db->broken || r < 0;
+    return r;
+}
+
+int davy_db_commit(struct davy_db *db)
+{
+    int r = davy_db_exec(db, "COMMIT");
+    if (r < 0) {
+        davy_db_rollback(db);
+        return r;
+    }
+    return check_after_write(db);
+}
+
+bool davy_db_moved(const struct davy_db *db)
+{
+    struct stat now;
+    return stat(db->path, &now) < 0 || now.st_dev != db->device || now.st_ino != db->inode;
+}
+
+/* An empty file that was there before was truncated: SQLite would throw its -wal away. */
+static int prepare_file(struct davy_db *db)
+{
+    struct stat found;
+    if (lstat(db->path, &found) < 0) {
+        DAVY_AUTO_FD int fd = open(db->path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0640);
+        if (fd < 0 || fchmod(fd, 0640) < 0 || fstat(fd, &found) < 0)
+            return -errno;
+        found.st_size = 1;
+    }
+    if (!S_ISREG(found.st_mode))
+        return S_ISLNK(found.st_mode) ? -ELOOP : -EINVAL;
+    db->device = found.st_dev;
+    db->inode = found.st_ino;
+    return found.st_size == 0 ? -EUCLEAN : 0;
+}
+
+static int quick_check(struct davy_db *db)
+{
+    struct stat found;
+    if (stat(db->path, &found) < 0)
+        return -errno;
+    if (found.st_size > db->schema->check_below_bytes)
+        return 0;
+    const struct pragma check = {NULL, "PRAGMA quick_check(1)", "ok"};
+    int r = check_pragma(db, &check);
+    return r == -EIO ? -EUCLEAN : r;
+}
+
+static int migrate(struct davy_db *db, int64_t from)
+{
+    char sql[80];
+    int r = davy_db_begin(db);
+    for (int64_t version = from; r == 0 && version < db->schema->version; version++)
+        r = davy_db_exec(db, db->schema->migrations[version]);
+    if (r == 0) {
+        snprintf(sql, sizeof(sql), "PRAGMA application_id=%d; PRAGMA user_version=%d", (int)db->schema->application_id,
+                 db->schema->version);
+        r = davy_db_exec(db, sql);
+    }
+    if (r == 0)
+        return davy_db_commit(db);
+    davy_db_rollback(db);
+    return r;
+}
+
+static int bring_to_version(struct davy_db *db)
+{
+    int64_t application = 0;
+    int64_t version = 0;
+    int64_t tables = 0;
+    int r = davy_db_number(db, "PRAGMA application_id", &application);
+    if (r == 0)
+        r = davy_db_number(db, "PRAGMA user_version", &version);
+    if (r == 0)
+        r = davy_db_number(db, "SELECT count(*) FROM sqlite_schema", &tables);
+    if (r < 0)
+        return r;
+    bool fresh = application == 0 && version == 0 && tables == 0;
+    if (!fresh && application != db->schema->application_id)
+        return -EPROTONOSUPPORT;
+    if (version < 0 || version > db->schema->version)
+        return -EPROTONOSUPPORT;
+    return version == db->schema->version ? 0 : migrate(db, version);
+}
+
+static int prepare_statements(struct davy_db *db)
+{
+    assert(db->schema->statement_count <= DAVY_DB_STATEMENTS_MAX);
+    for (size_t i = 0; i < db->schema->statement_count; i++) {
+        int result = sqlite3_prepare_v3(db->handle, db->schema->statements[i], -1, SQLITE_PREPARE_PERSISTENT,
+                                        &db->statements[i], NULL);
+        if (result != SQLITE_OK)
+            return (result & 0xff) == SQLITE_ERROR ? -EUCLEAN : davy_db_result(db, result);
+    }
+    return 0;
+}
+
+static int open_connection(struct davy_db *db)
+{
+    int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE;
+    int r = davy_db_result(db, sqlite3_open_v2(db->path, &db->handle, flags, NULL));
+    if (r < 0)
+        return r;
+    sqlite3_busy_timeout(db->handle, 2000);
+    sqlite3_db_config(db->handle, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
+    sqlite3_db_config(db->handle, SQLITE_DBCONFIG_ENABLE_TRIGGER, 0, NULL);
+    r = set_pragmas(db);
+    if (r == 0)
+        r = quick_check(db);
+    if (r == 0)
+        r = bring_to_version(db);
+    if (r == 0)
+        r = prepare_statements(db);
+    return r == 0 ? sync_directory(db->path) : r;
+}
+
+int davy_db_open(struct davy_db *db, const char *directory, const struct davy_db_schema *schema)
+{
+    *db = DAVY_DB_INIT;
+    db->schema = schema;
+    int length = snprintf(db->path, sizeof(db->path), "%s/%s", directory, schema->file);
+    if (length < 0 || (size_t)length >= sizeof(db->path))
+        return -ENAMETOOLONG;
+    int r = prepare_file(db);
+    if (r == 0)
+        r = open_connection(db);
+    if (r < 0)
+        davy_db_close(db);
+    return r;
+}
+
+void davy_db_close(struct davy_db *db)
+{
+    if (!db->handle)
+        return;
+    davy_db_rollback(db);
+    for (size_t i = 0; i < DAVY_DB_STATEMENTS_MAX; i++) {
+        sqlite3_finalize(db->statements[i]);
+        db->statements[i] = NULL;
+    }
+    sqlite3_close_v2(db->handle);
+    db->handle = NULL;
+}
+
+static int aside_name(const char *path, davy_wall now, char *ret_path)
+{
+    time_t seconds = (time_t)(now.ns / DAVY_NS_PER_S);
+    struct tm utc;
+    char stamp[32];
+    gmtime_r(&seconds, &utc);
+    strftime(stamp, sizeof(stamp), "%Y%m%dT%H%M%SZ", &utc);
+    for (int i = 0; i < 1000; i++) {
+        int length = i == 0 ? snprintf(ret_path, DAVY_DB_PATH, "%s.corrupt-%s", path, stamp)
+                            : snprintf(ret_path, DAVY_DB_PATH, "%s.corrupt-%s.%d", path, stamp, i);
+        if (length < 0 || length >= DAVY_DB_PATH - 4)
+            return -ENAMETOOLONG;
+        if (access(ret_path, F_OK) < 0)
+            return 0;
+    }
+    return -EEXIST;
+}
+
+int davy_db_set_aside(const char *directory, const char *file, davy_wall now, char *ret_path)
+{
+    char path[DAVY_DB_PATH];
+    char from[DAVY_DB_PATH + 8];
+    char to[DAVY_DB_PATH + 8];
+    int length = snprintf(path, sizeof(path), "%s/%s", directory, file);
+    if (length < 0 || (size_t)length >= sizeof(path))
+        return -ENAMETOOLONG;
+    int r = aside_name(path, now, ret_path);
+    if (r < 0)
+        return r;
+    snprintf(from, sizeof(from), "%s-wal", path);
+    snprintf(to, sizeof(to), "%s-wal", ret_path);
+    (void)rename(from, to); /* there may be none */
+    snprintf(from, sizeof(from), "%s-shm", path);
+    (void)unlink(from); /* rebuilt by whoever opens the pair */
+    if (rename(path, ret_path) < 0)
+        return -errno;
+    return sync_directory(path);
+}

@@ -1,0 +1,317 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "record/ledger.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/buf.h"
+#include "ledger_internal.h"
+#include "salvage.h"
+
+static int64_t micros(davy_wall t)
+{
+    return t.ns / DAVY_NS_PER_US;
+}
+
+/* The last row of `table`, or where there is none the row that the chain starts after. */
+static int load_chain(struct davy_ledger *ledger, const char *table, struct ledger_chain *ret)
+{
+    char sql[256];
+    sqlite3_stmt *statement = NULL;
+    snprintf(sql, sizeof(sql),
+             "SELECT seq, hash FROM (SELECT seq, hash FROM %s UNION ALL SELECT seq, hash FROM chain"
+             " WHERE name = '%s') ORDER BY seq DESC LIMIT 1",
+             table, table);
+    int r = davy_db_result(&ledger->db, sqlite3_prepare_v2(ledger->db.handle, sql, -1, &statement, NULL));
+    if (r < 0)
+        return r;
+    r = davy_db_step(&ledger->db, statement);
+    bool usable = r == 0 && sqlite3_column_bytes(statement, 1) == DAVY_HASH_SIZE;
+    if (usable) {
+        ret->seq = sqlite3_column_int64(statement, 0);
+        memcpy(ret->hash, sqlite3_column_blob(statement, 1), DAVY_HASH_SIZE);
+    }
+    sqlite3_finalize(statement);
+    return r < 0 ? r : usable ? 0 : -EUCLEAN;
+}
+
+static int load_state(struct davy_ledger *ledger)
+{
+    struct ledger_state state = {.outbox_count = 0};
+    int r = load_chain(ledger, "event", &state.events);
+    if (r == 0)
+        r = load_chain(ledger, "action", &state.actions);
+    if (r == 0)
+        r = davy_db_number(&ledger->db, "SELECT count(*) FROM outbox", &state.outbox_count);
+    if (r == 0)
+        ledger->committed = ledger->now = state;
+    return r;
+}
+
+static int open_file(struct davy_ledger *ledger)
+{
+    int r = davy_db_open(&ledger->db, ledger->directory, &davy_ledger_schema);
+    if (r == 0)
+        r = load_state(ledger);
+    if (r < 0)
+        davy_db_close(&ledger->db);
+    return r;
+}
+
+/* In the new file the numbers go on after the old ones, and so does the chain where its end is known. */
+static int continue_chains(struct davy_ledger *ledger, const struct ledger_state *before)
+{
+    int r = davy_db_begin(&ledger->db);
+    if (r == 0)
+        r = davy_db_do(&ledger->db, LEDGER_CHAIN_SET, "tih", "event", before->events.seq, before->events.hash);
+    if (r == 0)
+        r = davy_db_do(&ledger->db, LEDGER_CHAIN_SET, "tih", "action", before->actions.seq, before->actions.hash);
+    if (r == 0)
+        r = davy_db_commit(&ledger->db);
+    if (r == 0)
+        r = load_state(ledger);
+    if (r < 0)
+        davy_db_close(&ledger->db);
+    return r;
+}
+
+/* known: what was last committed, where this process knows. */
+static int begin_new_file(struct davy_ledger *ledger, const struct ledger_state *known)
+{
+    char aside[DAVY_DB_PATH];
+    struct ledger_state before = known ? *known : (struct ledger_state){.outbox_count = 0};
+    davy_db_close(&ledger->db);
+    int r = davy_db_set_aside(ledger->directory, davy_ledger_schema.file, ledger->opened, aside);
+    if (r < 0 && r != -ENOENT)
+        return r;
+    if (!known && r == 0)
+        davy_salvage_ends(aside, &before.events, &before.actions);
+    r = open_file(ledger);
+    return r == 0 ? continue_chains(ledger, &before) : r;
+}
+
+int davy_ledger_open(const char *directory, davy_wall now, bool *ret_set_aside, struct davy_ledger **ret_ledger)
+{
+    struct davy_ledger *ledger = calloc(1, sizeof(*ledger));
+    if (!ledger)
+        return -ENOMEM;
+    int length = snprintf(ledger->directory, sizeof(ledger->directory), "%s", directory);
+    ledger->opened = now;
+    int r = length < 0 || (size_t)length >= sizeof(ledger->directory) ? -ENAMETOOLONG : open_file(ledger);
+    bool set_aside = r == -EUCLEAN;
+    if (set_aside)
+        r = begin_new_file(ledger, NULL);
+    if (r < 0) {
+        davy_ledger_close(ledger);
+        return r;
+    }
+    if (ret_set_aside)
+        *ret_set_aside = set_aside;
+    *ret_ledger = ledger;
+    return 0;
+}
+
+struct davy_ledger *davy_ledger_close(struct davy_ledger *ledger)
+{
+    if (!ledger)
+        return NULL;
+    if (ledger->db.handle) {
+        davy_db_rollback(&ledger->db);
+        (void)sqlite3_wal_checkpoint_v2(ledger->db.handle, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
+        davy_db_close(&ledger->db); /* what the checkpoint could not do, the next open does */
+    }
+    free(ledger->text);
+    free(ledger);
+    return NULL;
+}
+
+int64_t davy_ledger_last_seq(const struct davy_ledger *ledger)
+{
+    return ledger->committed.events.seq;
+}
+
+/* The connection that saw an I/O error is never used again; a file that is damaged or gone is replaced. */
+static int repair(struct davy_ledger *ledger)
+{
+    if (ledger->db.handle && !ledger->db.corrupt && !ledger->db.broken && !davy_db_moved(&ledger->db))
+        return 0;
+    struct ledger_state known = ledger->committed;
+    bool replace = ledger->db.corrupt || (ledger->db.handle && davy_db_moved(&ledger->db));
+    int r = -EUCLEAN;
+    if (!replace) {
+        davy_db_close(&ledger->db);
+        r = open_file(ledger);
+        if (r == 0 && ledger->committed.events.seq >= known.events.seq)
+            return 0;
+        if (r < 0 && r != -EUCLEAN)
+            return r;
+    }
+    r = begin_new_file(ledger, &known);
+    return r < 0 ? r : DAVY_LEDGER_RENEWED;
+}
+
+int davy_ledger_begin(struct davy_ledger *ledger)
+{
+    int outcome = repair(ledger);
+    if (outcome < 0)
+        return outcome;
+    int r = davy_db_begin(&ledger->db);
+    if (r < 0)
+        return r;
+    ledger->now = ledger->committed;
+    return outcome;
+}
+
+int davy_ledger_commit(struct davy_ledger *ledger)
+{
+    int r = davy_db_commit(&ledger->db);
+    if (r < 0)
+        return davy_ledger_fail(ledger, r);
+    ledger->committed = ledger->now;
+    return 0;
+}
+
+void davy_ledger_rollback(struct davy_ledger *ledger)
+{
+    davy_db_rollback(&ledger->db);
+    ledger->now = ledger->committed;
+}
+
+int davy_ledger_fail(struct davy_ledger *ledger, int error)
+{
+    davy_ledger_rollback(ledger);
+    return error;
+}
+
+/* The id of the topic, its row in the outbox being the last now. */
+static int touch_topic(struct davy_ledger *ledger, const char *topic, int64_t last_row, int64_t *ret_id)
+{
+    sqlite3_stmt *statement = davy_db_use(&ledger->db, LEDGER_TOPIC_UPSERT);
+    int r = davy_db_bind(statement, "ti", topic, last_row);
+    if (r == 0)
+        r = davy_db_step(&ledger->db, statement);
+    if (r != 0)
+        return r < 0 ? r : -EUCLEAN;
+    *ret_id = sqlite3_column_int64(statement, 0);
+    return davy_db_run(&ledger->db, statement);
+}
+
+/* Rows of a topic that was refused go again now, so that the new event is not held up, and in order. */
+static int insert_outbox(struct davy_ledger *ledger, const struct davy_ledger_event *event, int64_t topic)
+{
+    int r = davy_db_do(&ledger->db, LEDGER_OUTBOX_REVIVE, "i", topic);
+    if (r < 0)
+        return r;
+    int64_t parked_us = sqlite3_changes(ledger->db.handle) > 0 ? 1 : 0;
+    for (int clear = 0; r == 0 && clear <= (event->clear ? 1 : 0); clear++) {
+        r = davy_db_do(&ledger->db, LEDGER_OUTBOX_INSERT, "iii", ledger_row(event->seq, clear), topic, parked_us);
+        ledger->now.outbox_count++;
+    }
+    return r;
+}
+
+static int insert_event(struct davy_ledger *ledger, const struct davy_ledger_event *e, int64_t topic)
+{
+    struct ledger_chain *chain = &ledger->now.events;
+    int r = davy_chain_next(chain->hash, e->payload, strlen(e->payload), chain->hash);
+    if (r < 0)
+        return r;
+    chain->seq = e->seq;
+    return davy_db_do(&ledger->db, LEDGER_EVENT_INSERT, "iittttttttddttitht", e->seq, micros(e->time), e->id, e->event,
+                      e->state, e->level, e->rule, e->zone, e->device, e->point, e->value, e->limit, e->by, e->note,
+                      topic, e->alarm, chain->hash, e->payload);
+}
+
+static int note_latest(struct davy_ledger *ledger, const struct davy_ledger_event *event)
+{
+    if (!event->alarm)
+        return 0;
+    if (!event->state || strcmp(event->state, "normal") == 0)
+        return davy_db_do(&ledger->db, LEDGER_LATEST_DELETE, "t", event->alarm);
+    return davy_db_do(&ledger->db, LEDGER_LATEST_UPSERT, "ti", event->alarm, event->seq);
+}
+
+static int append(struct davy_ledger *ledger, const struct davy_ledger_event *event)
+{
+    int64_t topic = 0;
+    int r = event->topic ? touch_topic(ledger, event->topic, ledger_row(event->seq, event->clear), &topic) : 0;
+    if (r == 0)
+        r = insert_event(ledger, event, topic);
+    if (r == 0 && event->topic)
+        r = insert_outbox(ledger, event, topic);
+    return r == 0 ? note_latest(ledger, event) : r;
+}
+
+/* A commit that failed may have reached the disk all the same, and its redoing then finds its events there. */
+static int already_there(struct davy_ledger *ledger, const struct davy_ledger_event *event)
+{
+    sqlite3_stmt *statement = davy_db_use(&ledger->db, LEDGER_EVENT_SAME);
+    int r = davy_db_bind(statement, "it", event->seq, event->payload);
+    if (r == 0)
+        r = davy_db_step(&ledger->db, statement);
+    if (r == 0)
+        return davy_db_run(&ledger->db, statement);
+    return r < 0 ? r : -EINVAL;
+}
+
+int davy_ledger_append(struct davy_ledger *ledger, const struct davy_ledger_event *event)
+{
+    if (!davy_db_in_transaction(&ledger->db) || !event->payload || event->seq > ledger->now.events.seq + 1)
+        return davy_ledger_fail(ledger, -EINVAL);
+    int r = event->seq <= ledger->now.events.seq ? already_there(ledger, event) : append(ledger, event);
+    return r < 0 ? davy_ledger_fail(ledger, r) : 0;
+}
+
+static void action_text(struct davy_buf *out, const struct davy_ledger_action *action, int64_t seq)
+{
+    davy_json_open(out, '{');
+    davy_json_integer(out, "seq", seq);
+    davy_json_time(out, "time", action->time);
+    davy_json_text(out, "by", action->by);
+    davy_json_text(out, "verb", action->verb);
+    davy_json_text(out, "target", action->target);
+    davy_json_text(out, "note", action->note);
+    davy_json_text(out, "result", action->result);
+    davy_json_raw(out, "detail", action->detail ? action->detail : "null");
+    davy_json_close(out, '}');
+}
+
+static size_t text_bound(const char *text)
+{
+    return text ? 6 * strlen(text) : 0; /* a byte is at most \u00xx */
+}
+
+int davy_ledger_act(struct davy_ledger *ledger, const struct davy_ledger_action *action)
+{
+    if (!davy_db_in_transaction(&ledger->db))
+        return -EINVAL;
+    size_t size = 256 + text_bound(action->by) + text_bound(action->verb) + text_bound(action->target) +
+                  text_bound(action->note) + text_bound(action->result) + text_bound(action->detail);
+    DAVY_AUTO_FREE char *text = malloc(size);
+    if (!text)
+        return davy_ledger_fail(ledger, -ENOMEM);
+    struct ledger_chain *chain = &ledger->now.actions;
+    struct davy_buf out;
+    davy_buf_init(&out, text, size);
+    action_text(&out, action, chain->seq + 1);
+    int r = davy_chain_next(chain->hash, out.text, out.length, chain->hash);
+    chain->seq++;
+    if (r == 0)
+        r = davy_db_do(&ledger->db, LEDGER_ACTION_INSERT, "iiht", chain->seq, micros(action->time), chain->hash,
+                       out.text);
+    return r < 0 ? davy_ledger_fail(ledger, r) : 0;
+}
+
+int davy_ledger_snapshot(struct davy_ledger *ledger, void (*each)(void *context, const char *payload), void *context)
+{
+    if (!ledger->db.handle)
+        return -EIO;
+    sqlite3_stmt *statement = davy_db_use(&ledger->db, LEDGER_SNAPSHOT);
+    for (;;) {
+        int r = davy_db_step(&ledger->db, statement);
+        if (r != 0)
+            return r < 0 ? r : 0;
+        each(context, (const char *)sqlite3_column_text(statement, 0));
+    }
+}

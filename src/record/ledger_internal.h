@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the files of the ledger share: statements, and the state that a rollback restores. Private to this floor. */
+#pragma once
+
+#include "chain.h"
+#include "db.h"
+#include "record/ledger.h"
+
+enum ledger_statement {
+    LEDGER_EVENT_INSERT,
+    LEDGER_EVENT_SAME,
+    LEDGER_EVENT_SENT,
+    LEDGER_TOPIC_UPSERT,
+    LEDGER_LATEST_UPSERT,
+    LEDGER_LATEST_DELETE,
+    LEDGER_SNAPSHOT,
+    LEDGER_OUTBOX_REVIVE,
+    LEDGER_OUTBOX_INSERT,
+    LEDGER_OUTBOX_NEXT,
+    LEDGER_OUTBOX_DUE,
+    LEDGER_OUTBOX_GET,
+    LEDGER_OUTBOX_DELETE,
+    LEDGER_OUTBOX_REFUSE,
+    LEDGER_OUTBOX_HOLD,
+    LEDGER_OUTBOX_UNPARK,
+    LEDGER_MEMORY_UPSERT,
+    LEDGER_MEMORY_DELETE,
+    LEDGER_MEMORY_ALL,
+    LEDGER_ACTION_INSERT,
+    LEDGER_CHAIN_SET,
+    LEDGER_PRUNE_EVENT_FIND,
+    LEDGER_PRUNE_EVENT_KEEP,
+    LEDGER_PRUNE_EVENT_DELETE,
+    LEDGER_PRUNE_ACTION_FIND,
+    LEDGER_PRUNE_ACTION_DELETE,
+    LEDGER_STATEMENT_COUNT_
+};
+
+/* The end of a chain: sequence number and hash of its last row. */
+struct ledger_chain {
+    int64_t seq;
+    uint8_t hash[DAVY_HASH_SIZE];
+};
+
+struct ledger_state {
+    struct ledger_chain events;
+    struct ledger_chain actions;
+    int64_t outbox_count;
+};
+
+struct davy_ledger {
+    struct davy_db db;
+    char directory[DAVY_DB_PATH];
+    davy_wall opened;
+    struct ledger_state committed;
+    struct ledger_state now; /* with what the running transaction did */
+    char *text;              /* topic and payload of the row handed out last */
+    size_t text_size;
+};
+
+extern const struct davy_db_schema davy_ledger_schema;
+
+/* An outbox row belongs to an event: the event itself, then the clearing of its topic. Never reused, ascending. */
+static inline int64_t ledger_row(int64_t seq, bool clear)
+{
+    return 2 * seq + (clear ? 1 : 0);
+}
+
+/* Roll back for `error`; returns error. */
+int davy_ledger_fail(struct davy_ledger *ledger, int error);

@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Tables, views and statements of ledger.db. Migrations are append only. */
+#include "ledger_internal.h"
+
+/*
+ * chain    the row before the first that is kept, of each chain: where verification starts
+ * latest   the last event of each alarm that is not normal, for the snapshot; payload only once that event was pruned
+ * outbox   a row per message that the broker has not acknowledged; parked_us 0: in line, 1: due again, else not before
+ */
+static const char version_1[] =
+    "CREATE TABLE chain (name TEXT PRIMARY KEY, seq INTEGER NOT NULL, hash BLOB NOT NULL) STRICT;"
+    "INSERT INTO chain VALUES ('event', 0, zeroblob(32)), ('action', 0, zeroblob(32));"
+    "CREATE TABLE topic (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, last_row INTEGER NOT NULL) STRICT;"
+    "CREATE TABLE event (seq INTEGER PRIMARY KEY, time_us INTEGER NOT NULL, id TEXT, event TEXT, state TEXT,"
+    " level TEXT, rule TEXT, zone TEXT, device TEXT, point TEXT, value REAL, \"limit\" REAL, \"by\" TEXT, note TEXT,"
+    " sent_us INTEGER, topic INTEGER, alarm TEXT, hash BLOB NOT NULL, payload TEXT NOT NULL) STRICT;"
+    "CREATE TABLE latest (alarm TEXT PRIMARY KEY, seq INTEGER NOT NULL, payload TEXT) STRICT;"
+    "CREATE TABLE outbox (row INTEGER PRIMARY KEY, topic INTEGER NOT NULL, attempts INTEGER NOT NULL DEFAULT 0,"
+    " parked_us INTEGER NOT NULL DEFAULT 0, code INTEGER) STRICT;"
+    "CREATE INDEX outbox_parked ON outbox (parked_us) WHERE parked_us > 0;"
+    "CREATE TABLE memory (alarm TEXT PRIMARY KEY, mono_ns INTEGER NOT NULL, wall_ns INTEGER NOT NULL,"
+    " boot_id TEXT NOT NULL, body TEXT NOT NULL) STRICT;"
+    "CREATE TABLE action (seq INTEGER PRIMARY KEY, time_us INTEGER NOT NULL, hash BLOB NOT NULL,"
+    " payload TEXT NOT NULL) STRICT;"
+    "CREATE VIEW events AS SELECT seq, time_us, id, event, state, level, rule, zone, device, point, value, \"limit\","
+    " \"by\", note, payload, lower(hex(hash)) AS hash, sent_us FROM event;"
+    "CREATE VIEW actions AS SELECT seq, time_us, json_extract(payload, '$.by') AS \"by\","
+    " json_extract(payload, '$.verb') AS verb, json_extract(payload, '$.target') AS target,"
+    " json_extract(payload, '$.note') AS note, json_extract(payload, '$.result') AS result,"
+    " json_extract(payload, '$.detail') AS detail, payload, lower(hex(hash)) AS hash FROM action;";
+
+static const char *const migrations[] = {version_1};
+
+#define OUTBOX_COLUMNS                                                                                                 \
+    "SELECT o.row, t.name, e.payload, t.last_row > o.row, o.attempts > 0 FROM outbox o"                                \
+    " JOIN event e ON e.seq = o.row / 2 JOIN topic t ON t.id = o.topic "
+
+static const char *const statements[LEDGER_STATEMENT_COUNT_] = {
+    [LEDGER_EVENT_INSERT] =
+        "INSERT INTO event (seq, time_us, id, event, state, level, rule, zone, device, point, value, \"limit\", \"by\","
+        " note, topic, alarm, hash, payload) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14,"
+        " nullif(?15, 0), ?16, ?17, ?18)",
+    [LEDGER_EVENT_SAME] = "SELECT 1 FROM event WHERE seq = ?1 AND payload = ?2",
+    [LEDGER_EVENT_SENT] = "UPDATE event SET sent_us = ?2 WHERE seq = ?1",
+    [LEDGER_TOPIC_UPSERT] = "INSERT INTO topic (name, last_row) VALUES (?1, ?2)"
+                            " ON CONFLICT (name) DO UPDATE SET last_row = excluded.last_row RETURNING id",
+    [LEDGER_LATEST_UPSERT] = "INSERT INTO latest (alarm, seq) VALUES (?1, ?2)"
+                             " ON CONFLICT (alarm) DO UPDATE SET seq = excluded.seq, payload = NULL",
+    [LEDGER_LATEST_DELETE] = "DELETE FROM latest WHERE alarm = ?1",
+    [LEDGER_SNAPSHOT] = "SELECT coalesce(l.payload, e.payload) FROM latest l LEFT JOIN event e ON e.seq = l.seq"
+                        " WHERE l.payload IS NOT NULL OR e.payload IS NOT NULL ORDER BY l.seq",
+    [LEDGER_OUTBOX_REVIVE] = "UPDATE outbox SET parked_us = 1 WHERE parked_us > 0 AND topic = ?1",
+    [LEDGER_OUTBOX_INSERT] = "INSERT INTO outbox (row, topic, parked_us) VALUES (?1, ?2, ?3)",
+    [LEDGER_OUTBOX_NEXT] = OUTBOX_COLUMNS "WHERE o.row > ?1 AND o.parked_us = 0 ORDER BY o.row LIMIT 1",
+    [LEDGER_OUTBOX_DUE] = OUTBOX_COLUMNS "WHERE o.row > ?1 AND o.parked_us BETWEEN 1 AND ?2 AND o.parked_us > 0"
+                                         " ORDER BY o.row LIMIT 1",
+    [LEDGER_OUTBOX_GET] = "SELECT topic, attempts FROM outbox WHERE row = ?1",
+    [LEDGER_OUTBOX_DELETE] = "DELETE FROM outbox WHERE row = ?1",
+    [LEDGER_OUTBOX_REFUSE] = "UPDATE outbox SET attempts = attempts + 1, code = ?2 WHERE row = ?1",
+    [LEDGER_OUTBOX_HOLD] = "UPDATE outbox SET parked_us = ?3 WHERE row >= ?1 AND topic = ?2",
+    [LEDGER_OUTBOX_UNPARK] = "UPDATE outbox SET parked_us = 1 WHERE parked_us > 1",
+    [LEDGER_MEMORY_UPSERT] = "INSERT OR REPLACE INTO memory (alarm, mono_ns, wall_ns, boot_id, body)"
+                             " VALUES (?1, ?2, ?3, ?4, ?5)",
+    [LEDGER_MEMORY_DELETE] = "DELETE FROM memory WHERE alarm = ?1",
+    [LEDGER_MEMORY_ALL] = "SELECT mono_ns, wall_ns, boot_id, body FROM memory ORDER BY alarm",
+    [LEDGER_ACTION_INSERT] = "INSERT INTO action (seq, time_us, hash, payload) VALUES (?1, ?2, ?3, ?4)",
+    [LEDGER_CHAIN_SET] = "UPDATE chain SET seq = ?2, hash = ?3 WHERE name = ?1",
+    [LEDGER_PRUNE_EVENT_FIND] = "SELECT seq, time_us, hash FROM event"
+                                " WHERE seq < coalesce((SELECT min(row) / 2 FROM outbox), 9223372036854775807)"
+                                " ORDER BY seq LIMIT ?1",
+    [LEDGER_PRUNE_EVENT_KEEP] = "UPDATE latest SET payload = (SELECT payload FROM event e WHERE e.seq = latest.seq)"
+                                " WHERE seq <= ?1 AND payload IS NULL",
+    [LEDGER_PRUNE_EVENT_DELETE] = "DELETE FROM event WHERE seq <= ?1",
+    [LEDGER_PRUNE_ACTION_FIND] = "SELECT seq, time_us, hash FROM action ORDER BY seq LIMIT ?1",
+    [LEDGER_PRUNE_ACTION_DELETE] = "DELETE FROM action WHERE seq <= ?1",
+};
+
+const struct davy_db_schema davy_ledger_schema = {
+    .file = "ledger.db",
+    .application_id = 0x44415631, /* "DAV1" */
+    .migrations = migrations,
+    .version = DAVY_LENGTH(migrations),
+    .statements = statements,
+    .statement_count = LEDGER_STATEMENT_COUNT_,
+    .check_below_bytes = INT64_C(128) << 20,
+};

@@ -1,0 +1,289 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "record/readings.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+
+#include "readings_internal.h"
+
+#define DAY_US INT64_C(86400000000)
+
+/* Of a row in its page, rounded down: measured 28.6. */
+#define ROW_BYTES INT64_C(24)
+
+/* One code of a pair, made where it is new. */
+static int load_code(struct davy_readings *readings, const char *quality, const char *reason, int64_t *ret_code)
+{
+    for (int attempt = 0; attempt < 2; attempt++) {
+        sqlite3_stmt *statement = davy_db_use(&readings->db, READINGS_QUALITY_FIND);
+        int r = davy_db_bind(statement, "tt", quality, reason);
+        if (r == 0)
+            r = davy_db_step(&readings->db, statement);
+        if (r == 0) {
+            *ret_code = sqlite3_column_int64(statement, 0);
+            sqlite3_reset(statement);
+            return 0;
+        }
+        if (r == DAVY_DB_DONE)
+            r = davy_db_do(&readings->db, READINGS_QUALITY_ADD, "tt", quality, reason);
+        if (r < 0)
+            return r;
+    }
+    return -EUCLEAN;
+}
+
+static int load_codes(struct davy_readings *readings)
+{
+    int r = davy_db_begin(&readings->db);
+    for (int q = 0; q < DAVY_QUALITY_COUNT_; q++) {
+        for (int reason = 0; r == 0 && reason < DAVY_REASON_COUNT_; reason++)
+            r = load_code(readings, davy_quality_name((enum davy_quality)q), davy_reason_name((enum davy_reason)reason),
+                          &readings->codes[q][reason]);
+    }
+    if (r == 0)
+        return davy_db_commit(&readings->db);
+    davy_db_rollback(&readings->db);
+    return r;
+}
+
+static void close_file(struct davy_readings *readings)
+{
+    sqlite3_finalize(readings->insert);
+    readings->insert = NULL;
+    readings->partition_count = 0;
+    davy_db_close(&readings->db);
+}
+
+static int open_file(struct davy_readings *readings)
+{
+    int r = davy_db_open(&readings->db, readings->directory, &davy_readings_schema);
+    if (r < 0)
+        return r;
+    r = load_codes(readings);
+    if (r == 0)
+        r = davy_partitions_load(readings);
+    if (r == 0)
+        r = davy_telemetry_load(readings);
+    if (r < 0)
+        close_file(readings);
+    return r;
+}
+
+static int begin_new_file(struct davy_readings *readings)
+{
+    char aside[DAVY_DB_PATH];
+    close_file(readings);
+    int r = davy_db_set_aside(readings->directory, davy_readings_schema.file, readings->opened, aside);
+    return r < 0 && r != -ENOENT ? r : open_file(readings);
+}
+
+int davy_readings_open(const char *directory, davy_wall now, bool *ret_set_aside, struct davy_readings **ret_readings)
+{
+    struct davy_readings *readings = calloc(1, sizeof(*readings));
+    if (!readings)
+        return -ENOMEM;
+    int length = snprintf(readings->directory, sizeof(readings->directory), "%s", directory);
+    readings->opened = now;
+    readings->length_us = DAY_US;
+    readings->rows_max = INT64_MAX;
+    int r = length < 0 || (size_t)length >= sizeof(readings->directory) ? -ENAMETOOLONG : open_file(readings);
+    bool set_aside = r == -EUCLEAN;
+    if (set_aside)
+        r = begin_new_file(readings);
+    if (r < 0) {
+        davy_readings_close(readings);
+        return r;
+    }
+    if (ret_set_aside)
+        *ret_set_aside = set_aside;
+    *ret_readings = readings;
+    return 0;
+}
+
+struct davy_readings *davy_readings_close(struct davy_readings *readings)
+{
+    if (!readings)
+        return NULL;
+    if (readings->db.handle) {
+        davy_db_rollback(&readings->db);
+        (void)sqlite3_wal_checkpoint_v2(readings->db.handle, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
+        close_file(readings); /* what the checkpoint could not do, the next open does */
+    }
+    free(readings->point_ids);
+    free(readings->text);
+    free(readings);
+    return NULL;
+}
+
+static int point_id(struct davy_readings *readings, const char *name, int64_t *ret_id)
+{
+    int r = davy_db_do(&readings->db, READINGS_POINT_ADD, "t", name);
+    if (r < 0)
+        return r;
+    sqlite3_stmt *statement = davy_db_use(&readings->db, READINGS_POINT_FIND);
+    r = davy_db_bind(statement, "t", name);
+    if (r == 0)
+        r = davy_db_step(&readings->db, statement);
+    if (r == 0)
+        *ret_id = sqlite3_column_int64(statement, 0);
+    sqlite3_reset(statement);
+    return r > 0 ? -EUCLEAN : r;
+}
+
+static int load_points(struct davy_readings *readings, const struct davy_config *config, int64_t *ids)
+{
+    char name[DAVY_KEY_SIZE];
+    int r = davy_db_begin(&readings->db);
+    for (size_t i = 0; r == 0 && i < config->point_count; i++)
+        r = point_id(readings, davy_config_point_name(config, (uint32_t)i, name), &ids[i]);
+    if (r == 0)
+        return davy_db_commit(&readings->db);
+    davy_db_rollback(&readings->db);
+    return r;
+}
+
+/* Below the disk's end: what was freed inside the file can still be used, on a full disk nothing can. */
+static int limit_pages(struct davy_readings *readings)
+{
+    char sql[64];
+    int64_t set = 0;
+    int64_t pages = readings->max_bytes / 4096;
+    snprintf(sql, sizeof(sql), "PRAGMA max_page_count=%lld", (long long)(pages < 64 ? 64 : pages));
+    return davy_db_number(&readings->db, sql, &set);
+}
+
+static void take_limits(struct davy_readings *readings, const struct davy_storage *storage)
+{
+    readings->retention_us = storage->retention.ns / DAVY_NS_PER_US;
+    readings->max_bytes = storage->max_size_bytes;
+    readings->length_us = readings->retention_us / 64 > DAY_US ? readings->retention_us / 64 : DAY_US;
+    readings->rows_max = storage->max_size_bytes / 64 / ROW_BYTES;
+}
+
+static int apply_config(struct davy_readings *readings, const struct davy_config *config)
+{
+    int64_t *ids = calloc(config->point_count + 1, sizeof(*ids));
+    if (!ids)
+        return -ENOMEM;
+    int r = load_points(readings, config, ids);
+    if (r < 0) {
+        free(ids);
+        return r;
+    }
+    free(readings->point_ids);
+    readings->point_ids = ids;
+    readings->point_count = config->point_count;
+    readings->config = config;
+    take_limits(readings, &config->storage);
+    return limit_pages(readings);
+}
+
+/* 0 or a negative errno; after it the file is open and usable. */
+static int repair(struct davy_readings *readings)
+{
+    bool open = readings->db.handle != NULL;
+    bool replace = readings->db.corrupt || (open && davy_db_moved(&readings->db));
+    if (open && !replace && !readings->db.broken)
+        return 0;
+    int r = -EUCLEAN;
+    if (!replace) {
+        close_file(readings);
+        r = open_file(readings);
+    }
+    bool renewed = r == -EUCLEAN;
+    if (renewed)
+        r = begin_new_file(readings);
+    if (r == 0 && readings->config)
+        r = apply_config(readings, readings->config);
+    return r < 0 ? r : renewed ? DAVY_READINGS_RENEWED : 0;
+}
+
+int davy_readings_configure(struct davy_readings *readings, const struct davy_config *config)
+{
+    int outcome = repair(readings);
+    if (outcome < 0)
+        return outcome;
+    return apply_config(readings, config);
+}
+
+int davy_readings_begin(struct davy_readings *readings)
+{
+    int outcome = repair(readings);
+    if (outcome < 0)
+        return outcome;
+    int r = davy_db_begin(&readings->db);
+    readings->now = readings->committed;
+    return r < 0 ? r : outcome;
+}
+
+int davy_readings_commit(struct davy_readings *readings)
+{
+    if (!davy_db_in_transaction(&readings->db))
+        return -EINVAL;
+    int r = davy_partitions_store(readings);
+    if (r == 0)
+        r = davy_telemetry_store(readings);
+    if (r == 0)
+        r = davy_db_commit(&readings->db);
+    if (r < 0)
+        return davy_readings_fail(readings, r);
+    readings->committed = readings->now;
+    return 0;
+}
+
+void davy_readings_rollback(struct davy_readings *readings)
+{
+    sqlite3_reset(readings->insert);
+    davy_db_rollback(&readings->db);
+    readings->now = readings->committed;
+    if (readings->db.handle && davy_partitions_load(readings) < 0)
+        readings->db.broken = true; /* the next begin opens it anew */
+}
+
+int davy_readings_fail(struct davy_readings *readings, int error)
+{
+    davy_readings_rollback(readings);
+    return error;
+}
+
+int davy_readings_append(struct davy_readings *readings, const struct davy_reading *reading)
+{
+    if (!davy_db_in_transaction(&readings->db))
+        return -EINVAL;
+    if (reading->point >= readings->point_count)
+        return davy_readings_fail(readings, -EINVAL);
+    assert(reading->quality < DAVY_QUALITY_COUNT_ && reading->reason < DAVY_REASON_COUNT_);
+    int64_t time_us = reading->at.wall.ns / DAVY_NS_PER_US;
+    int r = davy_partitions_ready(readings, time_us);
+    if (r == 0)
+        r = davy_db_bind(readings->insert, "iidi", time_us, readings->point_ids[reading->point],
+                         reading->has_value ? reading->value : (double)NAN,
+                         readings->codes[reading->quality][reading->reason]);
+    if (r == 0)
+        r = davy_db_run(&readings->db, readings->insert);
+    return r < 0 ? davy_readings_fail(readings, r) : 0;
+}
+
+int davy_storage_usage(const char *directory, int64_t *ret_bytes, int64_t *ret_free_bytes)
+{
+    static const char *const files[] = {"ledger.db", "ledger.db-wal", "readings.db", "readings.db-wal"};
+    char path[DAVY_DB_PATH];
+    int64_t bytes = 0;
+    struct statvfs volume;
+    if (statvfs(directory, &volume) < 0)
+        return -errno;
+    for (size_t i = 0; i < DAVY_LENGTH(files); i++) {
+        struct stat found;
+        int length = snprintf(path, sizeof(path), "%s/%s", directory, files[i]);
+        if (length > 0 && (size_t)length < sizeof(path) && stat(path, &found) == 0)
+            bytes += found.st_size;
+    }
+    *ret_bytes = bytes;
+    *ret_free_bytes = (int64_t)volume.f_bavail * (int64_t)volume.f_frsize;
+    return 0;
+}
