@@ -1,17 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Reading the two databases from another process while the daemon writes them (davyctl, replay): read-only connections,
- * short read transactions, pages of rows. Opens no file that does not exist. Thread: any, one caller per object.
+ * short read transactions, pages of rows. Never writes, checkpoints or creates a database; works as well where no
+ * daemon runs. A row that is written or pruned meanwhile may be given or not. Thread: any.
  */
 #pragma once
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "base/attr.h"
 #include "base/clock.h"
 
-/* Bounds: 0 for none. NULL or "" for no filter. */
+/* Bounds: 0 for none, since <= time < until. NULL or "" for no filter. */
 struct davy_event_filter {
     davy_wall since;
     davy_wall until;
@@ -38,9 +40,9 @@ struct davy_history_row {
     double value; /* the mean over the step when `every` is set */
     double min;
     double max;
-    int64_t count;
-    const char *quality;
-    const char *reason; /* NULL: none */
+    int64_t count;       /* readings in the step, with a value or not */
+    const char *quality; /* the worst in the step, and the reason of the first that had it */
+    const char *reason;  /* NULL: none */
 };
 
 /*
@@ -52,7 +54,8 @@ int davy_query_history(const char *file, const char *point, davy_wall since, dav
                        size_t error_size) DAVY_MUST_CHECK;
 
 /*
- * Check the hash chain of a ledger.
+ * Check the hash chains of a ledger, of events and of operator actions, from their checkpoints on, and that seq, event,
+ * state and level of each event are what its payload says. Rows taken off the end cannot be seen in the chain itself.
  * ret_rows   rows checked
  * returns    0; 1 with *ret_bad_seq the first row that does not fit; or a negative errno
  */

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A read-only connection to a database that another process may be writing. Private to this floor. */
+#pragma once
+
+#include "db.h"
+
+extern const struct davy_db_schema davy_ledger_schema;
+extern const struct davy_db_schema davy_readings_schema;
+
+struct reader {
+    struct davy_db db;
+    char *error;
+    size_t error_size;
+};
+
+#define READER_INIT ((struct reader){.error = NULL})
+
+/*
+ * Open `file`, which must be a database of `schema`, of this version or an older one.
+ * error     takes a sentence at each failure; must outlive the reader
+ */
+int davy_reader_open(struct reader *reader, const char *file, const struct davy_db_schema *schema, char *error,
+                     size_t error_size) DAVY_MUST_CHECK;
+void davy_reader_close(struct reader *reader);
+
+int davy_reader_prepare(struct reader *reader, const char *sql, sqlite3_stmt **ret_statement) DAVY_MUST_CHECK;
+
+/* As davy_db_step(). */
+int davy_reader_step(struct reader *reader, sqlite3_stmt *statement) DAVY_MUST_CHECK;
+
+/* Write the sentence "FILE: what"; returns error. */
+int davy_reader_fail(struct reader *reader, int error, const char *what);
