@@ -45,7 +45,7 @@ struct davy_status_report {
     int64_t last_seq;
     int64_t outbox_events;
     int64_t outbox_telemetry;
-    int64_t confirmed_seq; /* 0: null */
+    int64_t confirmed_seq;              /* 0: null */
     uint32_t alarms[DAVY_LEVEL_COUNT_]; /* not normal, by level */
     uint32_t unacknowledged;
     uint32_t shelved;
@@ -83,3 +83,10 @@ void davy_payload_config(struct davy_buf *out, const char *hash, davy_wall loade
  */
 void davy_payload_snapshot_head(struct davy_buf *out, int64_t last_seq, unsigned part, unsigned parts);
 void davy_payload_snapshot_tail(struct davy_buf *out);
+
+/*
+ * `replayed` becomes true: for what is sent again and for a backlog of telemetry. The first "replayed":false of the
+ * text is rewritten in place; a text without one stays as it is. (Inside a JSON string the quotes would be escaped, so
+ * the key cannot be mistaken.) payload   NUL-terminated, writable returns   its length now
+ */
+size_t davy_payload_mark_replayed(char *payload);
