@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Batches of readings as davy.telemetry/1: all, or those that moved by the report deadband or changed quality since the
- * last reported one (mode `changes`; every point at least once an interval of 10 batches is not repeated: silence is
- * judged by status and fault alarms). One message per device, or one for the gateway, each telemetry_interval.
- * Pure but for memory; one caller at a time (the record stage).
+ * Batches of readings as davy.telemetry/1: all, or (mode `changes`) those that moved by the report deadband, or changed
+ * quality or reason, since the last one that was put into a batch; a deadband of 0 means every change. A point that
+ * does not move is not repeated: silence is judged by status and fault alarms. One message per device, or one for the
+ * gateway, each telemetry_interval; a batch that would pass 64 KiB is split. Pure but for memory; one caller at a time
+ * (the record stage).
  */
 #pragma once
 
@@ -14,11 +15,19 @@
 
 struct davy_telemetry_batcher;
 
+/* Readings that make a batch due early, and that fit at most; bytes of one payload with its end. */
+#define DAVY_TELEMETRY_BATCH 1000
+#define DAVY_TELEMETRY_ROOM  2000
+#define DAVY_TELEMETRY_SIZE  65536
+
 /* 0 or -ENOMEM; takes a reference to the configuration. With telemetry = "off" it swallows everything. */
 int davy_telemetry_new(const struct davy_config *config, struct davy_telemetry_batcher **ret) DAVY_MUST_CHECK;
 struct davy_telemetry_batcher *davy_telemetry_free(struct davy_telemetry_batcher *batcher);
 
-/* Add one reading. Bounded: past 1,000 readings in a batch it is sent early by the next davy_telemetry_flush(). */
+/*
+ * Add one reading. Bounded: a batch of DAVY_TELEMETRY_BATCH readings is due at once; what exceeds DAVY_TELEMETRY_ROOM
+ * is not taken (the ledger of readings has it).
+ */
 void davy_telemetry_add(struct davy_telemetry_batcher *batcher, const struct davy_reading *reading);
 
 /* When the next batch is due; DAVY_MONO_NEVER when nothing waits. */
