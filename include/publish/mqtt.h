@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the publisher needs of an MQTT client; publish/mqtt_paho.c behind it, fakes in tests. The publisher's thread is the
- * only caller. What the client reports comes as items in a queue, so that nothing is called back on a foreign thread.
+ * What the publisher needs of an MQTT client; publish/mqtt_paho.c behind it, fakes in tests. The publisher's thread is
+ * the only caller. What the client reports comes as items in a queue, so that nothing is called back on a foreign
+ * thread.
  */
 #pragma once
 
@@ -18,7 +19,7 @@ enum davy_mqtt_notice_kind {
     DAVY_MQTT_REFUSED,   /* the connect failed; text says why */
     DAVY_MQTT_LOST,
     DAVY_MQTT_ACKED,  /* token; reason_code */
-    DAVY_MQTT_FAILED, /* token: not acknowledged, to be sent again, or refused with reason_code >= 0x80 */
+    DAVY_MQTT_FAILED, /* token: refused with reason_code >= 0x80; below that not acknowledged, to be sent again */
 };
 
 struct davy_mqtt_notice {
@@ -38,10 +39,14 @@ struct davy_mqtt_will {
 struct davy_mqtt_ops {
     /*
      * Begin to connect to one url; the outcome comes as a notice. Never waits for the network.
-     * 0 or a negative errno (bad file, no memory): then no notice follows.
+     * Also what is wrong with a file (missing, readable by others) comes as a notice, for its text.
+     * 0 or a negative errno (-EBUSY: a connection that was dropped is not gone yet; -ENOMEM): then no notice follows.
      */
     int (*connect)(void *client, const char *url, const struct davy_mqtt_will *will);
-    /* QoS 1; the outcome comes as a notice with `token`. 0, or a negative errno: then no notice follows. */
+    /*
+     * QoS 1; the outcome comes as a notice with `token`. 0, or a negative errno: then no notice follows.
+     * -EINVAL: this message can never be sent; any other: none can be sent now
+     */
     int (*publish)(void *client, const struct davy_message *message, uint64_t token);
     /* Leave cleanly (the will is not sent); waits at most `timeout`. */
     void (*disconnect)(void *client, davy_span timeout);

@@ -2,8 +2,8 @@
 /*
  * The network thread: takes messages, keeps a window of them in flight, reports what became of each. It owns the MQTT
  * client and nothing else ever calls it. Reconnects by its own monotonic clock with full jitter, 0.5 to 30 s, urls in
- * turn; an acknowledgement that does not come within 30 s drops the connection. After a reconnect, what was in flight is
- * sent again in its order before anything new of its class.
+ * turn; an acknowledgement that does not come within 30 s drops the connection. After a reconnect, what was in flight
+ * is sent again in its order before anything new of its class.
  */
 #pragma once
 
@@ -29,11 +29,12 @@ struct davy_publisher_options {
 };
 
 /* Messages of each class that may wait in the publisher. */
-#define DAVY_PUBLISHER_ROOM 256
+#define DAVY_PUBLISHER_ROOM       256
+#define DAVY_PUBLISHER_STATE_ROOM 1024
 
 struct davy_publisher_status {
     bool connected;
-    davy_wall since;       /* of `connected` */
+    davy_wall since; /* of `connected` */
     davy_mono since_mono;
     uint64_t connects;
     uint64_t published;
@@ -48,19 +49,25 @@ int davy_publisher_start(struct davy_publisher *publisher) DAVY_MUST_CHECK;
 
 /*
  * Hand over one message; ownership passes when the result is 0. Any thread. Never blocks.
- * returns   0, or -EAGAIN when this class has no room (a STATE replaces the waiting one of its topic and always fits)
+ * returns   0, or -EAGAIN when this class has no room (a STATE replaces the one of its topic as soon as the thread
+ * wakes; its room of DAVY_PUBLISHER_STATE_ROOM only fills while the client's library blocks)
  */
 int davy_publisher_post(struct davy_publisher *publisher, struct davy_message *message) DAVY_MUST_CHECK;
 
-/* Other settings of the broker or another set of topics: reconnect, keep what waits. Any thread. */
+/*
+ * Other settings of the broker or another set of topics: reconnect, keep what waits. States of topics outside the new
+ * prefix are no longer repeated, bar those that clear one. Any thread.
+ * returns   0, or -EAGAIN when the thread has not got round to earlier ones
+ */
 int davy_publisher_switch(struct davy_publisher *publisher, const struct davy_config *config) DAVY_MUST_CHECK;
 
 void davy_publisher_status(struct davy_publisher *publisher, struct davy_publisher_status *ret_status);
 uint64_t davy_publisher_beats(const struct davy_publisher *publisher);
 
 /*
- * Drain for at most `drain`, publish `last` (retained; may be NULL; the clean farewell status), disconnect, join, free.
- * Accepts NULL, returns NULL.
+ * Drain for at most `drain` (bounded to 1.5 s), publish `last` (retained; may be NULL; the clean farewell status;
+ * ownership passes), disconnect, join, free: 3 s at most whatever the broker does. A thread that hangs in the resolver
+ * beyond that is left behind with its memory, for the end of the process. Accepts NULL, returns NULL.
  */
 struct davy_publisher *davy_publisher_free(struct davy_publisher *publisher, davy_span drain,
                                            struct davy_message *last);

@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Private to the floor `publish`: what the publisher's thread does, without the thread. Decides when to connect, what
+ * to send next, what to send again, and reports what became of each message. Time comes as a parameter, the network is
+ * a davy_mqtt_client. Thread: one caller.
+ */
+#pragma once
+
+#include "base/queue.h"
+#include "model/config.h"
+#include "publish/mqtt.h"
+#include "publish/publisher.h"
+#include "publish/session.h"
+
+/* How long an acknowledgement or the answer to a connect may take before the connection is dropped. */
+#define DAVY_OUTGOING_ACK_DEADLINE_S     30
+#define DAVY_OUTGOING_CONNECT_DEADLINE_S 45
+
+/* Topics with a retained state, at most. */
+#define DAVY_OUTGOING_STATES 4096
+
+/* The latest message of one topic. */
+struct davy_outgoing_state {
+    uint64_t id;
+    struct davy_message message;
+    uint64_t due; /* order of sending; 0: sent */
+};
+
+struct davy_outgoing {
+    const struct davy_config *config; /* held by the publisher */
+    const char *boot_id;
+    struct davy_mqtt_client client;
+    struct davy_queue *posted; /* DAVY_MESSAGE_CLASS_COUNT_ of struct davy_message */
+    struct davy_queue *deliveries;
+    struct davy_session session;
+    struct davy_window window;
+    struct davy_outgoing_state *states;
+    size_t state_count;
+    size_t state_room;
+    uint64_t last_id; /* of tokens, states and their order */
+    uint32_t max_packet;
+    size_t url;
+    struct davy_random random;
+    uint8_t refusal_logged; /* reason code that was logged last in this session */
+    struct davy_publisher_status status;
+};
+
+/* Handle one notice of the client. Reports at most DAVY_OUTGOING_REPORTS deliveries. */
+void davy_outgoing_notice(struct davy_outgoing *out, const struct davy_mqtt_notice *notice, struct davy_stamp now);
+#define DAVY_OUTGOING_REPORTS 2
+
+/* Connect when it is time, watch the deadlines, send what the window allows. */
+void davy_outgoing_pump(struct davy_outgoing *out, struct davy_stamp now);
+
+/* When davy_outgoing_pump() is needed next though nothing arrives. */
+davy_mono davy_outgoing_due(const struct davy_outgoing *out);
+
+/* Nothing waits and nothing is in flight. */
+bool davy_outgoing_idle(const struct davy_outgoing *out);
+
+/*
+ * Other settings: leave, and connect with them. Cached states of other topics are forgotten, bar those that clear one.
+ * client    what to use from now on; the one before is the caller's again
+ */
+void davy_outgoing_switch(struct davy_outgoing *out, const struct davy_config *config,
+                          const struct davy_mqtt_client *client, struct davy_stamp now);
+
+/* One input of the session by the caller: STOP or DRAINED. */
+void davy_outgoing_input(struct davy_outgoing *out, enum davy_session_input input, struct davy_stamp now);
+
+/* Free what waits; not the client. */
+void davy_outgoing_done(struct davy_outgoing *out);

@@ -1,0 +1,437 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "publish/outgoing.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/buf.h"
+#include "base/log.h"
+#include "publish/payload.h"
+#include "publish/topic.h"
+
+#define STATUS_SIZE 2048
+
+/* MQTT 5 reason codes (OASIS MQTT 5.0, 2.4). */
+#define REASON_NOBODY_SUBSCRIBED 0x10
+#define REASON_FAILURE           0x80
+#define REASON_PACKET_TOO_LARGE  0x95
+
+/* Fixed header, topic length, packet id, properties with expiry, content type, format and schema: at most this. */
+#define PACKET_OVERHEAD 96
+
+static void apply(struct davy_outgoing *out, enum davy_session_input input, struct davy_stamp now);
+
+static void report(struct davy_outgoing *out, enum davy_delivery_kind kind, const struct davy_message *message,
+                   uint8_t reason_code)
+{
+    struct davy_delivery delivery = {.kind = kind, .reason_code = reason_code};
+    if (message) {
+        if (message->row == 0)
+            return;
+        delivery.class = message->class;
+        delivery.row = message->row;
+    }
+    (void)davy_queue_push(out->deliveries, &delivery); /* the caller made sure of the space */
+}
+
+/* Log a failed connect or a loss once, until the text changes or a session begins. */
+static void note_error(struct davy_outgoing *out, const char *what, const char *text)
+{
+    char error[sizeof out->status.last_error];
+    snprintf(error, sizeof error, "%s: %.100s", what, text[0] ? text : "no reason given");
+    if (strcmp(error, out->status.last_error) != 0)
+        davy_warning("mqtt", "%s (%s)", error, out->config->mqtt.urls[out->url]);
+    memcpy(out->status.last_error, error, sizeof error);
+}
+
+/* ---- the cache of states ---- */
+
+static struct davy_outgoing_state *state_of_topic(struct davy_outgoing *out, const char *topic)
+{
+    for (size_t i = 0; i < out->state_count; i++)
+        if (strcmp(out->states[i].message.topic, topic) == 0)
+            return &out->states[i];
+    return NULL;
+}
+
+static struct davy_outgoing_state *state_of_id(struct davy_outgoing *out, uint64_t id)
+{
+    for (size_t i = 0; i < out->state_count; i++)
+        if (out->states[i].id == id)
+            return &out->states[i];
+    return NULL;
+}
+
+static void state_remove(struct davy_outgoing *out, struct davy_outgoing_state *state)
+{
+    size_t after = out->state_count - (size_t)(state - out->states) - 1;
+    davy_message_done(&state->message);
+    memmove(state, state + 1, after * sizeof *state);
+    out->state_count--;
+}
+
+static struct davy_outgoing_state *state_add(struct davy_outgoing *out)
+{
+    if (out->state_count == out->state_room) {
+        size_t room = out->state_room ? out->state_room * 2 : 32;
+        struct davy_outgoing_state *grown =
+            room <= DAVY_OUTGOING_STATES ? realloc(out->states, room * sizeof *grown) : NULL;
+        if (!grown)
+            return NULL;
+        out->states = grown;
+        out->state_room = room;
+    }
+    struct davy_outgoing_state *state = &out->states[out->state_count++];
+    *state = (struct davy_outgoing_state){.id = ++out->last_id};
+    return state;
+}
+
+/* Take the posted states into the cache, the latest of each topic. */
+static void take_states(struct davy_outgoing *out)
+{
+    struct davy_message message;
+    while (davy_queue_pop(&out->posted[DAVY_MESSAGE_STATE], &message)) {
+        struct davy_outgoing_state *state = state_of_topic(out, message.topic);
+        if (!state)
+            state = state_add(out);
+        if (!state) {
+            davy_warning("mqtt", "%s: too many retained topics, state is not published", message.topic);
+            davy_message_done(&message);
+            continue;
+        }
+        davy_message_done(&state->message);
+        state->message = message;
+        if (state->due == 0)
+            state->due = ++out->last_id;
+    }
+}
+
+static struct davy_outgoing_state *state_due(struct davy_outgoing *out)
+{
+    struct davy_outgoing_state *first = NULL;
+    for (size_t i = 0; i < out->state_count; i++)
+        if (out->states[i].due != 0 && (!first || out->states[i].due < first->due))
+            first = &out->states[i];
+    return first;
+}
+
+/* ---- sending ---- */
+
+static bool fits(const struct davy_outgoing *out, const struct davy_message *message)
+{
+    return out->max_packet == 0 ||
+           message->length + strlen(message->topic) + PACKET_OVERHEAD <= (size_t)out->max_packet;
+}
+
+static void refused(struct davy_outgoing *out, const struct davy_message *message, uint8_t reason_code)
+{
+    out->status.refused++;
+    if (out->refusal_logged != reason_code)
+        davy_warning("mqtt", "%s: the broker refuses, reason code 0x%02x; tried again later", message->topic,
+                     reason_code);
+    out->refusal_logged = reason_code;
+    report(out, DAVY_DELIVERY_REFUSED, message, reason_code);
+}
+
+/*
+ * Give one message to the client.
+ * returns   0; -EMSGSIZE when it can never be sent; another negative errno when the client takes none now
+ */
+static int hand_over(struct davy_outgoing *out, const struct davy_message *message, uint64_t token)
+{
+    if (!fits(out, message))
+        return -EMSGSIZE;
+    int rc = out->client.ops->publish(out->client.client, message, token);
+    if (rc == 0)
+        out->status.published++;
+    return rc == -EINVAL ? -EMSGSIZE : rc;
+}
+
+/* Send again what was in flight when a connection ended. False: the client takes none. */
+static bool send_waiting(struct davy_outgoing *out, struct davy_flight *flight, davy_mono now)
+{
+    if (flight->token != 0)
+        flight->message.length = davy_payload_mark_replayed(flight->message.payload);
+    uint64_t token = ++out->last_id;
+    int rc = hand_over(out, &flight->message, token);
+    if (rc == -EMSGSIZE) {
+        refused(out, &flight->message, REASON_PACKET_TOO_LARGE);
+        davy_window_remove(&out->window, flight);
+    } else if (rc == 0) {
+        davy_window_resend(&out->window, flight, token, now);
+    }
+    return rc == 0 || rc == -EMSGSIZE;
+}
+
+static bool send_state(struct davy_outgoing *out, struct davy_outgoing_state *state, davy_mono now)
+{
+    const struct davy_message none = {.class = DAVY_MESSAGE_STATE};
+    uint64_t token = ++out->last_id;
+    int rc = hand_over(out, &state->message, token);
+    if (rc == 0)
+        davy_window_add(&out->window, &none, token, now)->state = state->id;
+    else if (rc == -EMSGSIZE)
+        refused(out, &state->message, REASON_PACKET_TOO_LARGE);
+    if (rc == 0 || rc == -EMSGSIZE)
+        state->due = 0;
+    return rc == 0 || rc == -EMSGSIZE;
+}
+
+static bool send_new(struct davy_outgoing *out, struct davy_message *message, davy_mono now)
+{
+    uint64_t token = ++out->last_id;
+    int rc = hand_over(out, message, token);
+    if (rc == -EMSGSIZE) {
+        refused(out, message, REASON_PACKET_TOO_LARGE);
+        davy_message_done(message);
+        return true;
+    }
+    struct davy_flight *flight = davy_window_add(&out->window, message, token, now);
+    if (rc != 0)
+        davy_window_withhold(&out->window, flight);
+    return rc == 0;
+}
+
+/* Outcomes of send_one(). */
+enum sending { SENDING_NOTHING, SENDING_DONE, SENDING_BLOCKED };
+
+/* Send the next message of one class, if it has any. */
+static enum sending send_one(struct davy_outgoing *out, enum davy_message_class class, davy_mono now)
+{
+    struct davy_message message;
+    bool taken;
+    struct davy_flight *flight = davy_window_waiting(&out->window, class);
+    if (flight) {
+        taken = send_waiting(out, flight, now);
+    } else if (class == DAVY_MESSAGE_STATE) {
+        struct davy_outgoing_state *state = state_due(out);
+        if (!state)
+            return SENDING_NOTHING;
+        taken = send_state(out, state, now);
+    } else if (davy_queue_pop(&out->posted[class], &message)) {
+        taken = send_new(out, &message, now);
+    } else {
+        return SENDING_NOTHING;
+    }
+    return taken ? SENDING_DONE : SENDING_BLOCKED;
+}
+
+/* Fill the window, the most urgent class first. */
+static void send_all(struct davy_outgoing *out, struct davy_stamp now)
+{
+    unsigned class = 0;
+    while (class < DAVY_MESSAGE_CLASS_COUNT_ && davy_window_open(&out->window) &&
+           davy_queue_space(out->deliveries) >= DAVY_OUTGOING_REPORTS) {
+        enum sending outcome = send_one(out, (enum davy_message_class) class, now.mono);
+        if (outcome == SENDING_BLOCKED) {
+            apply(out, DAVY_SESSION_STUCK, now);
+            return;
+        }
+        class = outcome == SENDING_DONE ? 0 : class + 1;
+    }
+}
+
+/* ---- the session ---- */
+
+/* The last will: the status that the broker publishes for us when we are gone. */
+static void build_will(const struct davy_outgoing *out, davy_wall since, char *topic, struct davy_buf *payload)
+{
+    struct davy_status_report gone = {.online = false, .since = since, .boot_id = out->boot_id};
+    davy_topic(out->config, "status", topic);
+    davy_payload_status(payload, out->config, &gone);
+}
+
+static void begin_connect(struct davy_outgoing *out, struct davy_stamp now)
+{
+    char topic[DAVY_TOPIC_SIZE], text[STATUS_SIZE];
+    struct davy_buf payload;
+    davy_buf_init(&payload, text, sizeof text);
+    build_will(out, now.wall, topic, &payload);
+    struct davy_mqtt_will will = {.topic = topic, .payload = text};
+    int rc = out->client.ops->connect(out->client.client, out->config->mqtt.urls[out->url], &will);
+    if (rc < 0) {
+        note_error(out, "cannot connect", strerror(-rc));
+        apply(out, DAVY_SESSION_REFUSED, now);
+    }
+}
+
+/* A session began: report it first, then all states are due again, in the order they have. */
+static void begin_session(struct davy_outgoing *out, struct davy_stamp now)
+{
+    davy_notice("mqtt", "connected to %s", out->config->mqtt.urls[out->url]);
+    out->status.connected = true;
+    out->status.since = now.wall;
+    out->status.since_mono = now.mono;
+    out->status.connects++;
+    out->status.last_error[0] = '\0';
+    out->refusal_logged = 0;
+    report(out, DAVY_DELIVERY_CONNECTED, NULL, 0);
+    for (size_t i = 0; i < out->state_count; i++)
+        out->states[i].due = ++out->last_id;
+}
+
+static void end_session(struct davy_outgoing *out, struct davy_stamp now)
+{
+    out->status.connected = false;
+    out->status.since = now.wall;
+    out->status.since_mono = now.mono;
+    davy_window_lose(&out->window);
+    report(out, DAVY_DELIVERY_LOST, NULL, 0);
+}
+
+static void apply(struct davy_outgoing *out, enum davy_session_input input, struct davy_stamp now)
+{
+    unsigned actions = davy_session_step(&out->session, input, now.mono, &out->random);
+    if (actions & DAVY_SESSION_DO_END)
+        end_session(out, now);
+    if (actions & DAVY_SESSION_DO_DROP)
+        out->client.ops->drop(out->client.client);
+    if (actions & DAVY_SESSION_DO_DISCONNECT)
+        out->client.ops->disconnect(out->client.client, davy_span_ms(500));
+    if (actions & DAVY_SESSION_DO_BACKOFF && input != DAVY_SESSION_LOST)
+        out->url = (out->url + 1) % out->config->mqtt.url_count;
+    if (actions & DAVY_SESSION_DO_CONNECT)
+        begin_connect(out, now);
+    if (actions & DAVY_SESSION_DO_BEGIN)
+        begin_session(out, now);
+}
+
+static void acknowledged(struct davy_outgoing *out, struct davy_flight *flight, uint8_t reason_code)
+{
+    out->status.acknowledged++;
+    if (reason_code == REASON_NOBODY_SUBSCRIBED)
+        out->status.unheard++;
+    report(out, DAVY_DELIVERY_DONE, &flight->message, reason_code);
+    struct davy_outgoing_state *state = flight->state ? state_of_id(out, flight->state) : NULL;
+    if (state && state->message.length == 0 && state->due == 0)
+        state_remove(out, state); /* a topic that is cleared needs no repetition */
+    davy_window_remove(&out->window, flight);
+}
+
+static void settle(struct davy_outgoing *out, const struct davy_mqtt_notice *notice, struct davy_stamp now)
+{
+    struct davy_flight *flight = davy_window_find(&out->window, notice->token);
+    if (!flight)
+        return; /* of a connection that is over, or twice */
+    if (notice->reason_code >= REASON_FAILURE) {
+        const struct davy_outgoing_state *state = flight->state ? state_of_id(out, flight->state) : NULL;
+        refused(out, state ? &state->message : &flight->message, notice->reason_code);
+        davy_window_remove(&out->window, flight);
+    } else if (notice->kind == DAVY_MQTT_ACKED) {
+        acknowledged(out, flight, notice->reason_code);
+    } else {
+        /* Only a new connection keeps the order of what follows. */
+        note_error(out, "not acknowledged", notice->text);
+        apply(out, DAVY_SESSION_STUCK, now);
+    }
+}
+
+void davy_outgoing_notice(struct davy_outgoing *out, const struct davy_mqtt_notice *notice, struct davy_stamp now)
+{
+    switch (notice->kind) {
+    case DAVY_MQTT_CONNECTED:
+        out->max_packet = notice->max_packet;
+        out->window.limit = notice->window < DAVY_WINDOW_MAX ? notice->window : DAVY_WINDOW_MAX;
+        apply(out, DAVY_SESSION_CONNECTED, now);
+        break;
+    case DAVY_MQTT_REFUSED:
+        if (out->session.state == DAVY_SESSION_CONNECTING)
+            note_error(out, "cannot connect", notice->text);
+        apply(out, DAVY_SESSION_REFUSED, now);
+        break;
+    case DAVY_MQTT_LOST:
+        if (out->status.connected)
+            note_error(out, "connection lost", notice->text);
+        apply(out, DAVY_SESSION_LOST, now);
+        break;
+    case DAVY_MQTT_ACKED:
+    case DAVY_MQTT_FAILED:
+        settle(out, notice, now);
+        break;
+    }
+}
+
+static bool is_online(const struct davy_outgoing *out)
+{
+    return out->session.state == DAVY_SESSION_ONLINE || out->session.state == DAVY_SESSION_DRAINING;
+}
+
+/* When our patience ends with the broker. */
+static davy_mono deadline(const struct davy_outgoing *out)
+{
+    if (out->session.state == DAVY_SESSION_CONNECTING)
+        return davy_mono_add(out->session.entered, davy_span_s(DAVY_OUTGOING_CONNECT_DEADLINE_S));
+    if (is_online(out))
+        return davy_mono_add(davy_window_oldest(&out->window), davy_span_s(DAVY_OUTGOING_ACK_DEADLINE_S));
+    return DAVY_MONO_NEVER;
+}
+
+void davy_outgoing_pump(struct davy_outgoing *out, struct davy_stamp now)
+{
+    take_states(out);
+    if (now.mono.ns >= deadline(out).ns && davy_queue_space(out->deliveries) >= DAVY_OUTGOING_REPORTS) {
+        note_error(out, "no answer from the broker", is_online(out) ? "acknowledgement is overdue" : "connect");
+        apply(out, DAVY_SESSION_STUCK, now);
+    }
+    if (out->session.state == DAVY_SESSION_OFFLINE && now.mono.ns >= out->session.retry_at.ns)
+        apply(out, DAVY_SESSION_RETRY, now);
+    if (is_online(out))
+        send_all(out, now);
+}
+
+davy_mono davy_outgoing_due(const struct davy_outgoing *out)
+{
+    return out->session.state == DAVY_SESSION_OFFLINE ? out->session.retry_at : deadline(out);
+}
+
+bool davy_outgoing_idle(const struct davy_outgoing *out)
+{
+    bool idle = out->window.count == 0;
+    for (size_t i = 0; i < out->state_count; i++)
+        idle = idle && out->states[i].due == 0;
+    for (size_t class = 0; class < DAVY_MESSAGE_CLASS_COUNT_; class ++)
+        idle = idle && davy_queue_count(&out->posted[class]) == 0;
+    return idle;
+}
+
+/* States of topics that are no longer ours would come back at each connect. */
+static void forget_foreign_states(struct davy_outgoing *out)
+{
+    char base[DAVY_TOPIC_SIZE];
+    size_t length = strlen(davy_topic(out->config, "", base));
+    for (size_t i = out->state_count; i-- > 0;)
+        if (out->states[i].message.length > 0 && strncmp(out->states[i].message.topic, base, length) != 0)
+            state_remove(out, &out->states[i]);
+}
+
+void davy_outgoing_switch(struct davy_outgoing *out, const struct davy_config *config,
+                          const struct davy_mqtt_client *client, struct davy_stamp now)
+{
+    take_states(out);
+    apply(out, DAVY_SESSION_SWITCH, now);
+    out->config = config;
+    out->client = *client;
+    out->url = 0;
+    forget_foreign_states(out);
+}
+
+void davy_outgoing_input(struct davy_outgoing *out, enum davy_session_input input, struct davy_stamp now)
+{
+    apply(out, input, now);
+}
+
+void davy_outgoing_done(struct davy_outgoing *out)
+{
+    struct davy_message message;
+    davy_window_done(&out->window);
+    while (out->state_count > 0)
+        state_remove(out, &out->states[out->state_count - 1]);
+    free(out->states);
+    out->states = NULL;
+    out->state_room = 0;
+    for (size_t class = 0; class < DAVY_MESSAGE_CLASS_COUNT_; class ++)
+        while (davy_queue_pop(&out->posted[class], &message))
+            davy_message_done(&message);
+}
