@@ -1,0 +1,538 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The publisher's decisions against a fake client and a fake clock; no thread. */
+#include "publish/outgoing.h"
+
+#include <errno.h>
+#include <stdio.h>
+
+#include "publish/fixture.h"
+#include "publish/publisher.h"
+
+#define SENT_MAX 4096
+
+struct fake {
+    unsigned connects, drops, disconnects;
+    int connect_rc, publish_rc;
+    char url[64];
+    char will_topic[128];
+    char will[2048];
+    size_t sent;
+    uint64_t tokens[SENT_MAX];
+    char payloads[SENT_MAX][64]; /* "TOPIC PAYLOAD" */
+};
+
+static int fake_connect(void *client, const char *url, const struct davy_mqtt_will *will)
+{
+    struct fake *fake = client;
+    fake->connects++;
+    snprintf(fake->url, sizeof fake->url, "%s", url);
+    snprintf(fake->will_topic, sizeof fake->will_topic, "%s", will->topic);
+    snprintf(fake->will, sizeof fake->will, "%s", will->payload);
+    return fake->connect_rc;
+}
+
+static int fake_publish(void *client, const struct davy_message *message, uint64_t token)
+{
+    struct fake *fake = client;
+    if (fake->publish_rc != 0)
+        return fake->publish_rc;
+    assert_true(fake->sent < SENT_MAX);
+    assert_int_equal(message->length, strlen(message->payload));
+    fake->tokens[fake->sent] = token;
+    snprintf(fake->payloads[fake->sent], sizeof fake->payloads[0], "%.20s %.40s", message->topic, message->payload);
+    fake->sent++;
+    return 0;
+}
+
+static void fake_disconnect(void *client, davy_span timeout)
+{
+    ((struct fake *)client)->disconnects++;
+    (void)timeout;
+}
+
+static void fake_drop(void *client)
+{
+    ((struct fake *)client)->drops++;
+}
+
+static void fake_free(void *client)
+{
+    (void)client;
+}
+
+static const struct davy_mqtt_ops fake_ops = {fake_connect, fake_publish, fake_disconnect, fake_drop, fake_free};
+
+static struct fake fake;
+static struct davy_config *config;
+static struct davy_queue posted[DAVY_MESSAGE_CLASS_COUNT_];
+static struct davy_queue deliveries;
+static struct davy_outgoing out;
+static struct davy_stamp now;
+
+static int set_up(void **state)
+{
+    (void)state;
+    fake = (struct fake){0};
+    now = (struct davy_stamp){{1000 * DAVY_NS_PER_S}, {2000 * DAVY_NS_PER_S}};
+    config = new_plant();
+    for (size_t i = 0; i < DAVY_MESSAGE_CLASS_COUNT_; i++)
+        assert_int_equal(davy_queue_init(&posted[i], sizeof(struct davy_message), 256, DAVY_QUEUE_REFUSE, NULL), 0);
+    assert_int_equal(davy_queue_init(&deliveries, sizeof(struct davy_delivery), 1024, DAVY_QUEUE_REFUSE, NULL), 0);
+    out = (struct davy_outgoing){.config = config,
+                                 .boot_id = "b-1",
+                                 .client = {&fake_ops, &fake},
+                                 .posted = posted,
+                                 .deliveries = &deliveries,
+                                 .session = DAVY_SESSION_INIT,
+                                 .random = {3}};
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    davy_outgoing_done(&out);
+    for (size_t i = 0; i < DAVY_MESSAGE_CLASS_COUNT_; i++)
+        davy_queue_done(&posted[i]);
+    davy_queue_done(&deliveries);
+    davy_config_unref(config);
+    return 0;
+}
+
+static void pass(int64_t ms)
+{
+    now.mono.ns += ms * DAVY_NS_PER_MS;
+    now.wall.ns += ms * DAVY_NS_PER_MS;
+    davy_outgoing_pump(&out, now);
+}
+
+static void post(enum davy_message_class class, int64_t row, const char *topic)
+{
+    struct davy_message message;
+    char payload[64];
+    snprintf(payload, sizeof payload, "{\"n\":%lld,\"replayed\":false}", (long long)row);
+    assert_int_equal(davy_message_new(class, row, topic, payload, &message), 0);
+    assert_int_equal(davy_queue_push(&posted[class], &message), 0);
+}
+
+static void post_state(const char *topic, const char *payload)
+{
+    struct davy_message message;
+    assert_int_equal(davy_message_new(DAVY_MESSAGE_STATE, 0, topic, payload, &message), 0);
+    message.retain = true;
+    assert_int_equal(davy_queue_push(&posted[DAVY_MESSAGE_STATE], &message), 0);
+}
+
+static void notice(enum davy_mqtt_notice_kind kind)
+{
+    struct davy_mqtt_notice item = {.kind = kind, .window = UINT16_MAX};
+    davy_outgoing_notice(&out, &item, now);
+}
+
+static void answer(size_t sent, uint8_t reason_code)
+{
+    struct davy_mqtt_notice item = {.kind = reason_code < 0x80 ? DAVY_MQTT_ACKED : DAVY_MQTT_FAILED,
+                                    .token = fake.tokens[sent],
+                                    .reason_code = reason_code};
+    davy_outgoing_notice(&out, &item, now);
+}
+
+static void go_online(uint16_t window)
+{
+    struct davy_mqtt_notice item = {.kind = DAVY_MQTT_CONNECTED, .window = window};
+    pass(31000); /* beyond any back-off */
+    davy_outgoing_notice(&out, &item, now);
+    pass(0);
+}
+
+static void expect_delivery(enum davy_delivery_kind kind, int64_t row)
+{
+    struct davy_delivery delivery;
+    assert_true(davy_queue_pop(&deliveries, &delivery));
+    assert_int_equal(delivery.kind, kind);
+    assert_int_equal(delivery.row, row);
+}
+
+static void expect_sent(size_t position, const char *text)
+{
+    assert_true(position < fake.sent);
+    assert_string_equal(fake.payloads[position], text);
+}
+
+static void connects_at_once_with_the_will_and_reports_first(void **state)
+{
+    post(DAVY_MESSAGE_EVENT, 1, "a");
+    pass(0);
+    assert_int_equal(fake.connects, 1);
+    assert_string_equal(fake.url, "mqtt://first:1883");
+    assert_string_equal(fake.will_topic, "davy/v1/north-plant/edge-07/status");
+    assert_non_null(strstr(fake.will, "\"state\":\"offline\",\"since\":\"1970-01-01T00:33:20.000Z\""));
+    assert_non_null(strstr(fake.will, "\"storage\":{"));
+    assert_int_equal(fake.sent, 0);
+    notice(DAVY_MQTT_CONNECTED);
+    pass(0);
+    answer(0, 0);
+    expect_delivery(DAVY_DELIVERY_CONNECTED, 0);
+    expect_delivery(DAVY_DELIVERY_DONE, 1);
+    assert_true(out.status.connected);
+    (void)state;
+}
+
+static void the_window_is_never_exceeded(void **state)
+{
+    for (int64_t row = 1; row <= 200; row++)
+        post(DAVY_MESSAGE_EVENT, row, "a");
+    go_online(UINT16_MAX);
+    size_t acknowledged = 0;
+    while (acknowledged < 200) {
+        assert_true(fake.sent - acknowledged <= DAVY_WINDOW_MAX);
+        assert_int_equal(out.window.sent, fake.sent - acknowledged);
+        answer(acknowledged++, 0);
+        pass(1);
+    }
+    assert_int_equal(fake.sent, 200);
+    assert_true(davy_outgoing_idle(&out));
+    expect_sent(0, "a {\"n\":1,\"replayed\":false}");
+    expect_sent(199, "a {\"n\":200,\"replayed\":false}");
+    (void)state;
+}
+
+static void the_brokers_receive_maximum_is_honoured(void **state)
+{
+    for (int64_t row = 1; row <= 5; row++)
+        post(DAVY_MESSAGE_EVENT, row, "a");
+    go_online(1);
+    assert_int_equal(fake.sent, 1);
+    answer(0, 0);
+    pass(1);
+    assert_int_equal(fake.sent, 2);
+    (void)state;
+}
+
+static void what_was_in_flight_goes_again_in_order_before_anything_new(void **state)
+{
+    for (int64_t row = 1; row <= 5; row++)
+        post(DAVY_MESSAGE_EVENT, row, "a");
+    go_online(3);
+    answer(1, 0); /* row 2, out of order; row 4 leaves */
+    pass(1);
+    notice(DAVY_MQTT_LOST);
+    post(DAVY_MESSAGE_EVENT, 6, "a");
+    answer(2, 0); /* late: no longer counts */
+    size_t before = fake.sent;
+    go_online(UINT16_MAX);
+    expect_sent(before, "a {\"n\":1,\"replayed\":true}");
+    expect_sent(before + 1, "a {\"n\":3,\"replayed\":true}");
+    expect_sent(before + 2, "a {\"n\":4,\"replayed\":true}");
+    expect_sent(before + 3, "a {\"n\":5,\"replayed\":false}");
+    expect_sent(before + 4, "a {\"n\":6,\"replayed\":false}");
+    expect_delivery(DAVY_DELIVERY_CONNECTED, 0);
+    expect_delivery(DAVY_DELIVERY_DONE, 2);
+    expect_delivery(DAVY_DELIVERY_LOST, 0);
+    expect_delivery(DAVY_DELIVERY_CONNECTED, 0);
+    (void)state;
+}
+
+static void a_refusal_is_reported_and_blocks_nothing(void **state)
+{
+    for (int64_t row = 1; row <= 3; row++)
+        post(DAVY_MESSAGE_EVENT, row, "a");
+    go_online(1);
+    answer(0, 0x87);
+    pass(1);
+    answer(1, 0x10);
+    pass(1);
+    answer(2, 0);
+    expect_delivery(DAVY_DELIVERY_CONNECTED, 0);
+    struct davy_delivery delivery;
+    assert_true(davy_queue_pop(&deliveries, &delivery));
+    assert_int_equal(delivery.kind, DAVY_DELIVERY_REFUSED);
+    assert_int_equal(delivery.reason_code, 0x87);
+    assert_true(davy_queue_pop(&deliveries, &delivery));
+    assert_int_equal(delivery.kind, DAVY_DELIVERY_DONE);
+    assert_int_equal(delivery.reason_code, 0x10);
+    expect_delivery(DAVY_DELIVERY_DONE, 3);
+    assert_int_equal(out.status.refused, 1);
+    assert_int_equal(out.status.unheard, 1);
+    assert_int_equal(fake.drops, 0);
+    (void)state;
+}
+
+static void a_message_above_the_maximum_packet_size_is_refused_unsent(void **state)
+{
+    struct davy_mqtt_notice item = {.kind = DAVY_MQTT_CONNECTED, .window = 20, .max_packet = 150};
+    char topic[128];
+    memset(topic, 't', sizeof topic);
+    topic[127] = '\0';
+    post(DAVY_MESSAGE_EVENT, 1, topic);
+    post(DAVY_MESSAGE_EVENT, 2, "a");
+    pass(0);
+    davy_outgoing_notice(&out, &item, now);
+    pass(0);
+    expect_delivery(DAVY_DELIVERY_CONNECTED, 0);
+    expect_delivery(DAVY_DELIVERY_REFUSED, 1);
+    assert_int_equal(fake.sent, 1);
+    (void)state;
+}
+
+static void an_overdue_acknowledgement_drops_the_connection(void **state)
+{
+    post(DAVY_MESSAGE_EVENT, 1, "a");
+    go_online(20);
+    assert_true(davy_outgoing_due(&out).ns == now.mono.ns + 30 * DAVY_NS_PER_S);
+    pass(29999);
+    assert_int_equal(fake.drops, 0);
+    pass(1);
+    assert_int_equal(fake.drops, 1);
+    assert_false(out.status.connected);
+    assert_int_equal(fake.connects, 1);
+    go_online(20);
+    expect_sent(1, "a {\"n\":1,\"replayed\":true}");
+    (void)state;
+}
+
+static void a_connect_without_answer_is_given_up_and_its_late_answer_dropped(void **state)
+{
+    pass(0);
+    pass(DAVY_OUTGOING_CONNECT_DEADLINE_S * 1000);
+    assert_int_equal(fake.drops, 1);
+    notice(DAVY_MQTT_CONNECTED);
+    assert_int_equal(fake.drops, 2);
+    assert_false(out.status.connected);
+    (void)state;
+}
+
+static void failed_connects_back_off_over_the_urls_one_at_a_time(void **state)
+{
+    pass(0);
+    pass(5000);
+    assert_int_equal(fake.connects, 1); /* never two at a time */
+    notice(DAVY_MQTT_REFUSED);
+    pass(0);
+    assert_int_equal(fake.connects, 1);
+    pass(1000);
+    assert_int_equal(fake.connects, 2);
+    assert_string_equal(fake.url, "mqtt://second:1883");
+    notice(DAVY_MQTT_REFUSED);
+    pass(2000);
+    assert_string_equal(fake.url, "mqtt://first:1883");
+    notice(DAVY_MQTT_CONNECTED);
+    notice(DAVY_MQTT_LOST);
+    pass(30000);
+    assert_string_equal(fake.url, "mqtt://first:1883"); /* the one that worked is tried first */
+    (void)state;
+}
+
+static void a_client_that_cannot_connect_is_tried_again_later(void **state)
+{
+    fake.connect_rc = -EBUSY;
+    pass(0);
+    pass(0);
+    assert_int_equal(fake.connects, 1);
+    fake.connect_rc = 0;
+    go_online(20);
+    assert_true(out.status.connected);
+    (void)state;
+}
+
+static void a_client_that_takes_nothing_is_dropped_and_nothing_is_lost(void **state)
+{
+    go_online(20);
+    post(DAVY_MESSAGE_EVENT, 1, "a");
+    post(DAVY_MESSAGE_EVENT, 2, "a");
+    fake.publish_rc = -ENOTCONN;
+    pass(1);
+    assert_int_equal(fake.drops, 1);
+    fake.publish_rc = 0;
+    go_online(20);
+    expect_sent(0, "a {\"n\":1,\"replayed\":false}"); /* its first sending, however late */
+    expect_sent(1, "a {\"n\":2,\"replayed\":false}");
+    (void)state;
+}
+
+static void states_coalesce_and_come_back_at_each_connect(void **state)
+{
+    post_state("s/1", "old");
+    post_state("s/2", "two");
+    post_state("s/1", "new");
+    go_online(20);
+    assert_int_equal(fake.sent, 2);
+    expect_sent(0, "s/1 new");
+    expect_sent(1, "s/2 two");
+    answer(0, 0);
+    answer(1, 0);
+    pass(1);
+    assert_int_equal(fake.sent, 2);
+    notice(DAVY_MQTT_LOST);
+    post_state("s/2", "three");
+    go_online(20);
+    assert_int_equal(fake.sent, 4);
+    expect_sent(2, "s/1 new");
+    expect_sent(3, "s/2 three");
+    (void)state;
+}
+
+static void a_cleared_topic_is_not_repeated(void **state)
+{
+    post_state("s/1", "");
+    go_online(20);
+    answer(0, 0);
+    notice(DAVY_MQTT_LOST);
+    go_online(20);
+    assert_int_equal(fake.sent, 1);
+    (void)state;
+}
+
+static void after_an_outage_the_urgent_go_first(void **state)
+{
+    post(DAVY_MESSAGE_TELEMETRY, 1, "t");
+    go_online(1); /* telemetry is in flight when the connection goes */
+    notice(DAVY_MQTT_LOST);
+    post(DAVY_MESSAGE_TELEMETRY, 2, "t");
+    post_state("s", "state");
+    post(DAVY_MESSAGE_EVENT, 3, "e");
+    post(DAVY_MESSAGE_PREVIEW, 0, "p");
+    go_online(1);
+    for (size_t i = 1; i < 6; i++) {
+        if (i < fake.sent)
+            answer(i, 0);
+        pass(1);
+    }
+    expect_sent(1, "p {\"n\":0,\"replayed\":false}");
+    expect_sent(2, "e {\"n\":3,\"replayed\":false}");
+    expect_sent(3, "s state");
+    expect_sent(4, "t {\"n\":1,\"replayed\":true}");
+    expect_sent(5, "t {\"n\":2,\"replayed\":false}");
+    (void)state;
+}
+
+static void answers_twice_or_for_strangers_are_ignored(void **state)
+{
+    post(DAVY_MESSAGE_EVENT, 1, "a");
+    go_online(20);
+    answer(0, 0);
+    answer(0, 0);
+    struct davy_mqtt_notice stranger = {.kind = DAVY_MQTT_ACKED, .token = 999999};
+    davy_outgoing_notice(&out, &stranger, now);
+    assert_int_equal(out.status.acknowledged, 1);
+    expect_delivery(DAVY_DELIVERY_CONNECTED, 0);
+    expect_delivery(DAVY_DELIVERY_DONE, 1);
+    assert_int_equal(davy_queue_count(&deliveries), 0);
+    (void)state;
+}
+
+static void a_switch_leaves_cleanly_and_forgets_foreign_topics(void **state)
+{
+    post_state("davy/v1/north-plant/edge-07/zone/A1", "red");
+    post_state("other/zone/A1", "");
+    go_online(20);
+    post(DAVY_MESSAGE_EVENT, 1, "a");
+    pass(1);
+    struct davy_config *next = new_plant();
+    next->mqtt.prefix = "davy/v2";
+    struct davy_mqtt_client client = {&fake_ops, &fake};
+    davy_outgoing_switch(&out, next, &client, now);
+    assert_int_equal(fake.disconnects, 1);
+    size_t before = fake.sent;
+    pass(0);
+    assert_int_equal(fake.connects, 2);
+    assert_string_equal(fake.will_topic, "davy/v2/north-plant/edge-07/status");
+    notice(DAVY_MQTT_CONNECTED);
+    pass(0);
+    expect_sent(before, "a {\"n\":1,\"replayed\":true}");
+    expect_sent(before + 1, "other/zone/A1 ");
+    assert_int_equal(fake.sent, before + 2);
+    out.config = config;
+    davy_config_unref(next);
+    (void)state;
+}
+
+static void drains_before_it_leaves(void **state)
+{
+    go_online(20);
+    post(DAVY_MESSAGE_EVENT, 1, "a");
+    davy_outgoing_input(&out, DAVY_SESSION_STOP, now);
+    pass(1);
+    assert_int_equal(fake.sent, 1);
+    assert_false(davy_outgoing_idle(&out));
+    answer(0, 0);
+    assert_true(davy_outgoing_idle(&out));
+    davy_outgoing_input(&out, DAVY_SESSION_DRAINED, now);
+    assert_int_equal(fake.disconnects, 1);
+    pass(60000);
+    assert_int_equal(fake.connects, 1);
+    (void)state;
+}
+
+static void nothing_is_sent_while_nobody_takes_the_reports(void **state)
+{
+    struct davy_delivery filler = {0};
+    go_online(20);
+    while (davy_queue_space(&deliveries) > 1)
+        assert_int_equal(davy_queue_push(&deliveries, &filler), 0);
+    post(DAVY_MESSAGE_EVENT, 1, "a");
+    pass(1);
+    assert_int_equal(fake.sent, 0);
+    assert_true(davy_queue_pop(&deliveries, &filler));
+    pass(1);
+    assert_int_equal(fake.sent, 1);
+    (void)state;
+}
+
+/* Losses, refusals, answers and posts in any order: every event is settled once at least, in order, within the window.
+ */
+static void random_weather_loses_nothing(void **state)
+{
+    const char *given = getenv("DAVY_SEED");
+    struct davy_random random = {given ? strtoull(given, NULL, 10) : 20261125};
+    print_message("DAVY_SEED=%llu\n", (unsigned long long)random.state);
+    size_t answered = 0;
+    int64_t row = 0, done = 0;
+    for (int step = 0; step < 3000 && fake.sent < SENT_MAX - 100; step++) {
+        uint64_t roll = davy_random_next(&random) % 100;
+        struct davy_delivery delivery;
+        if (roll < 30 && row < 2000 && davy_queue_space(&posted[DAVY_MESSAGE_EVENT]) > 0)
+            post(DAVY_MESSAGE_EVENT, ++row, "a");
+        else if (roll < 85 && answered < fake.sent)
+            answer(answered++, 0);
+        else if (roll < 87)
+            notice(DAVY_MQTT_LOST);
+        else if (out.session.state == DAVY_SESSION_CONNECTING)
+            notice(roll < 95 ? DAVY_MQTT_CONNECTED : DAVY_MQTT_REFUSED);
+        pass(roll == 99 || out.session.state == DAVY_SESSION_OFFLINE ? 31000 : 10);
+        assert_true(out.window.sent <= DAVY_WINDOW_MAX);
+        while (davy_queue_pop(&deliveries, &delivery))
+            if (delivery.kind == DAVY_DELIVERY_DONE)
+                assert_int_equal(delivery.row, ++done); /* answers in order: done in order, none twice, none missing */
+    }
+    assert_true(done > 200);
+    (void)state;
+}
+
+#define CASE(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        CASE(connects_at_once_with_the_will_and_reports_first),
+        CASE(the_window_is_never_exceeded),
+        CASE(the_brokers_receive_maximum_is_honoured),
+        CASE(what_was_in_flight_goes_again_in_order_before_anything_new),
+        CASE(a_refusal_is_reported_and_blocks_nothing),
+        CASE(a_message_above_the_maximum_packet_size_is_refused_unsent),
+        CASE(an_overdue_acknowledgement_drops_the_connection),
+        CASE(a_connect_without_answer_is_given_up_and_its_late_answer_dropped),
+        CASE(failed_connects_back_off_over_the_urls_one_at_a_time),
+        CASE(a_client_that_cannot_connect_is_tried_again_later),
+        CASE(a_client_that_takes_nothing_is_dropped_and_nothing_is_lost),
+        CASE(states_coalesce_and_come_back_at_each_connect),
+        CASE(a_cleared_topic_is_not_repeated),
+        CASE(after_an_outage_the_urgent_go_first),
+        CASE(answers_twice_or_for_strangers_are_ignored),
+        CASE(a_switch_leaves_cleanly_and_forgets_foreign_topics),
+        CASE(drains_before_it_leaves),
+        CASE(nothing_is_sent_while_nobody_takes_the_reports),
+        CASE(random_weather_loses_nothing),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

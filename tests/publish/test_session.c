@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "publish/session.h"
+
+#include "publish/fixture.h"
+
+#define S(seconds) ((davy_mono){(seconds)*DAVY_NS_PER_S})
+
+/*
+ * The whole matrix, written a second time in short: next state and actions of every cell.
+ * States o c n d x; actions e=END d=DROP q=DISCONNECT b=BACKOFF c=CONNECT s=BEGIN.
+ */
+static const char *const matrix[DAVY_SESSION_STATE_COUNT_][DAVY_SESSION_INPUT_COUNT_] = {
+    /*                RETRY  CONNECTED REFUSED LOST   STUCK    SWITCH  STOP  DRAINED */
+    /* offline */ {"c:c", "o:d", "o:", "o:", "o:", "o:", "x:", "o:"},
+    /* connecting */ {"c:", "n:s", "o:b", "o:b", "o:db", "o:d", "x:d", "c:"},
+    /* online */ {"n:", "n:", "n:", "o:eb", "o:edb", "o:eq", "d:", "n:"},
+    /* draining */ {"d:", "d:", "d:", "x:e", "x:ed", "d:", "d:", "x:eq"},
+    /* closed */ {"x:", "x:d", "x:", "x:", "x:", "x:", "x:", "x:"},
+};
+
+static void every_cell_of_the_matrix(void **state)
+{
+    static const char states[] = "ocndx", actions[] = "edqbcs";
+    for (int from = 0; from < DAVY_SESSION_STATE_COUNT_; from++)
+        for (int input = 0; input < DAVY_SESSION_INPUT_COUNT_; input++) {
+            const char *cell = matrix[from][input];
+            unsigned expected = 0;
+            for (const char *letter = cell + 2; *letter; letter++)
+                expected |= 1U << (strchr(actions, *letter) - actions);
+            struct davy_random random = {1};
+            struct davy_session session = {.state = (enum davy_session_state)from};
+            unsigned got = davy_session_step(&session, (enum davy_session_input)input, S(1), &random);
+            assert_int_equal(got, expected);
+            assert_int_equal(session.state, strchr(states, cell[0]) - states);
+        }
+    (void)state;
+}
+
+static void back_off_has_full_jitter_between_its_bounds(void **state)
+{
+    struct davy_random random = {42};
+    static const int64_t top_ms[] = {1000, 1000, 2000, 4000, 8000, 16000, 30000, 30000, 30000};
+    for (unsigned failures = 0; failures < DAVY_LENGTH(top_ms); failures++) {
+        int64_t least = INT64_MAX, most = 0;
+        for (int i = 0; i < 500; i++) {
+            int64_t ns = davy_session_backoff(failures, &random).ns;
+            least = ns < least ? ns : least;
+            most = ns > most ? ns : most;
+        }
+        assert_true(least >= 500 * DAVY_NS_PER_MS);
+        assert_true(most <= top_ms[failures] * DAVY_NS_PER_MS);
+        assert_true(most > top_ms[failures] * DAVY_NS_PER_MS * 9 / 10); /* the whole range is used */
+        assert_true(least < 500 * DAVY_NS_PER_MS + top_ms[failures] * DAVY_NS_PER_MS / 10);
+    }
+    assert_true(davy_session_backoff(UINT32_MAX, &random).ns <= 30 * DAVY_NS_PER_S);
+    (void)state;
+}
+
+static void a_connection_that_held_forgets_the_failures(void **state)
+{
+    struct davy_random random = {1};
+    struct davy_session session = DAVY_SESSION_INIT;
+    for (int i = 0; i < 4; i++) {
+        davy_session_step(&session, DAVY_SESSION_RETRY, S(i), &random);
+        davy_session_step(&session, DAVY_SESSION_REFUSED, S(i), &random);
+    }
+    assert_int_equal(session.failures, 4);
+    davy_session_step(&session, DAVY_SESSION_RETRY, S(10), &random);
+    davy_session_step(&session, DAVY_SESSION_CONNECTED, S(10), &random);
+    davy_session_step(&session, DAVY_SESSION_LOST, S(12), &random); /* taken over at once by a twin */
+    assert_int_equal(session.failures, 5);
+    davy_session_step(&session, DAVY_SESSION_RETRY, S(50), &random);
+    davy_session_step(&session, DAVY_SESSION_CONNECTED, S(50), &random);
+    davy_session_step(&session, DAVY_SESSION_LOST, S(50 + DAVY_SESSION_STABLE_S), &random);
+    assert_int_equal(session.failures, 1);
+    (void)state;
+}
+
+static void a_switch_connects_at_once(void **state)
+{
+    struct davy_random random = {1};
+    struct davy_session session = {.state = DAVY_SESSION_OFFLINE, .failures = 9, .retry_at = S(100)};
+    davy_session_step(&session, DAVY_SESSION_SWITCH, S(5), &random);
+    assert_true(session.retry_at.ns == S(5).ns);
+    assert_int_equal(session.failures, 0);
+    (void)state;
+}
+
+static struct davy_flight *fly(struct davy_window *window, int64_t row, uint64_t token, int64_t second)
+{
+    struct davy_message message;
+    assert_int_equal(davy_message_new(DAVY_MESSAGE_EVENT, row, "t", "p", &message), 0);
+    return davy_window_add(window, &message, token, S(second));
+}
+
+static void window_finds_by_token_and_resends_in_order(void **state)
+{
+    struct davy_window window = {.limit = 3};
+    fly(&window, 1, 11, 1);
+    fly(&window, 2, 12, 2);
+    assert_true(davy_window_open(&window));
+    fly(&window, 3, 13, 3);
+    assert_false(davy_window_open(&window));
+    assert_int_equal(davy_window_find(&window, 12)->message.row, 2);
+    assert_null(davy_window_find(&window, 99));
+    assert_true(davy_window_oldest(&window).ns == S(1).ns);
+    davy_window_remove(&window, davy_window_find(&window, 11));
+    davy_window_lose(&window);
+    assert_null(davy_window_find(&window, 12)); /* an answer of the old connection means nothing now */
+    assert_true(davy_window_oldest(&window).ns == DAVY_MONO_NEVER.ns);
+    struct davy_flight *flight = davy_window_waiting(&window, DAVY_MESSAGE_EVENT);
+    assert_int_equal(flight->message.row, 2);
+    davy_window_resend(&window, flight, 21, S(9));
+    assert_int_equal(davy_window_waiting(&window, DAVY_MESSAGE_EVENT)->message.row, 3);
+    assert_null(davy_window_waiting(&window, DAVY_MESSAGE_TELEMETRY));
+    davy_window_done(&window);
+    assert_int_equal(window.count, 0);
+    assert_int_equal(window.sent, 0);
+    (void)state;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_cell_of_the_matrix),
+        cmocka_unit_test(back_off_has_full_jitter_between_its_bounds),
+        cmocka_unit_test(a_connection_that_held_forgets_the_failures),
+        cmocka_unit_test(a_switch_connects_at_once),
+        cmocka_unit_test(window_finds_by_token_and_resends_in_order),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
