@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The control socket: one JSON line asks, one JSON line answers (contract cli.md). The server frames, bounds and names the
- * peer; what a request means is the caller's. Non-blocking; lives on the main thread's event loop by file descriptors:
- * it is given an epoll-able fd set through davy_control_fd() and turned by davy_control_turn().
+ * The control socket: one JSON line asks, one JSON line answers (contract cli.md). The server frames, bounds and names
+ * the peer; what a request means is the caller's. Non-blocking; lives on the main thread's event loop by file
+ * descriptors: it is given an epoll-able fd set through davy_control_fd() and turned by davy_control_turn().
  *
  * Bounds: 16 clients, 64 KiB a request line, 1 MiB a reply line, 10 s to send a request or take a reply; a client that
- * breaks one is told why where possible and closed. One request of a client at a time.
+ * breaks one is told why where possible and closed. One request of a client at a time; a client may send the next one
+ * without waiting. One that only listens is closed after 10 s.
  */
 #pragma once
 
@@ -25,14 +26,22 @@ struct davy_control_peer {
 };
 
 struct davy_control_options {
-    const char *path; /* of the socket; replaced when stale, -EADDRINUSE when another process listens */
+    const char *path;  /* of the socket; replaced when stale, -EADDRINUSE when another process listens */
     const char *group; /* owner of the socket, mode 0660; NULL or unknown: the process's */
     const struct davy_clock *clock;
-    /* One request: a JSON object that was parsed whole once already. The reply may come at once or later, by ticket. */
+    /*
+     * One request line as it was sent, without its newline and without NUL bytes; davy_request_parse() judges it. Gone
+     * after the call. The reply may come at once or later, by ticket; exactly one is owed. Do not call
+     * davy_control_free() or davy_control_turn() from here.
+     */
     void (*request)(void *context, const struct davy_control_peer *peer, const char *line);
     void *context;
 };
 
+/*
+ * The user data base is asked for names when a client comes (getpwuid_r): local files in practice.
+ * returns   0, -EADDRINUSE, -EEXIST (something else than a socket is there), -ENAMETOOLONG, or another negative errno
+ */
 int davy_control_new(const struct davy_control_options *options, struct davy_control **ret_control) DAVY_MUST_CHECK;
 
 /* Closes all clients and removes the socket. Accepts NULL, returns NULL. */
