@@ -2,24 +2,22 @@
 /*
  * The requests of the control protocol, parsed strictly: one flat JSON object, known keys only, right types, bounded.
  *
- *   {"verb":"status"}                          →
- * {"ok":true,"status":{davy.status/1},"buses":[…],"directory":…,"config_file":…}
- *   {"verb":"points","glob":G,"after":KEY}     → {"ok":true,"points":[…],"more":BOOL}       500 a page, after = the
- * last name
- *   {"verb":"alarms","all":BOOL,"after":KEY}   → {"ok":true,"alarms":[…],"more":BOOL}
- *   {"verb":"ack","alarm":A,"id":U,"level":L,"note":N}  → {"ok":true,"alarm":KEY,"state":S} or {"ok":false,"error":…}
- *   {"verb":"reset","alarm":A,"note":N}        → the same; A may be DEVICE.POINT (over-range latch)
- *   {"verb":"reload"}                          → {"ok":true,"changes":N} or {"ok":false,"error":…,"problems":[…]}
- *   {"verb":"read","bus":B,"unit":U,"table":T,"register":R,"count":N} → {"ok":true,"words":[…]} or an error
- *                                                of bit tables 16 bits a word, the first one lowest
- *   {"verb":"log-level","level":L}             → {"ok":true}
+ *   {"verb":"status"}                         {"ok":true,"status":{davy.status/1},"buses":[…],"directory":…,"config_file":…}
+ *   {"verb":"points","glob":G,"after":KEY}    {"ok":true,"points":[…],"more":BOOL}   500 a page, after = the last name
+ *   {"verb":"alarms","all":BOOL,"after":KEY}  {"ok":true,"alarms":[…],"more":BOOL}
+ *   {"verb":"ack","alarm":A,"id":U,"level":L,"note":N}   {"ok":true,"alarm":KEY,"state":S}
+ *   {"verb":"reset","alarm":A,"note":N}       the same; A may be DEVICE.POINT (over-range latch)
+ *   {"verb":"reload"}                         {"ok":true,"changes":N} or {"ok":false,"error":…,"problems":[…]}
+ *   {"verb":"read","bus":B,"unit":U,"table":T,"register":R,"count":N}   {"ok":true,"words":[…]}
+ *                                             (of bit tables 16 bits a word, the first one lowest)
+ *   {"verb":"log-level","level":L}            {"ok":true}
+ * The answer of any may be {"ok":false,"error":…}.
  *
  * ALARM is an occurrence's id or RULE:DEVICE.POINT. `id` and `level` of an ack name what the person saw: an ack of what
  * has risen since is refused. Globs are resolved by the client, which lists first.
  * A point:  {"point","name","zone","value","unit","quality","reason","time","age_s","level"}
- * An alarm:
- * {"alarm","id","rule","zone","device","point","state","level","active","acknowledged","latched","since","count",
- *            "value","unit","limit","quality","reason","message"}
+ * An alarm: {"alarm","id","rule","zone","device","point","state","level","active","acknowledged","latched","since",
+ *            "count","value","unit","limit","quality","reason","message"}
  */
 #pragma once
 

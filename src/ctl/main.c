@@ -1,0 +1,242 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* davyctl: command line and the table of verbs. */
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/buf.h"
+#include "ctl/ctl.h"
+#include "davy_build.h"
+
+struct verb {
+    const char *name;
+    size_t least;
+    size_t most;         /* arguments */
+    const char *options; /* names, each behind a blank and ended by '=' where it takes a value */
+    const char *usage;
+    const char *help;
+    int (*run)(struct ctl *ctl);
+};
+
+static const struct verb verbs[] = {
+    {"status", 0, 0, "", "", "state of the daemon, its buses and its storage", davy_ctl_status},
+    {"points", 0, 1, "", "[GLOB]", "newest reading of each point", davy_ctl_points},
+    {"alarms", 0, 0, " all", "[--all]", "alarms that are not normal, or all", davy_ctl_alarms},
+    {"ack", 1, 1, " note=", "ALARM|GLOB [--note TEXT]", "acknowledge; a glob never takes a red alarm", davy_ctl_ack},
+    {"reset", 1, 1, " note=", "ALARM|DEVICE.POINT [--note TEXT]", "release a latch", davy_ctl_reset},
+    {"reload", 0, 0, "", "", "load the configuration again", davy_ctl_reload},
+    {"log-level", 1, 1, "", "LEVEL", "error, warning, notice, info or debug", davy_ctl_log_level},
+};
+
+/* Known of the operator's manual, not of this version. */
+static const char *const later[] = {"watch",     "shelve",  "unshelve", "out-of-service", "in-service", "inhibit",
+                                    "uninhibit", "explain", "diff",     "risk",           "kpi",        "scan",
+                                    "identify",  "frames",  "export",   "backup"};
+
+const char *davy_ctl_argument(const struct ctl *ctl, size_t index)
+{
+    return index < ctl->argument_count ? ctl->arguments[index] : NULL;
+}
+
+const char *davy_ctl_option(const struct ctl *ctl, const char *name)
+{
+    for (size_t i = 0; i < ctl->option_count; i++)
+        if (strcmp(ctl->options[i].name, name) == 0)
+            return ctl->options[i].value;
+    return NULL;
+}
+
+int davy_ctl_fail(const struct ctl *ctl, enum ctl_exit code, const char *format, ...)
+{
+    char reason[1024], json[8 * 1024];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(reason, sizeof reason, format, arguments);
+    va_end(arguments);
+    char *escaped = davy_ctl_escape(reason);
+    fflush(stdout);
+    fprintf(stderr, "davyctl: %s\n", escaped);
+    free(escaped);
+    if (ctl->json) {
+        struct davy_buf buf;
+        davy_buf_init(&buf, json, sizeof json);
+        davy_json_open(&buf, '{');
+        davy_json_bool(&buf, "ok", false);
+        davy_json_text(&buf, "error", reason);
+        davy_json_close(&buf, '}');
+        puts(json);
+    }
+    return code;
+}
+
+static int usage_error(const struct verb *verb, const char *what, const char *text)
+{
+    char *escaped = davy_ctl_escape(text);
+    fprintf(stderr, "davyctl: %s%s\n", what, escaped);
+    if (verb)
+        fprintf(stderr, "usage: davyctl %s%s%s\n", verb->name, *verb->usage ? " " : "", verb->usage);
+    else
+        fputs("usage: davyctl [--socket PATH] [--json] [--help] [--version] VERB …\n", stderr);
+    free(escaped);
+    return CTL_USAGE;
+}
+
+static void print_help(void)
+{
+    puts("usage: davyctl [--socket PATH] [--json] [--help] [--version] VERB …\n");
+    for (size_t i = 0; i < DAVY_LENGTH(verbs); i++)
+        printf("  %s%s%s\n        %s\n", verbs[i].name, *verbs[i].usage ? " " : "", verbs[i].usage, verbs[i].help);
+    puts("\nALARM is RULE:DEVICE.POINT or the id of an occurrence; T is RFC 3339, seconds since 1970, or a\n"
+         "duration back from now (24h, 30d). Exit: 0 done, 1 refused or bad, 2 usage, 3 daemon not reachable.");
+}
+
+static const struct verb *find_verb(const char *name)
+{
+    for (size_t i = 0; i < DAVY_LENGTH(verbs); i++)
+        if (strcmp(verbs[i].name, name) == 0)
+            return &verbs[i];
+    return NULL;
+}
+
+static bool is_later(const char *name)
+{
+    for (size_t i = 0; i < DAVY_LENGTH(later); i++)
+        if (strcmp(later[i], name) == 0)
+            return true;
+    return false;
+}
+
+/* The command line while it is taken apart. */
+struct cursor {
+    char **argv;
+    int argc;
+    int next;
+    bool plain; /* behind "--" */
+    const struct verb *verb;
+};
+
+/* The value of `option`: behind its '=', else the next word; NULL where there is none. */
+static const char *option_value(struct cursor *cursor, char *option)
+{
+    char *equals = strchr(option, '=');
+    if (equals) {
+        *equals = '\0';
+        return equals + 1;
+    }
+    return cursor->next < cursor->argc ? cursor->argv[cursor->next++] : NULL;
+}
+
+/* Does the verb take it: 0 no, ' ' as a flag, '=' with a value. */
+static char option_kind(const struct verb *verb, const char *option)
+{
+    const size_t length = strcspn(option, "=");
+    for (const char *name = verb ? verb->options : ""; *name; name += strcspn(name, " ")) {
+        name++;
+        if (strncmp(name, option, length) == 0 && strchr(" =", name[length]))
+            return name[length] == '=' ? '=' : ' ';
+    }
+    return '\0';
+}
+
+static int take_verb_option(struct ctl *ctl, struct cursor *cursor, char *option)
+{
+    const char kind = option_kind(cursor->verb, option);
+    if (kind == '\0' || (kind == ' ' && strchr(option, '=')))
+        return usage_error(cursor->verb, "unknown option --", option);
+    const char *value = kind == '=' ? option_value(cursor, option) : "";
+    if (!value)
+        return usage_error(cursor->verb, "a value is missing for --", option);
+    if (davy_ctl_option(ctl, option) || ctl->option_count == CTL_OPTIONS)
+        return usage_error(cursor->verb, "given twice: --", option);
+    ctl->options[ctl->option_count].name = option;
+    ctl->options[ctl->option_count++].value = value;
+    return CTL_DONE;
+}
+
+/* The verb, or one of its arguments. */
+static int take_plain(struct ctl *ctl, struct cursor *cursor, const char *word)
+{
+    if (cursor->verb) {
+        if (ctl->argument_count <= CTL_ARGUMENTS)
+            ctl->arguments[ctl->argument_count++] = word;
+        return CTL_DONE;
+    }
+    if (is_later(word))
+        return usage_error(NULL, "not available in this version: ", word);
+    cursor->verb = find_verb(word);
+    return cursor->verb ? CTL_DONE : usage_error(NULL, "unknown verb ", word);
+}
+
+/* One word of the command line; a negative result ends the program with success. */
+static int take_word(struct ctl *ctl, struct cursor *cursor, char *word)
+{
+    if (cursor->plain || word[0] != '-' || word[1] == '\0')
+        return take_plain(ctl, cursor, word);
+    if (strcmp(word, "--") == 0 || strcmp(word, "--json") == 0) {
+        *(word[2] ? &ctl->json : &cursor->plain) = true;
+        return CTL_DONE;
+    }
+    if (strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0) {
+        print_help();
+        return -1;
+    }
+    if (strcmp(word, "--version") == 0) {
+        puts("davyctl " DAVY_VERSION);
+        return -1;
+    }
+    if (strncmp(word, "--socket", 8) == 0 && (word[8] == '\0' || word[8] == '=')) {
+        ctl->socket = option_value(cursor, word);
+        return ctl->socket ? CTL_DONE : usage_error(cursor->verb, "a value is missing for ", word);
+    }
+    if (strncmp(word, "--", 2) != 0)
+        return usage_error(cursor->verb, "unknown option ", word);
+    return take_verb_option(ctl, cursor, word + 2);
+}
+
+static const char *default_socket(char *path, size_t size)
+{
+    const char *folder = getenv("RUNTIME_DIRECTORY");
+    snprintf(path, size, "%s/davyd.sock", folder && *folder ? folder : "/run/davy");
+    return path;
+}
+
+static int run(struct ctl *ctl, const struct verb *verb)
+{
+    if (ctl->argument_count < verb->least)
+        return usage_error(verb, "an argument is missing for ", verb->name);
+    if (ctl->argument_count > verb->most)
+        return usage_error(verb, "too many arguments: ", ctl->arguments[verb->most]);
+    int code = verb->run(ctl);
+    if (fflush(stdout) != 0 || ferror(stdout)) {
+        perror("davyctl: standard output");
+        return CTL_REFUSED;
+    }
+    return code;
+}
+
+int main(int argc, char **argv)
+{
+    char path[256];
+    const char *no_color = getenv("NO_COLOR");
+    struct ctl ctl = {
+        .socket = default_socket(path, sizeof path),
+        .colour = isatty(STDOUT_FILENO) && !(no_color && *no_color),
+        .fd = -1,
+        .now = davy_clock_now(&davy_system_clock).wall,
+    };
+    struct cursor cursor = {.argv = argv, .argc = argc, .next = 1};
+    while (cursor.next < cursor.argc) {
+        char *word = argv[cursor.next++];
+        int code = take_word(&ctl, &cursor, word);
+        if (code != CTL_DONE)
+            return code < 0 ? CTL_DONE : code;
+    }
+    if (!cursor.verb)
+        return usage_error(NULL, "a verb is missing", "");
+    int code = run(&ctl, cursor.verb);
+    if (ctl.fd >= 0)
+        close(ctl.fd);
+    return code;
+}

@@ -1,0 +1,249 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Verbs that ask the daemon and print its answer: status, points, alarms, reload, log-level. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "ctl/ctl.h"
+
+static json_t *verb_request(const char *verb)
+{
+    return json_pack("{s:s}", "verb", verb);
+}
+
+/* "name      a b c", without what is not there. */
+static void print_field(const char *name, const json_t *object, const char *const *keys)
+{
+    printf("%-14s", name);
+    for (; *keys; keys++) {
+        char *cell = davy_ctl_cell(object, *keys);
+        printf(" %s", cell);
+        free(cell);
+    }
+    putchar('\n');
+}
+
+/* "name      3 key, 4 key" */
+static void print_counts(const char *name, const json_t *object, const char *const *keys)
+{
+    printf("%-14s", name);
+    for (size_t i = 0; keys[i]; i++) {
+        char *cell = davy_ctl_cell(object, keys[i]);
+        printf("%s%s %s", i == 0 ? " " : ", ", cell, keys[i]);
+        free(cell);
+    }
+    putchar('\n');
+}
+
+static void print_buses(const struct ctl *ctl, const json_t *buses)
+{
+    static const char *const heads[] = {"BUS", "STATE", ">LOAD", ">REQUESTS", ">ERRORS", ">AGE", NULL};
+    struct table table;
+    davy_table_init(&table, heads, ctl->colour);
+    size_t i;
+    json_t *bus;
+    json_array_foreach(buses, i, bus)
+    {
+        davy_table_add(&table, davy_ctl_cell(bus, "name"), NULL);
+        davy_table_add(&table, davy_ctl_cell(bus, "state"), NULL);
+        davy_table_add(&table, davy_ctl_format("%.0f %%", 100 * json_number_value(json_object_get(bus, "utilization"))),
+                       NULL);
+        davy_table_add(&table, davy_ctl_cell(bus, "requests"), NULL);
+        davy_table_add(&table, davy_ctl_cell(bus, "errors"), NULL);
+        davy_table_add(&table, davy_ctl_age(json_object_get(bus, "age_s")), NULL);
+    }
+    davy_table_flush(&table);
+    davy_table_done(&table);
+}
+
+static void print_status(const struct ctl *ctl, const json_t *reply)
+{
+    const json_t *status = json_object_get(reply, "status");
+    const json_t *storage = json_object_get(status, "storage");
+    print_field("state", status, (const char *[]){"state", NULL});
+    print_field("since", status, (const char *[]){"since", NULL});
+    print_field("version", status, (const char *[]){"version", NULL});
+    print_field("configuration", reply, (const char *[]){"config_file", NULL});
+    print_field("", status, (const char *[]){"config", NULL});
+    print_field("clock", status, (const char *[]){"clock", NULL});
+    print_field("last seq", status, (const char *[]){"last_seq", NULL});
+    print_counts("outbox", json_object_get(status, "outbox"), (const char *[]){"events", "telemetry", NULL});
+    print_counts("alarms", json_object_get(status, "alarms"),
+                 (const char *[]){"red", "orange", "yellow", "blue", "unacknowledged", NULL});
+    print_counts("points", json_object_get(status, "points"), (const char *[]){"good", "uncertain", "bad", NULL});
+    printf("%-14s %.1f MiB, %.1f MiB free%s\n", "storage",
+           json_number_value(json_object_get(storage, "bytes")) / 1048576,
+           json_number_value(json_object_get(storage, "free_bytes")) / 1048576,
+           json_is_false(json_object_get(storage, "ok")) ? ", NOT WRITABLE" : "");
+    print_field("directory", reply, (const char *[]){"directory", NULL});
+    const json_t *buses = json_object_get(status, "buses");
+    if (json_array_size(buses) > 0) {
+        putchar('\n');
+        print_buses(ctl, buses);
+    }
+}
+
+int davy_ctl_status(struct ctl *ctl)
+{
+    json_t *reply = NULL;
+    int code = davy_ctl_ask(ctl, verb_request("status"), &reply);
+    if (code != CTL_DONE)
+        return code;
+    if (ctl->json)
+        davy_ctl_print_json(reply, true);
+    else
+        print_status(ctl, reply);
+    json_decref(reply);
+    return CTL_DONE;
+}
+
+/* Print {"ok":true,NAME:list}; takes the list. */
+static void print_list(const char *name, json_t *list)
+{
+    json_t *document = json_pack("{s:b,s:o}", "ok", 1, name, list);
+    davy_ctl_print_json(document, true);
+    json_decref(document);
+}
+
+/* "bad:comm" */
+static char *quality_cell(const json_t *object)
+{
+    const char *reason = davy_ctl_text(object, "reason");
+    char *text = davy_ctl_format("%s%s%s", davy_ctl_text(object, "quality"), *reason ? ":" : "", reason);
+    char *cell = davy_ctl_escape(text);
+    free(text);
+    return cell;
+}
+
+static void add_point(struct table *table, const json_t *point)
+{
+    const char *level = davy_ctl_text(point, "level");
+    davy_table_add(table, davy_ctl_cell(point, "point"), NULL);
+    davy_table_add(table, davy_ctl_cell(point, "zone"), NULL);
+    davy_table_add(table, davy_ctl_cell(point, "value"), level);
+    davy_table_add(table, davy_ctl_cell(point, "unit"), NULL);
+    davy_table_add(table, quality_cell(point), davy_ctl_text(point, "quality"));
+    davy_table_add(table, davy_ctl_cell(point, "level"), level);
+    davy_table_add(table, davy_ctl_age(json_object_get(point, "age_s")), NULL);
+    davy_table_add(table, davy_ctl_cell(point, "name"), NULL);
+}
+
+int davy_ctl_points(struct ctl *ctl)
+{
+    static const char *const heads[] = {"POINT", "ZONE", ">VALUE", "UNIT", "QUALITY", "LEVEL", ">AGE", "NAME", NULL};
+    json_t *request = verb_request("points"), *points = NULL;
+    const char *glob = davy_ctl_argument(ctl, 0);
+    if (glob)
+        json_object_set_new(request, "glob", json_string(glob));
+    int code = davy_ctl_pages(ctl, request, "points", "point", &points);
+    if (code != CTL_DONE)
+        return code;
+    if (ctl->json) {
+        print_list("points", points);
+        return CTL_DONE;
+    }
+    struct table table;
+    davy_table_init(&table, heads, ctl->colour);
+    size_t i;
+    json_t *point;
+    json_array_foreach(points, i, point) add_point(&table, point);
+    davy_table_flush(&table);
+    davy_table_done(&table);
+    json_decref(points);
+    return CTL_DONE;
+}
+
+static void add_alarm(struct table *table, const json_t *alarm)
+{
+    const char *level = davy_ctl_text(alarm, "level");
+    davy_table_add(table, davy_ctl_cell(alarm, "alarm"), NULL);
+    davy_table_add(table, davy_ctl_cell(alarm, "level"), level);
+    davy_table_add(table, davy_ctl_cell(alarm, "state"), NULL);
+    davy_table_add(table, davy_ctl_cell(alarm, "value"), NULL);
+    davy_table_add(table, davy_ctl_cell(alarm, "limit"), NULL);
+    davy_table_add(table, davy_ctl_cell(alarm, "unit"), NULL);
+    davy_table_add(table, quality_cell(alarm), davy_ctl_text(alarm, "quality"));
+    davy_table_add(table, davy_ctl_cell(alarm, "since"), NULL);
+    davy_table_add(table, davy_ctl_cell(alarm, "count"), NULL);
+    davy_table_add(table, davy_ctl_cell(alarm, "message"), NULL);
+}
+
+int davy_ctl_alarms(struct ctl *ctl)
+{
+    static const char *const heads[] = {"ALARM",   "LEVEL", "STATE",  ">VALUE",  ">LIMIT", "UNIT",
+                                        "QUALITY", "SINCE", ">COUNT", "MESSAGE", NULL};
+    json_t *request = verb_request("alarms"), *alarms = NULL;
+    json_object_set_new(request, "all", json_boolean(davy_ctl_option(ctl, "all") != NULL));
+    int code = davy_ctl_pages(ctl, request, "alarms", "alarm", &alarms);
+    if (code != CTL_DONE)
+        return code;
+    if (ctl->json) {
+        print_list("alarms", alarms);
+        return CTL_DONE;
+    }
+    struct table table;
+    davy_table_init(&table, heads, ctl->colour);
+    size_t i;
+    json_t *alarm;
+    json_array_foreach(alarms, i, alarm) add_alarm(&table, alarm);
+    davy_table_flush(&table);
+    davy_table_done(&table);
+    json_decref(alarms);
+    return CTL_DONE;
+}
+
+/* A problem is a line of text, or an object with its parts. */
+static void print_problem(const json_t *problem)
+{
+    if (json_is_string(problem)) {
+        char *line = davy_ctl_escape(json_string_value(problem));
+        fprintf(stderr, "%s\n", line);
+        free(line);
+        return;
+    }
+    char *message = davy_ctl_cell(problem, "message");
+    char *file = davy_ctl_cell(problem, "file");
+    char *path = davy_ctl_cell(problem, "path");
+    fprintf(stderr, "%s:%lld: %s: %s\n", file, (long long)json_integer_value(json_object_get(problem, "line")), path,
+            message);
+    free(message);
+    free(file);
+    free(path);
+}
+
+int davy_ctl_reload(struct ctl *ctl)
+{
+    json_t *reply = NULL;
+    int code = davy_ctl_exchange(ctl, verb_request("reload"), &reply);
+    if (code != CTL_DONE)
+        return code;
+    const bool ok = json_is_true(json_object_get(reply, "ok"));
+    if (ctl->json) {
+        davy_ctl_print_json(reply, true);
+    } else if (ok) {
+        char *changes = davy_ctl_cell(reply, "changes");
+        printf("reloaded, %s changes\n", changes);
+        free(changes);
+    } else {
+        size_t i;
+        json_t *problem;
+        json_array_foreach(json_object_get(reply, "problems"), i, problem) print_problem(problem);
+        char *reason = davy_ctl_cell(reply, "error");
+        fprintf(stderr, "davyctl: %s\n", reason);
+        free(reason);
+    }
+    json_decref(reply);
+    return ok ? CTL_DONE : CTL_REFUSED;
+}
+
+int davy_ctl_log_level(struct ctl *ctl)
+{
+    json_t *reply = NULL;
+    json_t *request = verb_request("log-level");
+    json_object_set_new(request, "level", json_string(davy_ctl_argument(ctl, 0)));
+    int code = davy_ctl_ask(ctl, request, &reply);
+    if (code == CTL_DONE && ctl->json)
+        davy_ctl_print_json(reply, true);
+    json_decref(reply);
+    return code;
+}
