@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What a checked configuration will do to its buses, for people (davyd --check, davyctl check). Pure but for the
+ * stream. The requests must have been planned (acquire/request.h). Thread: any.
+ */
+#pragma once
+
+#include <stdio.h>
+
+#include "model/config.h"
+
+/*
+ * Buses with their requests and the share of their time that these take; then, per rule and limit, the longest time
+ * from a step at a sensor to the alarm: its worst point's detection time, alone and beside one dead device, plus
+ * on_delay.
+ */
+void davy_plan_report_print(FILE *out, const struct davy_config *config);
+
+/*
+ * What is unwise about the plan, a sentence each: a bus that is planned above 80 %, a limit that is detected later than
+ * gateway.detect_within.
+ */
+void davy_plan_report_warn(const struct davy_config *config, void (*warn)(void *context, const char *text),
+                           void *context);
