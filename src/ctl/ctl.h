@@ -73,6 +73,10 @@ int davy_ctl_exchange(struct ctl *ctl, json_t *request, json_t **ret_reply) DAVY
 int davy_ctl_pages(struct ctl *ctl, json_t *request, const char *list, const char *key,
                    json_t **ret_list) DAVY_MUST_CHECK;
 
+/* Load a configuration; problems go to standard error. CTL_DONE or an exit code. */
+struct davy_config;
+int davy_ctl_load_config(const struct ctl *ctl, const char *file, struct davy_config **ret_config) DAVY_MUST_CHECK;
+
 /* A JSON document with numbers as the shortest decimal and without raw control bytes, and a newline (print.c). */
 void davy_ctl_print_json(const json_t *json, bool pretty);
 
