@@ -26,7 +26,16 @@ static const struct verb verbs[] = {
     {"alarms", 0, 0, " all", "[--all]", "alarms that are not normal, or all", davy_ctl_alarms},
     {"ack", 1, 1, " note=", "ALARM|GLOB [--note TEXT]", "acknowledge; a glob never takes a red alarm", davy_ctl_ack},
     {"reset", 1, 1, " note=", "ALARM|DEVICE.POINT [--note TEXT]", "release a latch", davy_ctl_reset},
+    {"events", 0, 0, " since= until= zone= level= database= limit=",
+     "[--since T] [--until T] [--zone Z] [--level L] [--limit N] [--database FILE]", "what happened", davy_ctl_events},
+    {"history", 1, 1, " since= until= every= database=",
+     "POINT [--since T] [--until T] [--every SPAN] [--database FILE]", "readings of a point", davy_ctl_history},
+    {"check", 0, 1, "", "[FILE]", "check a configuration", davy_ctl_check},
     {"reload", 0, 0, "", "", "load the configuration again", davy_ctl_reload},
+    {"replay", 0, 0, " config= input= until=", "--config FILE --input TRACE.csv [--until TIME]",
+     "run the alarm engine over a trace", davy_ctl_replay},
+    {"read", 5, 5, "", "BUS UNIT TABLE REGISTER COUNT", "raw registers, in every type and order", davy_ctl_read},
+    {"verify", 0, 0, " database=", "[--database FILE]", "check the hash chain of the ledger", davy_ctl_verify},
     {"log-level", 1, 1, "", "LEVEL", "error, warning, notice, info or debug", davy_ctl_log_level},
 };
 

@@ -240,7 +240,7 @@ def colours(b):
 def main():
     with tempfile.TemporaryDirectory() as folder:
         bench = Bench(sys.argv[1], pathlib.Path(folder))
-        for part in (usage, unreachable, listings, acknowledging, colours):
+        for part in (usage, unreachable, listings, acknowledging, reading, colours):
             part(bench)
         return 1 if bench.failures else 0
 
