@@ -22,6 +22,7 @@ struct davy_buf {
 /* A buffer over `size` bytes of `text` (size >= 1), which the caller keeps alive. */
 void davy_buf_init(struct davy_buf *buf, char *text, size_t size);
 
+/* Append. What does not fit is left out whole and sets `overflow`; nothing is appended after that. */
 void davy_buf_char(struct davy_buf *buf, char c);
 void davy_buf_text(struct davy_buf *buf, const char *text);
 void davy_buf_bytes(struct davy_buf *buf, const char *bytes, size_t length);

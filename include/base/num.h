@@ -41,6 +41,7 @@ struct davy_random {
     uint64_t state;
 };
 
+/* The next 64 bits. */
 uint64_t davy_random_next(struct davy_random *random);
 
 /* Uniform in [0, 1). */

@@ -20,6 +20,7 @@ struct davy_waker {
 
 #define DAVY_WAKER_INIT ((struct davy_waker){.fd = -1})
 
+/* init: 0 or a negative errno. done may be repeated, and works on DAVY_WAKER_INIT. */
 int davy_waker_init(struct davy_waker *waker) DAVY_MUST_CHECK;
 void davy_waker_done(struct davy_waker *waker);
 
@@ -75,6 +76,7 @@ int davy_queue_push(struct davy_queue *queue, const void *item);
 /* Copy the oldest out. False when empty. */
 bool davy_queue_pop(struct davy_queue *queue, void *ret_item);
 
+/* Items in it, items that still fit, items lost since the start. */
 size_t davy_queue_count(struct davy_queue *queue);
 size_t davy_queue_space(struct davy_queue *queue);
 uint64_t davy_queue_lost(struct davy_queue *queue);

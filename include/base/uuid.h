@@ -20,9 +20,11 @@ struct davy_uuid davy_uuid_v7(davy_wall t, uint16_t high, uint64_t low);
 /* The same with bits from the kernel. */
 struct davy_uuid davy_uuid_new(davy_wall t);
 
+/* The usual 36 characters, in lower case. returns text */
 char *davy_uuid_format(const struct davy_uuid *uuid, char text[DAVY_UUID_TEXT]);
 
 /* 0 or -EINVAL. */
 int davy_uuid_parse(const char *text, struct davy_uuid *ret);
 
+/* All zero, as in an object that has no id yet. */
 bool davy_uuid_is_nil(const struct davy_uuid *uuid);
