@@ -16,6 +16,21 @@
 #include "model/config.h"
 #include "model/reading.h"
 
+<<<<<<< HEAD
+=======
+enum davy_link_state {
+    DAVY_LINK_CLOSED,
+    DAVY_LINK_OPENING,
+    DAVY_LINK_UP,
+    DAVY_LINK_DEGRADED, /* open, but the last requests had no answer */
+    DAVY_LINK_BACKOFF,
+    DAVY_LINK_STATE_COUNT_
+};
+
+/* As status and logs show it. */
+const char *davy_link_state_name(enum davy_link_state state);
+
+>>>>>>> 21911d8 (include: a comment above every external function)
 /* Copied out by davy_poller_status(); all counters since the start of the poller. */
 struct davy_poller_status {
     enum davy_link_state state;
@@ -63,6 +78,7 @@ struct davy_poller_options {
 /* Create; starts no thread. 0 or -ENOMEM; on failure the link is still the caller's. */
 int davy_poller_new(const struct davy_poller_options *options, struct davy_poller **ret_poller) DAVY_MUST_CHECK;
 
+/* Start its thread. 0 or a negative errno. */
 int davy_poller_start(struct davy_poller *poller) DAVY_MUST_CHECK;
 
 /* Ask to stop; returns at once. */
@@ -87,6 +103,7 @@ void davy_poller_alarm(struct davy_poller *poller, uint32_t device, bool in_alar
 /* Queue a read for a person. 0, or -EAGAIN when four are waiting. */
 int davy_poller_demand(struct davy_poller *poller, const struct davy_poller_demand *demand) DAVY_MUST_CHECK;
 
+/* A copy of its counters and of the state of its link. Any thread. */
 void davy_poller_status(struct davy_poller *poller, struct davy_poller_status *ret_status);
 
 /*

@@ -64,4 +64,5 @@ struct davy_request_line {
 int davy_request_parse(const char *line, struct davy_request_line *ret_request, char *error,
                        size_t error_size) DAVY_MUST_CHECK;
 
+/* As in the request line. */
 const char *davy_verb_name(enum davy_verb verb);

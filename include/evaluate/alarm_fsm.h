@@ -44,4 +44,5 @@ struct davy_alarm_cell {
 /* Every (state, input) has a cell. */
 const struct davy_alarm_cell *davy_alarm_cell(enum davy_state state, enum davy_alarm_input input);
 
+/* For tests and logs. */
 const char *davy_alarm_input_name(enum davy_alarm_input input);

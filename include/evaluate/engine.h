@@ -37,6 +37,7 @@ struct davy_engine_options {
     void *context;
 };
 
+/* new: 0 or a negative errno. free accepts NULL and returns NULL. */
 int davy_engine_new(const struct davy_engine_options *options, struct davy_engine **ret_engine) DAVY_MUST_CHECK;
 struct davy_engine *davy_engine_free(struct davy_engine *engine);
 
@@ -119,6 +120,7 @@ struct davy_alarm_view {
     enum davy_reason reason;
 };
 
+/* Views of the alarms by index, 0 <= index < count; *ret_view is a copy. */
 size_t davy_engine_alarm_count(const struct davy_engine *engine);
 void davy_engine_alarm(const struct davy_engine *engine, size_t index, struct davy_alarm_view *ret_view);
 

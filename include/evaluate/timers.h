@@ -19,6 +19,7 @@ struct davy_timers {
     size_t count;       /* in the heap */
 };
 
+/* init: room for owners 0 to owners - 1; 0 or -ENOMEM. done may be repeated. */
 int davy_timers_init(struct davy_timers *timers, size_t owners) DAVY_MUST_CHECK;
 void davy_timers_done(struct davy_timers *timers);
 

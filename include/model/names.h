@@ -159,6 +159,7 @@ enum davy_measure {
 
 enum davy_bus_type { DAVY_BUS_RTU, DAVY_BUS_TCP, DAVY_BUS_RTU_OVER_TCP, DAVY_BUS_TYPE_COUNT_ };
 
+/* Names as they stand in configuration and payloads; static text. */
 const char *davy_quality_name(enum davy_quality quality);
 const char *davy_reason_name(enum davy_reason reason); /* NULL for none */
 const char *davy_level_name(enum davy_level level);    /* NULL for none */

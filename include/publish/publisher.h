@@ -44,6 +44,7 @@ struct davy_publisher_status {
     char last_error[160];
 };
 
+/* new: starts no thread; 0 or a negative errno. start: its thread; 0 or a negative errno. */
 int davy_publisher_new(const struct davy_publisher_options *options, struct davy_publisher **ret) DAVY_MUST_CHECK;
 int davy_publisher_start(struct davy_publisher *publisher) DAVY_MUST_CHECK;
 
@@ -61,6 +62,7 @@ int davy_publisher_post(struct davy_publisher *publisher, struct davy_message *m
  */
 int davy_publisher_switch(struct davy_publisher *publisher, const struct davy_config *config) DAVY_MUST_CHECK;
 
+/* A copy of its counters; how often its thread has been round, for the watchdog. Any thread. */
 void davy_publisher_status(struct davy_publisher *publisher, struct davy_publisher_status *ret_status);
 uint64_t davy_publisher_beats(const struct davy_publisher *publisher);
 

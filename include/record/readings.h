@@ -21,6 +21,7 @@ struct davy_readings;
 int davy_readings_open(const char *directory, davy_wall now, bool *ret_set_aside,
                        struct davy_readings **ret_readings) DAVY_MUST_CHECK;
 
+/* Checkpoint and close. Accepts NULL, returns NULL. */
 struct davy_readings *davy_readings_close(struct davy_readings *readings);
 
 /*
@@ -29,10 +30,14 @@ struct davy_readings *davy_readings_close(struct davy_readings *readings);
  */
 int davy_readings_configure(struct davy_readings *readings, const struct davy_config *config) DAVY_MUST_CHECK;
 
+<<<<<<< HEAD
 /* Outcome of davy_readings_begin(): it has begun, in a new file, since the old one was found damaged or taken away. */
 #define DAVY_READINGS_RENEWED 1
 
 /* 0, DAVY_READINGS_RENEWED or an error. Opens the file anew where the last error was of the disk. */
+=======
+/* One transaction around what is added. 0 or a negative errno. */
+>>>>>>> 21911d8 (include: a comment above every external function)
 int davy_readings_begin(struct davy_readings *readings) DAVY_MUST_CHECK;
 int davy_readings_commit(struct davy_readings *readings) DAVY_MUST_CHECK;
 void davy_readings_rollback(struct davy_readings *readings);
@@ -60,6 +65,7 @@ int64_t davy_readings_outbox_last(const struct davy_readings *readings);
 /* In a transaction. A row that is no longer there is no error: it may have been dropped meanwhile. */
 int davy_readings_outbox_done(struct davy_readings *readings, int64_t row) DAVY_MUST_CHECK;
 
+/* Rows that wait; rows that the bound has dropped. */
 int64_t davy_readings_outbox_count(const struct davy_readings *readings);
 
 /* Dropped for the bound, in all the life of the file. */
