@@ -115,7 +115,9 @@ class Demo:
 
     def start_plant(self):
         env = {"PLANT_DIR": str(self.plant), "PLANT_PORT": str(self.plant_port)}
-        program = self.start("davysim", [self.build / "src/sim/davysim", self.instance("plant-demo.sim.conf")], env=env)
+        program = self.start("davysim", [
+            self.build / "src/sim/davysim", "--plant", self.instance("plant-demo.sim.conf"),
+            "--control", self.run / "davysim.sock"], env=env)
         wait_for(program, f"its port {self.plant_port}", lambda: listens(self.plant_port))
 
     def start_broker(self):
@@ -205,7 +207,8 @@ def run(arguments, folder, view):
         view.units = demo.units()
         print(f"davyd is running: plant on 127.0.0.1:{demo.plant_port}, broker on 127.0.0.1:{demo.broker_port}, "
               f"{'for %g s' % arguments.seconds if arguments.seconds else 'Ctrl-C ends it'}\n"
-              f"look inside:  {demo.build}/src/ctl/davyctl --socket {demo.run}/davyd.sock status\n", flush=True)
+              f"look inside:   {demo.build}/src/ctl/davyctl --socket {demo.run}/davyd.sock status\n"
+              f"break things:  {demo.build}/src/sim/davysim --control {demo.run}/davysim.sock --send help\n", flush=True)
         demo.watch(view, arguments.seconds)
     except Stop:
         print()
