@@ -208,7 +208,7 @@ def run(arguments, folder, view):
         print(f"davyd is running: plant on 127.0.0.1:{demo.plant_port}, broker on 127.0.0.1:{demo.broker_port}, "
               f"{'for %g s' % arguments.seconds if arguments.seconds else 'Ctrl-C ends it'}\n"
               f"look inside:   {demo.build}/src/ctl/davyctl --socket {demo.run}/davyd.sock status\n"
-              f"break things:  {demo.build}/src/sim/davysim --control {demo.run}/davysim.sock --send help\n", flush=True)
+              f"break things:  {demo.build}/src/sim/davysim --control {demo.run}/davysim.sock --send stats\n", flush=True)
         demo.watch(view, arguments.seconds)
     except Stop:
         print()
