@@ -152,14 +152,16 @@ class Demo:
 
     def start_gateway(self):
         env = {"STATE_DIRECTORY": str(self.state), "RUNTIME_DIRECTORY": str(self.run)}
-        program = self.start("davyd", [self.build / "src/daemon/davyd", "--config", self.instance("demo.conf")], env=env)
+        command = [self.build / "src/daemon/davyd", "--config", self.instance("demo.conf")]
+        program = self.start("davyd", command, env=env)
         wait_for(program, "its control socket", (self.run / "davyd.sock").exists)
 
     def units(self):
         """Units by point from the control socket; the view does without where there is no answer."""
         command = [self.build / "src/ctl/davyctl", "--socket", self.run / "davyd.sock", "--json", "points"]
         try:
-            done = subprocess.run(command, capture_output=True, text=True, timeout=5, check=False, stdin=subprocess.DEVNULL)
+            done = subprocess.run(command, capture_output=True, text=True, timeout=5, check=False,
+                                  stdin=subprocess.DEVNULL)
             return demo_view.units_of(done.stdout)
         except (OSError, subprocess.TimeoutExpired):
             return {}
@@ -185,7 +187,8 @@ class Demo:
         for program in reversed(self.programs):
             code = program.stop()
             if program.name == "davyd" and code != 0:
-                bad.append(f"davyd did not stop cleanly: {'killed after 10 s' if code is None else f'exit status {code}'}")
+                how = "killed after 10 s" if code is None else f"exit status {code}"
+                bad.append(f"davyd did not stop cleanly: {how}")
         return bad
 
 
@@ -208,7 +211,8 @@ def run(arguments, folder, view):
         print(f"davyd is running: plant on 127.0.0.1:{demo.plant_port}, broker on 127.0.0.1:{demo.broker_port}, "
               f"{'for %g s' % arguments.seconds if arguments.seconds else 'Ctrl-C ends it'}\n"
               f"look inside:   {demo.build}/src/ctl/davyctl --socket {demo.run}/davyd.sock status\n"
-              f"break things:  {demo.build}/src/sim/davysim --control {demo.run}/davysim.sock --send stats\n", flush=True)
+              f"the plant:     {demo.build}/src/sim/davysim --control {demo.run}/davysim.sock --send stats\n",
+              flush=True)
         demo.watch(view, arguments.seconds)
     except Stop:
         print()

@@ -3,6 +3,7 @@
 # The unit is clean to systemd-analyze, stays under its exposure, and loses neither restart nor watchdog; so are its
 # neighbours.
 # usage: test_systemd.sh CONFIGURED_UNIT BINDIR_IN_IT FOLDER_OF_SOURCES     exit 0, 1, or 77 without systemd-analyze
+# shellcheck disable=SC2317 # functions that only check() calls
 set -euo pipefail
 unit=$1 bindir=$2 sources=$3
 command -v systemd-analyze >/dev/null || { echo "skipped: no systemd-analyze here"; exit 77; }
@@ -21,20 +22,22 @@ printf '#!/bin/sh\n' >"$tmp/bin/davyd"
 chmod +x "$tmp/bin/davyd"
 sed -e "s|$bindir/davyd|$tmp/bin/davyd|" -e '/^Documentation=man:/d' "$unit" >"$tmp/davyd.service"
 
-verify_is_silent() { # verify exits 0 on unknown directives, but complains
-    systemd-analyze verify --man=no --recursive-errors=no "$tmp/davyd.service" >"$tmp/verify" 2>&1 || { cat "$tmp/verify"; return 1; }
-    # what other units of this machine lack is not ours
-    ! grep 'davyd\.service' "$tmp/verify"
+verify_about() { # PATTERN: verify exits 0 on unknown directives, but complains; what other units lack is not ours
+    if ! systemd-analyze verify --man=no --recursive-errors=no "$tmp/davyd.service" >"$tmp/verify" 2>&1; then
+        cat "$tmp/verify"
+        return 1
+    fi
+    ! grep "$1" "$tmp/verify"
 }
 verify_catches() { # the same check must see a planted mistake
     cp "$tmp/davyd.service" "$tmp/good"
     sed -i 's/^WatchdogSec=.*/WatchdogSek=30/' "$tmp/davyd.service"
     local result=0
-    verify_is_silent && result=1
+    verify_about 'davyd\.service' && result=1
     cp "$tmp/good" "$tmp/davyd.service"
-    return $result
+    return "$result"
 }
-check "the unit verifies without a complaint" verify_is_silent
+check "the unit verifies without a complaint" verify_about 'davyd\.service'
 check "a misspelt directive would be seen" verify_catches
 check "its exposure is at most 2.0" systemd-analyze security --offline=true --threshold=20 "$tmp/davyd.service"
 for line in Type=notify WatchdogSec=30 Restart=always StartLimitIntervalSec=0 LimitCORE=0 'ExecReload=.*/davyd --check' \
@@ -52,11 +55,7 @@ check "reload checks before it signals" reload_checks_first
 mkdir "$tmp/davyd.service.d"
 sed -E 's/^#([A-Z][A-Za-z]+=)/\1/' "$sources/plant.conf" >"$tmp/davyd.service.d/plant.conf"
 sed -i -e '/^LoadCredential/d' "$tmp/davyd.service.d/plant.conf"
-dropin_is_silent() {
-    systemd-analyze verify --man=no --recursive-errors=no "$tmp/davyd.service" >"$tmp/verify" 2>&1 || { cat "$tmp/verify"; return 1; }
-    ! grep 'plant\.conf' "$tmp/verify"
-}
-check "the drop-in for a plant verifies" dropin_is_silent
+check "the drop-in for a plant verifies" verify_about 'plant\.conf'
 
 if command -v systemd-sysusers >/dev/null; then
     mkdir -p "$tmp/root/etc"
