@@ -16,21 +16,6 @@
 #include "model/config.h"
 #include "model/reading.h"
 
-<<<<<<< HEAD
-=======
-enum davy_link_state {
-    DAVY_LINK_CLOSED,
-    DAVY_LINK_OPENING,
-    DAVY_LINK_UP,
-    DAVY_LINK_DEGRADED, /* open, but the last requests had no answer */
-    DAVY_LINK_BACKOFF,
-    DAVY_LINK_STATE_COUNT_
-};
-
-/* As status and logs show it. */
-const char *davy_link_state_name(enum davy_link_state state);
-
->>>>>>> 21911d8 (include: a comment above every external function)
 /* Copied out by davy_poller_status(); all counters since the start of the poller. */
 struct davy_poller_status {
     enum davy_link_state state;

@@ -38,14 +38,10 @@ struct davy_control_options {
     void *context;
 };
 
-<<<<<<< HEAD
 /*
  * The user data base is asked for names when a client comes (getpwuid_r): local files in practice.
  * returns   0, -EADDRINUSE, -EEXIST (something else than a socket is there), -ENAMETOOLONG, or another negative errno
  */
-=======
-/* Bind and listen. 0 or a negative errno. */
->>>>>>> 21911d8 (include: a comment above every external function)
 int davy_control_new(const struct davy_control_options *options, struct davy_control **ret_control) DAVY_MUST_CHECK;
 
 /* Closes all clients and removes the socket. Accepts NULL, returns NULL. */

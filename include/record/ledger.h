@@ -35,7 +35,6 @@ struct davy_ledger *davy_ledger_close(struct davy_ledger *ledger);
 /* The highest seq that is committed; 0 for none. */
 int64_t davy_ledger_last_seq(const struct davy_ledger *ledger);
 
-<<<<<<< HEAD
 /*
  * Outcome of davy_ledger_begin(): the transaction has begun, but in a new file, since the old one was found damaged
  * (and set aside) or was taken away. Seq and hash go on; alarm memory and outbox are empty: store all memory again.
@@ -43,9 +42,6 @@ int64_t davy_ledger_last_seq(const struct davy_ledger *ledger);
 #define DAVY_LEDGER_RENEWED 1
 
 /* 0, DAVY_LEDGER_RENEWED or an error. */
-=======
-/* One transaction around what is added. 0 or a negative errno. */
->>>>>>> 21911d8 (include: a comment above every external function)
 int davy_ledger_begin(struct davy_ledger *ledger) DAVY_MUST_CHECK;
 int davy_ledger_commit(struct davy_ledger *ledger) DAVY_MUST_CHECK;
 void davy_ledger_rollback(struct davy_ledger *ledger);

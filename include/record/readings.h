@@ -30,14 +30,10 @@ struct davy_readings *davy_readings_close(struct davy_readings *readings);
  */
 int davy_readings_configure(struct davy_readings *readings, const struct davy_config *config) DAVY_MUST_CHECK;
 
-<<<<<<< HEAD
 /* Outcome of davy_readings_begin(): it has begun, in a new file, since the old one was found damaged or taken away. */
 #define DAVY_READINGS_RENEWED 1
 
 /* 0, DAVY_READINGS_RENEWED or an error. Opens the file anew where the last error was of the disk. */
-=======
-/* One transaction around what is added. 0 or a negative errno. */
->>>>>>> 21911d8 (include: a comment above every external function)
 int davy_readings_begin(struct davy_readings *readings) DAVY_MUST_CHECK;
 int davy_readings_commit(struct davy_readings *readings) DAVY_MUST_CHECK;
 void davy_readings_rollback(struct davy_readings *readings);
