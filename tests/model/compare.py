@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Holds `davyctl replay` against naive.py on random plants and traces.
 
-compare.py --davyctl PATH --seeds A-B [--keep DIR] [--stop N]: prints the first difference of each seed that fails and ends with
-`N passed, N failed`. Every tenth seed is replayed twice (same bytes) and its events are held against the JSON Schemas.
+compare.py --davyctl PATH --seeds A-B [--keep DIR] [--stop N] prints the first difference of each seed that fails and
+ends with `N passed, N failed`. Every tenth seed is replayed twice (same bytes) and its events are held against the JSON Schemas.
 """
 import argparse
 import json
@@ -31,7 +31,11 @@ def run(davyctl, folder, plant):
 
 
 def brief(event):
-    return "nothing" if event is None else " ".join(f"{key}={value}" for key, value in event.items())
+    return "nothing" if event is None else " ".join(f"{key}={event.get(key)}" for key in naive.KEYS)
+
+
+def both(want, have):
+    return f"  naive:   {brief(want)}\n  davyctl: {brief(have)}"
 
 
 def difference(expected, found):
@@ -40,11 +44,11 @@ def difference(expected, found):
         want = expected[number] if number < len(expected) else None
         have = found[number] if number < len(found) else None
         if want is None or have is None:
-            return f"event {number + 1}\n  naive:   {brief(want)}\n  davyctl: {brief(have and {key: have.get(key) for key in naive.KEYS})}"
+            return f"event {number + 1}\n{both(want, have)}"
         keys = [key for key in naive.KEYS if key not in have or want[key] != have[key]]
         if keys:
-            return (f"event {number + 1}: {', '.join(f'{key} {want[key]!r}/{have.get(key, chr(63))!r}' for key in keys)} (naive/davyctl)\n"
-                    f"  naive:   {brief(want)}\n  davyctl: {brief({key: have.get(key) for key in naive.KEYS})}")
+            differing = ", ".join(f"{key} {want[key]!r}/{have.get(key, '?')!r}" for key in keys)
+            return f"event {number + 1}: {differing} (naive/davyctl)\n{both(want, have)}"
     return None
 
 

@@ -2,8 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """A random plant and trace for `davyctl replay` and naive.py.
 
-generate.py --seed N --out DIR writes DIR/davyd.conf and DIR/thresholds.conf, the same plant as DIR/plant.json, and DIR/trace.csv.
-Values are drawn to land on limits and on the edges of deadbands, times to land on delays, on max_age and on fault delays.
+generate.py --seed N --out DIR writes DIR/davyd.conf and DIR/thresholds.conf, the same plant as DIR/plant.json, and
+DIR/trace.csv. Values are drawn to land on limits and on the edges of deadbands, times to land on delays,
+on max_age and on fault delays.
 """
 import argparse
 import datetime
@@ -32,7 +33,7 @@ def make_points(random_, first):
 
 
 def make_limits(random_, step):
-    """One to four limits of one kind, or above and below together; milder ones at lower levels, as the contract demands."""
+    """One to four limits of one kind, or above and below together; milder ones at lower levels."""
     kind = random_.choice(["above", "above", "below", "outside", "both"])
     count = random_.choice([1, 2, 2, 3, 4])
     levels = sorted(random_.sample(range(4), count))
@@ -66,7 +67,8 @@ def make_rule(random_, name, plant):
         globs = random_.choice([["D1.s1"], ["*.s1"], ["*.s?"]])
     else:
         limits = make_limits(random_, step)
-        globs = random_.choice([["D1.p1"], ["*.p1"], ["*.p*"], ["D[12].p?"], [f"{random_.choice(devices)}.p*"], ["*.p1", "D1.p*"]])
+        globs = random_.choice([["D1.p1"], ["*.p1"], ["*.p*"], ["D[12].p?"], [f"{random_.choice(devices)}.p*"],
+                                ["*.p1", "D1.p*"]])
     rule = {"name": name, "points": globs, **make_behaviour(random_, step, not state), **limits}
     for level in limits:
         if random_.random() < 0.5:
@@ -104,15 +106,18 @@ def setting(name, value):
 
 def point_conf(number, point):
     state = point["kind"] == "state"
-    place = f'table = "discrete"; register = {number}; type = "bool";' if state else f'register = {number * 2}; type = "float32";'
+    place = f'register = {number * 2}; type = "float32";'
+    if state:
+        place = f'table = "discrete"; register = {number}; type = "bool";'
     range_ = setting("range", point["range"]) if point["range"] else ""
-    return f'{{ name = "{point["name"]}"; kind = "{point["kind"]}"; {place} {range_} {setting("max_age", point["max_age"])} }}'
+    return (f'{{ name = "{point["name"]}"; kind = "{point["kind"]}"; {place} {range_} '
+            f'{setting("max_age", point["max_age"])} }}')
 
 
 def device_conf(unit, device):
     points = ",\n      ".join(point_conf(number, point) for number, point in enumerate(device["points"]))
-    return (f'  {{ id = "{device["id"]}"; zone = "{device["zone"]}"; bus = "{device["bus"]}"; unit = {unit}; interval = "500ms";\n'
-            f'    points = (\n      {points} ); }}')
+    return (f'  {{ id = "{device["id"]}"; zone = "{device["zone"]}"; bus = "{device["bus"]}"; unit = {unit};\n'
+            f'    interval = "500ms"; points = (\n      {points} ); }}')
 
 
 def write_conf(plant, folder):
@@ -140,8 +145,8 @@ def interesting_values(plant, device, point):
             deadband = limit.get("deadband", rule.get("deadband", 0.0))
             bounds = next((limit[kind] for kind in ("above", "below", "outside") if kind in limit), [])
             for bound in bounds if isinstance(bounds, list) else [bounds]:
-                values += [bound, bound, bound - deadband, bound + deadband, bound - deadband - 0.25, bound + deadband + 0.25,
-                           bound - 0.25, bound + 0.25]
+                values += [bound, bound, bound - deadband, bound + deadband, bound - deadband - 0.25,
+                           bound + deadband + 0.25, bound - 0.25, bound + 0.25]
     if point["range"]:
         low, high = point["range"]
         tenth = (high - low) / 10
@@ -236,7 +241,7 @@ class Trace:
             else:
                 self.poll()
         if self.random.random() < 0.5:
-            self.plant["until"] = self.time + self.random.choice([0, 1000, 12000, 60000])
+            self.plant["until"] = self.time + self.random.choice([0, 500, 2000, 5000, 10000, 20000, 60000])
 
 
 def make(seed, folder):

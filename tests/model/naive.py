@@ -2,13 +2,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """The alarm contract once more, slow and plain: a second opinion on `davyctl replay`.
 
-naive.py --config PLANT.json --input TRACE.csv [--until TIME] prints one event per line, a subset of the keys of `davy.alarm/1`.
+naive.py --config PLANT.json --input TRACE.csv [--until TIME] prints one event per line, a subset of the keys of
+`davy.alarm/1`.
 
-In scope: measure `value`; above, below, outside, equals; levels, deadband, delays, latch, acknowledge, on_fault; range checks,
-stale; the built-in alarms `fault` and `inhibit`; commands ack and reset. Out of scope: everything else.
+In scope: measure `value`; above, below, outside, equals; levels, deadband, delays, latch, acknowledge, on_fault; range
+checks, stale; the built-in alarms `fault` and `inhibit`; commands ack and reset. Out of scope: everything else.
 
-Nothing here is clever on purpose. Every pending timer is looked for anew at each step, whole histories are kept, and times are
-whole milliseconds. The choices made where the contract is silent carry the word CHOICE.
+Nothing here is clever on purpose. Every pending timer is looked for anew at each step, whole histories are kept,
+and times are whole milliseconds. The choices made where the contract is silent carry the word CHOICE.
 """
 import argparse
 import csv
@@ -23,8 +24,9 @@ EPOCH = datetime.datetime(1970, 1, 1)
 HELD = ("warm-up", "calibration")
 NO_ANSWER = ("comm", "stale")
 IN_A_ROW = 3
-KEYS = ("seq", "event", "state", "previous_state", "level", "previous_level", "active", "acknowledged", "latched", "uncertain",
-        "time", "raised_at", "count", "rule", "device", "point", "value", "limit", "condition", "quality", "reason", "first_out")
+KEYS = ("seq", "event", "state", "previous_state", "level", "previous_level", "active", "acknowledged", "latched",
+        "uncertain", "time", "raised_at", "count", "rule", "device", "point", "value", "limit", "condition", "quality",
+        "reason", "first_out")
 
 
 def parse_time(text):
@@ -388,14 +390,16 @@ class Engine:
     def newest_of(points):
         """CHOICE: quality and reason of a bus or device alarm are those of the newest reading on it."""
         def newest():
-            readings = [(point.newest().time, point.newest().order, point.newest()) for point in points if point.history]
-            return max(readings, key=lambda each: each[:2])[2] if readings else None
+            readings = [point.newest() for point in points if point.history]
+            return max(readings, key=lambda reading: reading.order, default=None)
         return newest
 
     def make_faults(self):
         none = lambda: None
         self.bus_fault = {
-            bus: Fault(None, bus.name, None, self.newest_of([p for d in bus.devices for p in d.points]), none, bus.fault_delay, [])
+            bus: Fault(None, bus.name, None,
+                       self.newest_of([point for device in bus.devices for point in device.points]),
+                       none, bus.fault_delay, [])
             for bus in self.buses}
         self.device_fault = {
             device: Fault(device.zone, device.name, None, self.newest_of(device.points), none, device.bus.fault_delay,
@@ -403,7 +407,8 @@ class Engine:
             for device in self.devices}
         self.point_fault = {
             point: Fault(point.device.zone, point.device.name, point.name, point.newest, point.last_evaluated,
-                         point.device.bus.fault_delay, [self.bus_fault[point.device.bus], self.device_fault[point.device]])
+                         point.device.bus.fault_delay,
+                          [self.bus_fault[point.device.bus], self.device_fault[point.device]])
             for point in self.points}
         self.faults = [*self.bus_fault.values(), *self.device_fault.values(), *self.point_fault.values()]
 
@@ -463,7 +468,7 @@ class Engine:
             self.emit(time, alarm, event, *before)
 
     def first_out(self, alarm, event, was_active):
-        """CHOICE: any `raised`, also one again, is first where no alarm of a rule is active in the zone, as of its event."""
+        """CHOICE: any `raised`, also one again, is first where no alarm of a rule is active in the zone."""
         others = [each for each in self.rule_alarms if each is not alarm and each.zone == alarm.zone and each.active]
         return event == "raised" and not alarm.built_in and not was_active and not others
 
@@ -475,9 +480,11 @@ class Engine:
             alarm.raised_at, alarm.event_level = time, None
         level = LEVELS[alarm.level]
         told = {
-            "seq": len(self.events) + 1, "event": event, "state": alarm.state, "previous_state": was_state, "level": level,
+            "seq": len(self.events) + 1, "event": event, "state": alarm.state, "previous_state": was_state,
+            "level": level,
             "previous_level": alarm.event_level, "active": alarm.active, "acknowledged": alarm.acknowledged,
-            "time": print_time(time), "raised_at": print_time(alarm.raised_at), "count": alarm.count, "rule": alarm.rule,
+            "time": print_time(time), "raised_at": print_time(alarm.raised_at), "count": alarm.count,
+            "rule": alarm.rule,
             "device": alarm.device, "point": alarm.point, **alarm.details(),
             "first_out": self.first_out(alarm, event, was_active)}
         self.events.append({key: told[key] for key in KEYS})

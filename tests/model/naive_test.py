@@ -40,7 +40,8 @@ CASES = {
     "an uncertain reading does not clear": (
         {**RED}, ["0 10", "1 0 uncertain:settling", "2 0"], ["0 raised unacknowledged red", "2 cleared returned red"]),
     "an uncertain or bad reading cancels an off-delay": (
-        {**RED, "off_delay": 3000}, ["0 10", "1 0", "2 0 uncertain:settling", "3 0", "5 - bad:exception", "6 0", "10 0"],
+        {**RED, "off_delay": 3000},
+        ["0 10", "1 0", "2 0 uncertain:settling", "3 0", "5 - bad:exception", "6 0", "10 0"],
         ["0 raised unacknowledged red", "9 cleared returned red"]),
     "a bad reading never clears": ({**RED}, ["0 10", "1 - bad:exception"], ["0 raised unacknowledged red"]),
     "a bad reading trips where on_fault says so, and a good one returns": (
@@ -66,7 +67,8 @@ CASES = {
     "a latch holds until reset, which also acknowledges": (
         {**LATCHED_RED}, ["0 10", "1 0", "2 !ack", "3 !ack", "4 !reset", "5 !reset"],
         ["0 raised unacknowledged red", "1 latched latched red", "2 acknowledged latched red", "4 reset normal red"]),
-    "a reset is refused while there is nothing to release": ({**LATCHED_RED}, ["0 10", "1 !reset"], ["0 raised unacknowledged red"]),
+    "a reset is refused while there is nothing to release": ({**LATCHED_RED}, ["0 10", "1 !reset"],
+                                                             ["0 raised unacknowledged red"]),
     "a reset leaves the level whose condition is true": (
         {**LATCHED_RED}, ["0 10", "1 6", "2 !reset"], ["0 raised unacknowledged red", "2 reset unacknowledged orange"]),
     "raised again below a level that a latch holds": (
@@ -95,12 +97,15 @@ CASES = {
         {**CALM}, ["0 1", "1 - bad:comm", "2 - bad:comm", "12 1", "13 1", "14 1"],
         ["11 fault:B raised", "14 fault:B cleared"]),
     "readings of one device and time are one answer": (
-        {**CALM}, ["0 - bad:comm", "12 1", "12 Q 1", "12 1", "13 1", "14 1"], ["10 fault:B raised", "14 fault:B cleared"]),
+        {**CALM}, ["0 - bad:comm", "12 1", "12 Q 1", "12 1", "13 1", "14 1"],
+        ["10 fault:B raised", "14 fault:B cleared"]),
     "answers that are bad clear the bus, and the device follows a full delay later": (
-        {**CALM}, ["0 - bad:comm", "11 - bad:exception", "12 - bad:exception", "13 - bad:exception", "24 - bad:exception"],
+        {**CALM}, ["0 - bad:comm", "11 - bad:exception", "12 - bad:exception", "13 - bad:exception",
+                   "24 - bad:exception"],
         ["10 fault:B raised", "13 fault:B cleared", "23 fault:D raised"]),
     "a device is in fault only when all its points are": (
-        {**CALM}, ["0 1", "0 Q 1", "1 - bad:exception", "5 Q 1", "12 Q 1", "13 1", "14 - bad:exception", "15 1", "16 1", "17 1"],
+        {**CALM}, ["0 1", "0 Q 1", "1 - bad:exception", "5 Q 1", "12 Q 1", "13 1", "14 - bad:exception", "15 1", "16 1",
+                   "17 1"],
         ["11 fault:D.p raised", "17 fault:D.p cleared"]),
     "the fault of a device clears by three of one point, and then its other point is due": (
         {**CALM}, ["0 - bad:exception", "0 Q - bad:exception", "11 1", "12 Q - bad:exception", "13 1", "14 1", "25 1"],
@@ -113,7 +118,8 @@ CASES = {
 
 def plant(rule):
     points = [{"name": name, "range": [0.0, 100.0], "kind": "other", "max_age": 20000} for name in "pq"]
-    return {"buses": [{"name": "B", "fault_delay": 10000}], "devices": [{"id": "D", "bus": "B", "zone": "Z", "points": points}],
+    return {"buses": [{"name": "B", "fault_delay": 10000}],
+            "devices": [{"id": "D", "bus": "B", "zone": "Z", "points": points}],
             "rules": [{"name": "r", "points": ["D.p"], **rule}]}
 
 
@@ -138,7 +144,8 @@ def main():
     failed = 0
     for name, (rule, rows, expected) in CASES.items():
         found = [shown(event) for event in naive.replay(plant(rule), [row(each) for each in rows])]
-        right = len(found) == len(expected) and all((have + " ").startswith(want + " ") for have, want in zip(found, expected))
+        alike = [(have + " ").startswith(want + " ") for have, want in zip(found, expected)]
+        right = len(found) == len(expected) and all(alike)
         failed += not right
         if not right:
             print(f"{name}:\n  expected {expected}\n  found    {found}")
