@@ -3,7 +3,8 @@
 """Holds `davyctl replay` against naive.py on random plants and traces.
 
 compare.py --davyctl PATH --seeds A-B [--keep DIR] [--stop N] prints the first difference of each seed that fails and
-ends with `N passed, N failed`. Every tenth seed is replayed twice (same bytes) and its events are held against the JSON Schemas.
+ends with `N passed, N failed`. Every tenth seed is replayed twice (same bytes) and its
+events are held against the JSON Schemas.
 """
 import argparse
 import json
