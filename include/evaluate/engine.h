@@ -53,6 +53,9 @@ void davy_engine_start(struct davy_engine *engine, struct davy_stamp now, bool l
  */
 void davy_engine_restore(struct davy_engine *engine, const struct davy_alarm_memory *memory, struct davy_stamp now);
 
+/* Tell the memory of every alarm that is not at rest: the store of memories was begun anew. */
+void davy_engine_tell_all(struct davy_engine *engine);
+
 /* Whether the configuration has an alarm of this key. */
 bool davy_engine_knows(const struct davy_engine *engine, const char *key);
 

@@ -18,6 +18,7 @@ struct davy_limit_state {
     bool uncertain; /* the newest reading that bore the condition was not good */
     enum davy_timer timer;
     davy_mono started; /* of the timer */
+    davy_span credit;  /* of an off-delay that ran before a restart; counts from the next good reading */
     double crossed;    /* the bound that was crossed */
 };
 

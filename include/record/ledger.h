@@ -35,6 +35,9 @@ struct davy_ledger *davy_ledger_close(struct davy_ledger *ledger);
 /* The highest seq that is committed; 0 for none. */
 int64_t davy_ledger_last_seq(const struct davy_ledger *ledger);
 
+/* The seq that the next davy_ledger_append() of the open transaction must have. */
+int64_t davy_ledger_next_seq(const struct davy_ledger *ledger);
+
 /*
  * Outcome of davy_ledger_begin(): the transaction has begun, but in a new file, since the old one was found damaged
  * (and set aside) or was taken away. Seq and hash go on; alarm memory and outbox are empty: store all memory again.
@@ -83,6 +86,14 @@ int davy_ledger_remember(struct davy_ledger *ledger, const struct davy_alarm_mem
 
 /* In a transaction: forget the memory of an alarm that is no longer. */
 int davy_ledger_forget(struct davy_ledger *ledger, const char *key) DAVY_MUST_CHECK;
+
+/*
+ * In a transaction: the occurrence of an alarm that the configuration does not know any more ends: event `retired` with
+ * the next seq, made from the latest payload of the alarm, its retained message cleared, its memory forgotten. Without an
+ * occurrence only the memory goes. 0 or an error.
+ */
+int davy_ledger_retire(struct davy_ledger *ledger, const struct davy_alarm_memory *memory, davy_wall now,
+                       const char *boot_id, const char *config_hash) DAVY_MUST_CHECK;
 
 /* Outcome of davy_ledger_recall(): some could not be read and were left out. */
 #define DAVY_LEDGER_PARTLY 1

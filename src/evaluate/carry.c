@@ -65,21 +65,22 @@ static uint8_t match_limit(const struct alarm *alarm, const struct davy_alarm_me
     return of;
 }
 
-static void restore_limits(struct alarm *alarm, const struct davy_alarm_memory *memory, bool restart)
+static void restore_limits(struct alarm *alarm, const struct davy_alarm_memory *memory, davy_mono restarted)
 {
     for (uint8_t i = 0; i < memory->limit_count && i < DAVY_LIMITS_MAX; i++) {
         uint8_t to = match_limit(alarm, memory, i);
         if (to == DAVY_LIMITS_MAX)
             continue;
         const struct davy_limit_memory *from = &memory->limits[i];
-        /* After a restart an off-delay begins anew at the next good reading: never a return on old evidence. */
-        bool drop = restart && from->timer == DAVY_TIMER_OFF;
+        /* Over a restart an off-delay stands still until the next good reading: never a return on old evidence. */
+        bool stand = restarted.ns != INT64_MAX && from->timer == DAVY_TIMER_OFF;
         alarm->states[to] = (struct davy_limit_state){
             .condition = from->tripped,
             .held = from->held,
             .uncertain = from->uncertain,
-            .timer = drop ? DAVY_TIMER_NONE : from->timer,
+            .timer = stand ? DAVY_TIMER_NONE : from->timer,
             .started = from->started.mono,
+            .credit = stand ? davy_mono_sub(restarted, from->started.mono) : (davy_span){0},
             .crossed = from->crossed,
         };
     }
@@ -126,11 +127,13 @@ static bool goes_on(const struct alarm *alarm)
     return alarm->level != DAVY_LEVEL_NONE || alarm->state == DAVY_STATE_RETURNED || alarm->state == DAVY_STATE_NORMAL;
 }
 
-static void restore(struct davy_engine *engine, uint32_t index, const struct davy_alarm_memory *memory, bool restart)
+/* restarted: the instant of a restart; DAVY_MONO_NEVER for a reload, over which timers run on */
+static void restore(struct davy_engine *engine, uint32_t index, const struct davy_alarm_memory *memory,
+                    davy_mono restarted)
 {
     struct alarm *alarm = &engine->alarms[index];
     restore_occurrence(alarm, memory);
-    restore_limits(alarm, memory, restart);
+    restore_limits(alarm, memory, restarted);
     davy_engine_measure_levels(alarm);
     restore_tracker(engine, alarm);
     count_active(engine, alarm);
@@ -142,11 +145,26 @@ void davy_engine_restore(struct davy_engine *engine, const struct davy_alarm_mem
     uint32_t index = find_by_key(engine, memory->key);
     if (index == DAVY_NONE)
         return;
-    restore(engine, index, memory, true);
+    restore(engine, index, memory, now.mono);
     struct alarm *alarm = &engine->alarms[index];
     if (!goes_on(alarm))
         davy_engine_transition(engine, alarm, DAVY_INPUT_RETIRE, now, NULL);
     davy_engine_settle(engine, now);
+}
+
+static bool at_rest(const struct alarm *alarm)
+{
+    for (uint8_t i = 0; i < alarm->limit_count; i++)
+        if (davy_limit_tripped(&alarm->states[i]) || alarm->states[i].timer != DAVY_TIMER_NONE)
+            return false;
+    return alarm->state == DAVY_STATE_NORMAL;
+}
+
+void davy_engine_tell_all(struct davy_engine *engine)
+{
+    for (uint32_t i = 0; i < engine->alarm_count; i++)
+        if (!at_rest(&engine->alarms[i]))
+            davy_engine_tell_memory(engine, &engine->alarms[i]);
 }
 
 bool davy_engine_knows(const struct davy_engine *engine, const char *key)
@@ -160,14 +178,6 @@ static bool same_limit(const struct davy_limit *a, const struct davy_limit *b)
            a->b >= b->b && a->on_delay.ns == b->on_delay.ns && a->deadband <= b->deadband && a->deadband >= b->deadband;
 }
 
-static bool at_rest(const struct alarm *alarm)
-{
-    for (uint8_t i = 0; i < alarm->limit_count; i++)
-        if (davy_limit_tripped(&alarm->states[i]) || alarm->states[i].timer != DAVY_TIMER_NONE)
-            return false;
-    return alarm->state == DAVY_STATE_NORMAL;
-}
-
 /* Alarms of the old engine that have no place in the new one end, told under the old configuration. */
 static void retire_gone(struct davy_engine *old, struct davy_engine *new, struct davy_stamp now)
 {
@@ -179,7 +189,7 @@ static void retire_gone(struct davy_engine *old, struct davy_engine *new, struct
         davy_engine_memory_of(old, alarm, &memory);
         uint32_t index = find_by_key(new, memory.key);
         if (index != DAVY_NONE) {
-            restore(new, index, &memory, false);
+            restore(new, index, &memory, DAVY_MONO_NEVER);
             if (goes_on(&new->alarms[index]))
                 continue;
             memset(new->alarms[index].states, 0, sizeof(struct davy_limit_state) * new->alarms[index].limit_count);

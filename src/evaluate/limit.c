@@ -90,9 +90,10 @@ static void feed_resting(struct davy_limit_state *state, enum davy_feed feed, en
 static void feed_tripped(struct davy_limit_state *state, enum davy_feed feed, enum side side, davy_mono now)
 {
     if (feed == DAVY_FEED_FULL && side == SIDE_RETURN)
-        start(state, DAVY_TIMER_OFF, now);
+        start(state, DAVY_TIMER_OFF, davy_mono_add(now, (davy_span){-state->credit.ns}));
     else
         state->timer = DAVY_TIMER_NONE;
+    state->credit = (davy_span){0};
 }
 
 bool davy_limit_feed(const struct davy_limit *limit, struct davy_limit_state *state, enum davy_feed feed, double value,

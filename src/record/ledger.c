@@ -151,6 +151,11 @@ static int repair(struct davy_ledger *ledger)
     return r < 0 ? r : DAVY_LEDGER_RENEWED;
 }
 
+int64_t davy_ledger_next_seq(const struct davy_ledger *ledger)
+{
+    return ledger->now.events.seq + 1;
+}
+
 int davy_ledger_begin(struct davy_ledger *ledger)
 {
     int outcome = repair(ledger);

@@ -1,0 +1,201 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "daemon/answer.h"
+
+#include <string.h>
+
+#include "base/buf.h"
+
+/* A page of ANSWER_PAGE rows at their longest. */
+#define ANSWER_SIZE (ANSWER_PAGE * 2048)
+
+static void send(struct route *route, uint64_t ticket, const char *text)
+{
+    struct reply reply = {.ticket = ticket, .line = strdup(text)};
+    if (reply.line && davy_queue_push(&route->replies, &reply) == DAVY_QUEUE_LOST)
+        free(reply.line);
+}
+
+void answer_command(struct route *route, const struct ask *ask, const char *refusal, enum davy_state state)
+{
+    char text[1024];
+    struct davy_buf out;
+    davy_buf_init(&out, text, sizeof text);
+    davy_json_open(&out, '{');
+    davy_json_bool(&out, "ok", refusal == NULL);
+    if (refusal) {
+        davy_json_text(&out, "error", refusal);
+    } else {
+        davy_json_text(&out, "alarm", ask->request.alarm);
+        davy_json_text(&out, "state", davy_state_name(state));
+    }
+    davy_json_close(&out, '}');
+    send(route, ask->ticket, text);
+}
+
+static const char *zone_id(const struct davy_config *config, uint32_t zone)
+{
+    return zone == DAVY_NONE ? NULL : config->zones[zone].id;
+}
+
+static void number_or_null(struct davy_buf *out, const char *key, bool there, double value)
+{
+    if (there)
+        davy_json_number(out, key, value);
+    else
+        davy_json_null(out, key);
+}
+
+static void point_row(struct davy_buf *out, const struct davy_config *config, const struct davy_engine *engine,
+                      uint32_t index, davy_mono now)
+{
+    char name[DAVY_KEY_SIZE];
+    const struct davy_reading *newest = davy_engine_newest(engine, index);
+    bool any = newest->at.mono.ns != 0;
+    davy_json_open(out, '{');
+    davy_json_text(out, "point", davy_config_point_name(config, index, name));
+    davy_json_text(out, "zone", zone_id(config, config->points[index].zone));
+    number_or_null(out, "value", newest->has_value, newest->value);
+    davy_json_text(out, "unit", config->points[index].unit);
+    davy_json_text(out, "quality", any ? davy_quality_name(newest->quality) : NULL);
+    davy_json_text(out, "reason", davy_reason_name(newest->reason));
+    if (any)
+        davy_json_time(out, "time", newest->at.wall);
+    else
+        davy_json_null(out, "time");
+    number_or_null(out, "age_s", any, (double)(davy_mono_sub(now, newest->at.mono).ns / DAVY_NS_PER_MS) / 1e3);
+    davy_json_text(out, "level", davy_level_name(davy_engine_point_level(engine, index)));
+    davy_json_close(out, '}');
+}
+
+static void alarm_limit(struct davy_buf *out, const struct davy_config *config, const struct davy_alarm_view *view)
+{
+    uint32_t point = view->subject.point;
+    number_or_null(out, "value", view->has_value, view->value);
+    davy_json_text(out, "unit", point == DAVY_NONE ? NULL : config->points[point].unit);
+    number_or_null(out, "limit", view->has_limit, view->limit);
+    davy_json_text(out, "condition", davy_condition_name(view->condition));
+    davy_json_text(out, "quality", davy_quality_name(view->quality));
+    davy_json_text(out, "reason", davy_reason_name(view->reason));
+}
+
+static const char *device_name(const struct davy_config *config, const struct davy_subject *subject)
+{
+    if (subject->device != DAVY_NONE)
+        return config->devices[subject->device].id;
+    return subject->bus != DAVY_NONE ? config->buses[subject->bus].name : "gateway";
+}
+
+static void alarm_message(struct davy_buf *out, const struct davy_config *config, const struct davy_alarm_view *view)
+{
+    char message[512];
+    struct davy_event event = {
+        .subject = view->subject,
+        .active = view->active,
+        .has_value = view->has_value,
+        .value = view->value,
+        .has_limit = view->has_limit,
+        .limit = view->limit,
+        .condition = view->condition,
+        .limit_index = view->limit_index,
+        .quality = view->quality,
+        .reason = view->reason,
+    };
+    davy_event_message(config, &event, message, sizeof message);
+    davy_json_text(out, "message", message);
+}
+
+static void alarm_row(struct davy_buf *out, const struct davy_config *config, const struct davy_alarm_view *view)
+{
+    char key[DAVY_KEY_SIZE], id[DAVY_UUID_TEXT];
+    davy_json_open(out, '{');
+    davy_json_text(out, "alarm", davy_subject_key(config, &view->subject, key));
+    davy_json_text(out, "id", davy_uuid_is_nil(&view->id) ? NULL : davy_uuid_format(&view->id, id));
+    davy_json_text(out, "rule", davy_subject_rule_name(config, &view->subject));
+    davy_json_text(out, "zone", zone_id(config, davy_subject_zone(config, &view->subject)));
+    davy_json_text(out, "device", device_name(config, &view->subject));
+    davy_json_text(out, "point", view->subject.point == DAVY_NONE ? NULL : config->points[view->subject.point].name);
+    davy_json_text(out, "state", davy_state_name(view->state));
+    davy_json_text(out, "level", davy_level_name(view->level));
+    davy_json_bool(out, "active", view->active);
+    davy_json_bool(out, "acknowledged", view->acknowledged);
+    davy_json_bool(out, "latched", view->latched);
+    if (view->raised_at.ns != 0)
+        davy_json_time(out, "since", view->raised_at);
+    else
+        davy_json_null(out, "since");
+    davy_json_integer(out, "count", view->count);
+    alarm_limit(out, config, view);
+    alarm_message(out, config, view);
+    davy_json_close(out, '}');
+}
+
+/* The index after the item whose name is `after`; 0 for none. A name that is gone begins anew. */
+static uint32_t first_point_after(const struct davy_config *config, const char *after)
+{
+    uint32_t last = after[0] ? davy_config_find_point(config, after) : DAVY_NONE;
+    return last == DAVY_NONE ? 0 : last + 1;
+}
+
+static size_t first_alarm_after(const struct davy_config *config, const struct davy_engine *engine, const char *after)
+{
+    for (size_t i = 0; after[0] && i < davy_engine_alarm_count(engine); i++) {
+        struct davy_alarm_view view;
+        char key[DAVY_KEY_SIZE];
+        davy_engine_alarm(engine, i, &view);
+        if (strcmp(davy_subject_key(config, &view.subject, key), after) == 0)
+            return i + 1;
+    }
+    return 0;
+}
+
+static void finish(struct route *route, const struct ask *ask, struct davy_buf *out, bool more)
+{
+    davy_json_close(out, ']');
+    davy_json_bool(out, "more", more);
+    davy_json_close(out, '}');
+    send(route, ask->ticket, out->overflow ? "{\"ok\":false,\"error\":\"the answer is too long\"}" : out->text);
+}
+
+void answer_points(struct route *route, const struct ask *ask, const struct davy_config *config,
+                   const struct davy_engine *engine)
+{
+    DAVY_AUTO_FREE char *text = malloc(ANSWER_SIZE);
+    if (!text)
+        return;
+    struct davy_buf out;
+    davy_buf_init(&out, text, ANSWER_SIZE);
+    davy_buf_text(&out, "{\"ok\":true,\"points\":[");
+    davy_mono now = davy_clock_now(route->clock).mono;
+    const char *glob = ask->request.alarm[0] ? ask->request.alarm : "*.*";
+    uint32_t p = first_point_after(config, ask->request.after);
+    size_t rows = 0;
+    for (; p < config->point_count && rows < ANSWER_PAGE; p++) {
+        const struct davy_point *point = &config->points[p];
+        if (!davy_point_glob(glob, config->devices[point->device].id, point->name))
+            continue;
+        point_row(&out, config, engine, p, now);
+        rows++;
+    }
+    finish(route, ask, &out, p < config->point_count);
+}
+
+void answer_alarms(struct route *route, const struct ask *ask, const struct davy_config *config,
+                   const struct davy_engine *engine)
+{
+    DAVY_AUTO_FREE char *text = malloc(ANSWER_SIZE);
+    if (!text)
+        return;
+    struct davy_buf out;
+    davy_buf_init(&out, text, ANSWER_SIZE);
+    davy_buf_text(&out, "{\"ok\":true,\"alarms\":[");
+    size_t i = first_alarm_after(config, engine, ask->request.after), rows = 0;
+    for (; i < davy_engine_alarm_count(engine) && rows < ANSWER_PAGE; i++) {
+        struct davy_alarm_view view;
+        davy_engine_alarm(engine, i, &view);
+        if (view.state == DAVY_STATE_NORMAL && (!ask->request.all || view.subject.kind != DAVY_ALARM_RULE))
+            continue;
+        alarm_row(&out, config, &view);
+        rows++;
+    }
+    finish(route, ask, &out, i < davy_engine_alarm_count(engine));
+}

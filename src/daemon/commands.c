@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Requests of control clients: answered here, or asked of the evaluator or a poller and answered when they reply. */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "daemon/internal.h"
+#include "daemon/report.h"
+
+#define REPLY_SIZE (300 * 1024)
+
+static void do_status(struct daemon *daemon, uint64_t ticket)
+{
+    DAVY_AUTO_FREE char *text = malloc(REPLY_SIZE);
+    if (!text)
+        return;
+    struct davy_buf out;
+    davy_buf_init(&out, text, REPLY_SIZE);
+    report_status_reply(&out, daemon->pipeline, daemon->directory);
+    davy_control_reply(daemon->control, ticket, text);
+}
+
+static void do_log_level(struct daemon *daemon, uint64_t ticket, const struct davy_request_line *request)
+{
+    davy_log_set_level((enum davy_log_level)request->log_level);
+    davy_control_reply(daemon->control, ticket, "{\"ok\":true}");
+}
+
+static void do_read(struct daemon *daemon, uint64_t ticket, const struct davy_request_line *request)
+{
+    struct davy_poller *poller = pipeline_poller(daemon->pipeline, request->bus);
+    if (!poller) {
+        davy_control_refuse(daemon->control, ticket, "no such bus: %s", request->bus);
+        return;
+    }
+    struct davy_poller_demand demand = {
+        .ticket = ticket,
+        .unit = (uint8_t)request->unit,
+        .table = request->table,
+        .start = (uint16_t)request->address,
+        .count = (uint16_t)request->count,
+        .max_reply = davy_span_s(1),
+    };
+    if (davy_poller_demand(poller, &demand) < 0)
+        davy_control_refuse(daemon->control, ticket, "the bus %s has enough reads waiting: try again", request->bus);
+}
+
+static void ask_evaluator(struct daemon *daemon, const struct davy_control_peer *peer,
+                          const struct davy_request_line *request)
+{
+    struct ask ask = {.kind = ASK_REQUEST, .ticket = peer->ticket, .request = *request};
+    snprintf(ask.by, sizeof ask.by, "%s", peer->user);
+    if (davy_queue_push(&pipeline_route(daemon->pipeline)->asks, &ask) == DAVY_QUEUE_LOST)
+        davy_control_refuse(daemon->control, peer->ticket, "busy: try again");
+}
+
+void daemon_request(void *context, const struct davy_control_peer *peer, const char *line)
+{
+    struct daemon *daemon = context;
+    struct davy_request_line request;
+    char error[256];
+    if (davy_request_parse(line, &request, error, sizeof error) < 0) {
+        davy_control_refuse(daemon->control, peer->ticket, "%s", error);
+        return;
+    }
+    switch (request.verb) {
+    case DAVY_VERB_STATUS:
+        do_status(daemon, peer->ticket);
+        break;
+    case DAVY_VERB_RELOAD:
+        davy_notice("reload", "asked for by %s", peer->user);
+        daemon_reload(daemon, peer->ticket);
+        break;
+    case DAVY_VERB_READ:
+        do_read(daemon, peer->ticket, &request);
+        break;
+    case DAVY_VERB_LOG_LEVEL:
+        do_log_level(daemon, peer->ticket, &request);
+        break;
+    case DAVY_VERB_POINTS:
+    case DAVY_VERB_ALARMS:
+    case DAVY_VERB_ACK:
+    case DAVY_VERB_RESET:
+        ask_evaluator(daemon, peer, &request);
+        break;
+    case DAVY_VERB_COUNT_:
+        break;
+    }
+}
+
+/* Bits are packed in words; the person gets one number each. */
+static unsigned nth_value(const struct davy_poller_demand_reply *reply, unsigned i)
+{
+    bool bits = reply->demand.table == DAVY_TABLE_COIL || reply->demand.table == DAVY_TABLE_DISCRETE;
+    return bits ? (reply->reply.words[i / 16] >> (i % 16)) & 1U : reply->reply.words[i];
+}
+
+static void answer_read(struct daemon *daemon, const struct davy_poller_demand_reply *reply)
+{
+    static const char *const failures[] = {
+        [DAVY_ANSWER_OK] = "",
+        [DAVY_ANSWER_EXCEPTION] = "exception",
+        [DAVY_ANSWER_TIMEOUT] = "no reply in time",
+        [DAVY_ANSWER_INVALID] = "a reply that does not belong to the request",
+        [DAVY_ANSWER_DOWN] = "the line or connection is down",
+    };
+    if (reply->reply.answer == DAVY_ANSWER_EXCEPTION) {
+        davy_control_refuse(daemon->control, reply->ticket, "the device answered with exception %u",
+                            reply->reply.exception);
+        return;
+    }
+    if (reply->reply.answer != DAVY_ANSWER_OK) {
+        davy_control_refuse(daemon->control, reply->ticket, "%s", failures[reply->reply.answer]);
+        return;
+    }
+    char text[16384];
+    struct davy_buf out;
+    davy_buf_init(&out, text, sizeof text);
+    davy_buf_text(&out, "{\"ok\":true,\"words\":[");
+    for (unsigned i = 0; i < reply->demand.count; i++)
+        davy_buf_printf(&out, i ? ",%u" : "%u", nth_value(reply, i));
+    davy_buf_text(&out, "]}");
+    davy_control_reply(daemon->control, reply->ticket, text);
+}
+
+void daemon_take_replies(struct daemon *daemon)
+{
+    struct route *route = pipeline_route(daemon->pipeline);
+    struct reply reply;
+    while (davy_queue_pop(&route->replies, &reply)) {
+        if (reply.ticket == TICKET_SWITCHED)
+            daemon_switched(daemon);
+        else if (daemon->control)
+            davy_control_reply(daemon->control, reply.ticket, reply.line);
+        free(reply.line);
+    }
+    struct davy_poller_demand_reply read;
+    while (davy_queue_pop(&route->demands, &read))
+        if (daemon->control)
+            answer_read(daemon, &read);
+}

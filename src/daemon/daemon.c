@@ -1,0 +1,262 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "daemon/daemon.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <systemd/sd-daemon.h>
+
+#include "base/log.h"
+#include "daemon/internal.h"
+#include "daemon/report.h"
+#include "daemon/setup.h"
+#include "davy_build.h"
+
+#define STATUS_EVERY (15 * DAVY_NS_PER_S)
+#define STATUS_SIZE  (256 * 1024)
+
+/* ---- folders --------------------------------------------------------------------------------------------------- */
+
+/* The first folder of a systemd list like $STATE_DIRECTORY ("a:b"), or the default. */
+static void first_folder(const char *list, const char *fallback, char *ret_path, size_t size)
+{
+    const char *from = list && list[0] ? list : fallback;
+    size_t length = strcspn(from, ":");
+    snprintf(ret_path, size, "%.*s", (int)length, from);
+}
+
+/* Outcome of lock_state(): another instance has it. */
+#define TAKEN 1
+
+/* Own the state directory. A directory that cannot be used is a trouble of the storage, not a reason to stay away. */
+static int lock_state(struct daemon *daemon)
+{
+    char path[sizeof daemon->directory + 8];
+    if (mkdir(daemon->directory, 0750) < 0 && errno != EEXIST)
+        davy_error("storage", "cannot create %s: %s", daemon->directory, strerror(errno));
+    snprintf(path, sizeof path, "%s/lock", daemon->directory);
+    daemon->lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0640);
+    if (daemon->lock < 0) {
+        davy_error("storage", "cannot open %s: %s", path, strerror(errno));
+        return 0;
+    }
+    if (flock(daemon->lock, LOCK_EX | LOCK_NB) == 0)
+        return 0;
+    davy_error("storage", "another davyd owns %s", daemon->directory);
+    return TAKEN;
+}
+
+static void open_control(struct daemon *daemon)
+{
+    char folder[256], path[300];
+    first_folder(getenv("RUNTIME_DIRECTORY"), "/run/davy", folder, sizeof folder);
+    if (mkdir(folder, 0755) < 0 && errno != EEXIST)
+        davy_warning("control", "cannot create %s: %s", folder, strerror(errno));
+    snprintf(path, sizeof path, "%s/davyd.sock", folder);
+    struct davy_control_options options = {
+        .path = path, .group = "davy", .clock = daemon->clock, .request = daemon_request, .context = daemon};
+    int rc = davy_control_new(&options, &daemon->control);
+    if (rc < 0)
+        davy_error("control", "no control socket at %s: %s", path, strerror(-rc));
+}
+
+/* ---- the loop -------------------------------------------------------------------------------------------------- */
+
+void daemon_publish_status(struct daemon *daemon)
+{
+    DAVY_AUTO_FREE char *text = malloc(STATUS_SIZE);
+    if (!text)
+        return;
+    struct davy_buf out;
+    davy_buf_init(&out, text, STATUS_SIZE);
+    report_status(&out, daemon->pipeline, true);
+    report_publish(daemon->pipeline, "status", "davy.status/1", text);
+    daemon->status_at = davy_mono_add(davy_clock_now(daemon->clock).mono, (davy_span){STATUS_EVERY});
+}
+
+static int on_stop(sd_event_source *source, const struct signalfd_siginfo *info, void *context)
+{
+    struct daemon *daemon = context;
+    (void)source;
+    davy_notice("davyd", "stopping on signal %u", info->ssi_signo);
+    sd_notify(0, "STOPPING=1\nSTATUS=stopping");
+    return sd_event_exit(daemon->event, 0);
+}
+
+static int on_hangup(sd_event_source *source, const struct signalfd_siginfo *info, void *context)
+{
+    (void)source;
+    (void)info;
+    davy_notice("reload", "asked for by signal");
+    daemon_reload(context, 0);
+    return 0;
+}
+
+static int on_waker(sd_event_source *source, int fd, uint32_t events, void *context)
+{
+    struct daemon *daemon = context;
+    (void)source;
+    (void)fd;
+    (void)events;
+    davy_waker_wait(&daemon->waker, (davy_span){0});
+    daemon_take_replies(daemon);
+    enum notice notice;
+    while (davy_queue_pop(&pipeline_route(daemon->pipeline)->notices, &notice))
+        daemon_publish_status(daemon);
+    return 0;
+}
+
+static int on_control(sd_event_source *source, int fd, uint32_t events, void *context)
+{
+    struct daemon *daemon = context;
+    (void)source;
+    (void)fd;
+    (void)events;
+    davy_control_turn(daemon->control);
+    return 0;
+}
+
+/* A restart helps against a stuck thread, and only then is the watchdog left unfed. */
+static void feed_watchdog(struct daemon *daemon, davy_mono now)
+{
+    if (daemon->watchdog.ns == 0 || now.ns < daemon->watchdog_at.ns)
+        return;
+    daemon->watchdog_at = davy_mono_add(now, daemon->watchdog);
+    const char *stuck = NULL;
+    if (pipeline_advanced(daemon->pipeline, &stuck))
+        sd_notify(0, "WATCHDOG=1");
+    else
+        davy_error("davyd", "%s does not advance: the watchdog is not fed", stuck);
+}
+
+static int on_tick(sd_event_source *source, uint64_t usec, void *context)
+{
+    struct daemon *daemon = context;
+    davy_mono now = davy_clock_now(daemon->clock).mono;
+    daemon_watch_self(daemon, now);
+    if (now.ns >= daemon->status_at.ns)
+        daemon_publish_status(daemon);
+    feed_watchdog(daemon, now);
+    if (daemon->control)
+        davy_control_turn(daemon->control);
+    sd_event_source_set_time(source, usec + 1000000);
+    return sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
+}
+
+static int add_sources(struct daemon *daemon)
+{
+    uint64_t now;
+    sd_event *event = daemon->event;
+    int rc = sd_event_add_signal(event, NULL, SIGTERM, on_stop, daemon);
+    if (rc >= 0)
+        rc = sd_event_add_signal(event, NULL, SIGINT, on_stop, daemon);
+    if (rc >= 0)
+        rc = sd_event_add_signal(event, NULL, SIGHUP, on_hangup, daemon);
+    if (rc >= 0)
+        rc = sd_event_add_io(event, NULL, daemon->waker.fd, EPOLLIN, on_waker, daemon);
+    if (rc >= 0 && daemon->control)
+        rc = sd_event_add_io(event, NULL, davy_control_fd(daemon->control), EPOLLIN, on_control, daemon);
+    if (rc >= 0)
+        rc = sd_event_now(event, CLOCK_BOOTTIME, &now);
+    if (rc >= 0)
+        rc = sd_event_add_time(event, NULL, CLOCK_BOOTTIME, now + 1000000, 100000, on_tick, daemon);
+    return rc < 0 ? rc : 0;
+}
+
+/* ---- life ------------------------------------------------------------------------------------------------------ */
+
+static void prepare_process(void)
+{
+    sigset_t handled;
+    sigemptyset(&handled);
+    sigaddset(&handled, SIGTERM);
+    sigaddset(&handled, SIGINT);
+    sigaddset(&handled, SIGHUP);
+    pthread_sigmask(SIG_BLOCK, &handled, NULL);
+    signal(SIGPIPE, SIG_IGN);
+    umask(0027);
+    /* The MQTT library would send alarms through whatever proxy the environment names. */
+    unsetenv("http_proxy");
+    unsetenv("https_proxy");
+}
+
+static int construct(struct daemon *daemon, const struct davy_config *config)
+{
+    int rc = davy_waker_init(&daemon->waker);
+    if (rc == 0)
+        rc = pipeline_new(config, daemon->directory, daemon->clock, &daemon->waker, &daemon->pipeline);
+    if (rc < 0)
+        return rc;
+    open_control(daemon);
+    rc = sd_event_new(&daemon->event);
+    if (rc >= 0)
+        rc = add_sources(daemon);
+    uint64_t usec;
+    if (sd_watchdog_enabled(0, &usec) > 0)
+        daemon->watchdog.ns = (int64_t)usec / 2 * DAVY_NS_PER_US;
+    return rc < 0 ? rc : pipeline_start(daemon->pipeline);
+}
+
+static void destroy(struct daemon *daemon)
+{
+    struct davy_message farewell;
+    bool parted = daemon->pipeline && report_farewell(daemon->pipeline, &farewell) == 0;
+    daemon->control = davy_control_free(daemon->control);
+    daemon->pipeline = pipeline_free(daemon->pipeline, parted ? &farewell : NULL);
+    if (parted)
+        davy_message_done(&farewell);
+    sd_event_unref(daemon->event);
+    davy_waker_done(&daemon->waker);
+    if (daemon->lock >= 0)
+        close(daemon->lock);
+}
+
+static int run(struct daemon *daemon, const struct davy_config *config)
+{
+    int rc = construct(daemon, config);
+    if (rc < 0) {
+        davy_error("davyd", "cannot start: %s", strerror(-rc));
+        return EXIT_SOFTWARE;
+    }
+    davy_notice("davyd",
+                "davyd " DAVY_VERSION " runs: %zu buses, %zu devices, %zu points, %zu rules; monitoring, not a "
+                "certified safety function",
+                config->bus_count, config->device_count, config->point_count, config->rule_count);
+    report_config(daemon->pipeline, NULL, config, NULL, davy_clock_now(daemon->clock).wall);
+    daemon_publish_status(daemon);
+    sd_notify(0, "READY=1\nSTATUS=running");
+    rc = sd_event_loop(daemon->event);
+    return rc < 0 ? EXIT_SOFTWARE : rc;
+}
+
+static int load(const struct options *options, struct davy_config **ret_config)
+{
+    struct davy_problems problems = {0};
+    int rc = setup_load(options->config, 1, &problems, ret_config);
+    setup_log_problems(&problems);
+    davy_problems_done(&problems);
+    return rc == 0 ? 0 : rc < 0 ? EXIT_SOFTWARE : EXIT_CONFIG;
+}
+
+int daemon_run(const struct options *options)
+{
+    struct davy_config *config;
+    int status = load(options, &config);
+    if (status != 0)
+        return status;
+    prepare_process();
+    struct daemon daemon = {
+        .options = options, .clock = &davy_system_clock, .lock = -1, .waker = DAVY_WAKER_INIT, .generation = 1};
+    if (config->storage.directory)
+        snprintf(daemon.directory, sizeof daemon.directory, "%s", config->storage.directory);
+    else
+        first_folder(getenv("STATE_DIRECTORY"), "/var/lib/davy", daemon.directory, sizeof daemon.directory);
+    status = lock_state(&daemon) == TAKEN ? EXIT_BUSY : run(&daemon, config);
+    destroy(&daemon);
+    davy_config_unref(config);
+    return status;
+}

@@ -1,0 +1,348 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "daemon/evaluate_stage.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "daemon/answer.h"
+#include "daemon/preview.h"
+#include "decode/decode.h"
+
+/* Room that readings leave in their queue for a change of configuration, which must not be lost. */
+#define ROOM_FOR_SWITCH 16
+
+/* Blocks taken in one turn, so that a flood of them does not hold up commands. */
+#define BLOCKS_A_TURN 256
+
+struct evaluate_stage {
+    struct route *route;
+    struct davy_thread *thread;
+    const struct davy_config *config;
+    struct davy_engine *engine;
+    struct davy_decoder *decoder;
+    struct preview *preview;
+    struct davy_poller **pollers; /* by bus */
+    bool *flagged;                /* by device: an event may have changed whether it is in alarm */
+    bool any_flagged;
+    struct evaluator_status status;
+    davy_mono counted_at; /* when status was last put */
+    struct davy_reading readings[DAVY_DECODE_MAX];
+};
+
+static void hand_over(struct evaluate_stage *stage, const struct record *record)
+{
+    if (davy_queue_push(&stage->route->records, record) == DAVY_QUEUE_LOST)
+        davy_error("evaluate", "the recorder takes nothing more: an item of the ledger is lost");
+}
+
+static void on_event(void *context, const struct davy_event *event)
+{
+    struct evaluate_stage *stage = context;
+    struct davy_stamp now = davy_clock_now(stage->route->clock);
+    struct record record = {.kind = RECORD_EVENT, .at = now, .event = *event};
+    record.event.decided_after = davy_mono_sub(now.mono, event->at.mono);
+    hand_over(stage, &record);
+    stage->status.events++;
+    preview_add(stage->preview, &record.event, stage->status.events, now.mono);
+    if (event->subject.kind == DAVY_ALARM_RULE) {
+        stage->flagged[event->subject.device] = true;
+        stage->any_flagged = true;
+    }
+}
+
+static void on_memory(void *context, const struct davy_alarm_memory *memory)
+{
+    struct evaluate_stage *stage = context;
+    struct record record = {.kind = RECORD_MEMORY, .at = davy_clock_now(stage->route->clock), .memory = *memory};
+    hand_over(stage, &record);
+}
+
+static void record_reading(void *context, const struct davy_reading *reading)
+{
+    struct evaluate_stage *stage = context;
+    struct record_reading record = {.reading = *reading};
+    if (davy_queue_space(&stage->route->readings) <= ROOM_FOR_SWITCH ||
+        davy_queue_push(&stage->route->readings, &record) == DAVY_QUEUE_LOST)
+        stage->status.lost_readings++;
+}
+
+int evaluate_stage_new(struct route *route, struct davy_thread *thread, const struct davy_config *config,
+                       struct davy_poller **pollers, struct evaluate_stage **ret_stage)
+{
+    struct evaluate_stage *stage = calloc(1, sizeof *stage);
+    if (!stage)
+        return -ENOMEM;
+    stage->route = route;
+    stage->thread = thread;
+    stage->config = davy_config_ref(config);
+    stage->flagged = calloc(config->device_count + 1, sizeof *stage->flagged);
+    struct davy_engine_options options = {
+        .config = config, .event = on_event, .memory = on_memory, .made = record_reading, .context = stage};
+    int rc = stage->flagged ? davy_engine_new(&options, &stage->engine) : -ENOMEM;
+    if (rc == 0)
+        rc = davy_decoder_new(config, &stage->decoder);
+    if (rc == 0)
+        rc = preview_new(route, &stage->preview);
+    if (rc < 0) {
+        evaluate_stage_free(stage);
+        return rc;
+    }
+    preview_switch(stage->preview, config);
+    stage->pollers = pollers;
+    *ret_stage = stage;
+    return 0;
+}
+
+struct evaluate_stage *evaluate_stage_free(struct evaluate_stage *stage)
+{
+    if (!stage)
+        return NULL;
+    preview_free(stage->preview);
+    davy_decoder_free(stage->decoder);
+    davy_engine_free(stage->engine);
+    davy_config_unref(stage->config);
+    free(stage->flagged);
+    free(stage->pollers);
+    free(stage);
+    return NULL;
+}
+
+void evaluate_stage_restore(struct evaluate_stage *stage, const struct davy_alarm_memory *memory)
+{
+    davy_engine_restore(stage->engine, memory, davy_clock_now(stage->route->clock));
+}
+
+bool evaluate_stage_knows(const struct evaluate_stage *stage, const char *key)
+{
+    return davy_engine_knows(stage->engine, key);
+}
+
+/* Devices in alarm are polled at their alarm_interval. */
+static void tell_pollers(struct evaluate_stage *stage)
+{
+    for (uint32_t d = 0; stage->any_flagged && d < stage->config->device_count; d++) {
+        const struct davy_device *device = &stage->config->devices[d];
+        if (!stage->flagged[d])
+            continue;
+        stage->flagged[d] = false;
+        bool in_alarm = false;
+        for (uint32_t p = device->first_point; p < device->first_point + device->point_count; p++)
+            in_alarm |= davy_engine_point_level(stage->engine, p) != DAVY_LEVEL_NONE;
+        davy_poller_alarm(stage->pollers[device->bus], d, in_alarm);
+    }
+    stage->any_flagged = false;
+}
+
+/* One answer of the wire: its readings are recorded and judged. A block of an older configuration says nothing now. */
+static void take_block(struct evaluate_stage *stage, const struct davy_block *block)
+{
+    if (block->generation != stage->config->generation)
+        return;
+    size_t count = davy_decode_block(stage->decoder, block, stage->readings);
+    for (size_t i = 0; i < count; i++) {
+        record_reading(stage, &stage->readings[i]);
+        davy_engine_reading(stage->engine, &stage->readings[i]);
+    }
+    tell_pollers(stage);
+}
+
+static void take_blocks(struct evaluate_stage *stage)
+{
+    struct davy_block block;
+    for (int i = 0; i < BLOCKS_A_TURN && davy_queue_pop(&stage->route->blocks, &block); i++)
+        take_block(stage, &block);
+    if (davy_queue_count(&stage->route->blocks) > 0)
+        davy_waker_ring(&stage->thread->waker);
+}
+
+/* Between the last event under the old configuration and the first under the new one. */
+static void on_switched(void *context)
+{
+    struct evaluate_stage *stage = context;
+    struct record record = {.kind = RECORD_SWITCH, .config = davy_config_ref(stage->config)};
+    struct record_reading reading = {.config = davy_config_ref(stage->config)};
+    hand_over(stage, &record);
+    if (davy_queue_push(&stage->route->readings, &reading) == DAVY_QUEUE_LOST)
+        davy_config_unref(reading.config);
+    preview_switch(stage->preview, stage->config);
+}
+
+/* The reference and the array of the ask pass to the stage. Returns false without memory: the old configuration stays.
+ */
+static bool take_reload(struct evaluate_stage *stage, const struct davy_config *config, struct davy_poller **pollers)
+{
+    struct davy_decoder *decoder = NULL;
+    bool *flagged = calloc(config->device_count + 1, sizeof *flagged);
+    const struct davy_config *old = stage->config;
+    if (!flagged || davy_decoder_renew(stage->decoder, config, &decoder) < 0)
+        goto failed;
+    stage->config = config;
+    if (davy_engine_reload(stage->engine, config, davy_clock_now(stage->route->clock), on_switched) < 0) {
+        stage->config = old;
+        goto failed;
+    }
+    free(stage->flagged);
+    free(stage->pollers);
+    stage->flagged = flagged;
+    stage->pollers = pollers;
+    memset(stage->flagged, 1, config->device_count);
+    stage->any_flagged = true;
+    davy_decoder_free(stage->decoder);
+    stage->decoder = decoder;
+    davy_config_unref(old);
+    return true;
+failed:
+    davy_error("evaluate", "no memory for the new configuration: the old one runs on");
+    davy_decoder_free(decoder);
+    free(flagged);
+    free(pollers);
+    davy_config_unref(config);
+    return false;
+}
+
+static void answer_reload(struct evaluate_stage *stage, const struct ask *ask)
+{
+    struct reply reply = {.ticket = TICKET_SWITCHED};
+    if (take_reload(stage, ask->config, ask->pollers))
+        davy_queue_push(&stage->route->replies, &reply);
+}
+
+static void audit(struct evaluate_stage *stage, const struct ask *ask, const char *result)
+{
+    struct record record = {.kind = RECORD_ACTION, .at = davy_clock_now(stage->route->clock)};
+    struct record_action *action = &record.action;
+    snprintf(action->by, sizeof action->by, "%s", ask->by);
+    snprintf(action->verb, sizeof action->verb, "%s", davy_verb_name(ask->request.verb));
+    snprintf(action->target, sizeof action->target, "%s", ask->request.alarm);
+    snprintf(action->note, sizeof action->note, "%s", ask->request.note);
+    snprintf(action->result, sizeof action->result, "%s", result);
+    hand_over(stage, &record);
+}
+
+static int reset_point(struct evaluate_stage *stage, const char *name, char *reason, size_t size)
+{
+    uint32_t point = davy_config_find_point(stage->config, name);
+    if (point != DAVY_NONE && davy_decoder_reset(stage->decoder, point) == 0)
+        return 0;
+    snprintf(reason, size, point == DAVY_NONE ? "no such alarm or point: %s" : "%s is not latched over range", name);
+    return DAVY_REFUSED;
+}
+
+static void take_command(struct evaluate_stage *stage, const struct ask *ask)
+{
+    const struct davy_request_line *request = &ask->request;
+    struct davy_command command = {
+        .verb = request->verb == DAVY_VERB_ACK ? DAVY_COMMAND_ACK : DAVY_COMMAND_RESET,
+        .id = request->id,
+        .level = request->level,
+    };
+    memcpy(command.alarm, request->alarm, sizeof command.alarm);
+    memcpy(command.by, ask->by, sizeof command.by);
+    memcpy(command.note, request->note, sizeof command.note);
+    char reason[192] = "";
+    enum davy_state state = DAVY_STATE_NORMAL;
+    struct davy_uuid id;
+    bool names_point =
+        request->verb == DAVY_VERB_RESET && !strchr(request->alarm, ':') && davy_uuid_parse(request->alarm, &id) < 0;
+    int rc = names_point ? reset_point(stage, request->alarm, reason, sizeof reason)
+                         : davy_engine_command(stage->engine, &command, davy_clock_now(stage->route->clock), &state,
+                                               reason, sizeof reason);
+    audit(stage, ask, rc == 0 ? "done" : reason);
+    answer_command(stage->route, ask, rc == 0 ? NULL : reason, state);
+}
+
+static void take_ask(struct evaluate_stage *stage, const struct ask *ask)
+{
+    switch (ask->kind) {
+    case ASK_RELOAD:
+        answer_reload(stage, ask);
+        break;
+    case ASK_SELF:
+        davy_engine_self(stage->engine, ask->self, ask->condition, davy_clock_now(stage->route->clock));
+        break;
+    case ASK_MEMORIES:
+        davy_engine_tell_all(stage->engine);
+        break;
+    case ASK_REQUEST:
+        if (ask->request.verb == DAVY_VERB_ACK || ask->request.verb == DAVY_VERB_RESET)
+            take_command(stage, ask);
+        else if (ask->request.verb == DAVY_VERB_POINTS)
+            answer_points(stage->route, ask, stage->config, stage->engine);
+        else
+            answer_alarms(stage->route, ask, stage->config, stage->engine);
+        break;
+    }
+}
+
+static void take_asks(struct evaluate_stage *stage)
+{
+    struct ask ask;
+    while (davy_queue_pop(&stage->route->asks, &ask))
+        take_ask(stage, &ask);
+}
+
+static void count_points(struct evaluate_stage *stage)
+{
+    memset(stage->status.points, 0, sizeof stage->status.points);
+    for (uint32_t p = 0; p < stage->config->point_count; p++) {
+        const struct davy_reading *newest = davy_engine_newest(stage->engine, p);
+        stage->status.points[newest->at.mono.ns == 0 ? DAVY_QUALITY_BAD : newest->quality]++;
+    }
+}
+
+static void count_alarms(struct evaluate_stage *stage)
+{
+    memset(stage->status.alarms, 0, sizeof stage->status.alarms);
+    stage->status.unacknowledged = 0;
+    for (size_t i = 0; i < davy_engine_alarm_count(stage->engine); i++) {
+        struct davy_alarm_view view;
+        davy_engine_alarm(stage->engine, i, &view);
+        if (view.state == DAVY_STATE_NORMAL)
+            continue;
+        stage->status.alarms[view.level]++;
+        stage->status.unacknowledged += !view.acknowledged;
+    }
+}
+
+static void put_status(struct evaluate_stage *stage, davy_mono now)
+{
+    if (davy_mono_sub(now, stage->counted_at).ns < DAVY_NS_PER_S)
+        return;
+    stage->counted_at = now;
+    count_points(stage);
+    count_alarms(stage);
+    stage->status.previews = preview_sent(stage->preview);
+    davy_cell_put(&stage->route->evaluator, &stage->status);
+}
+
+/* How long the stage may sleep: until a timer of the engine or a preview is due, at most a second. */
+static davy_span time_to_sleep(struct evaluate_stage *stage, davy_mono now)
+{
+    davy_mono due = davy_mono_min(davy_engine_due(stage->engine), preview_due(stage->preview));
+    davy_span sleep = davy_mono_sub(due, now);
+    return sleep.ns < DAVY_NS_PER_S ? sleep : davy_span_s(1);
+}
+
+static void run(struct davy_thread *thread, void *context)
+{
+    struct evaluate_stage *stage = context;
+    davy_engine_start(stage->engine, davy_clock_now(stage->route->clock), true);
+    while (!davy_thread_stopping(thread)) {
+        davy_waker_wait(&thread->waker, time_to_sleep(stage, davy_clock_now(stage->route->clock).mono));
+        take_asks(stage);
+        take_blocks(stage);
+        struct davy_stamp now = davy_clock_now(stage->route->clock);
+        davy_engine_advance(stage->engine, now);
+        tell_pollers(stage);
+        preview_turn(stage->preview, now.mono);
+        put_status(stage, now.mono);
+        davy_thread_beat(thread);
+    }
+    take_blocks(stage);
+}
+
+int evaluate_stage_start(struct evaluate_stage *stage)
+{
+    return davy_thread_start(stage->thread, 256 * 1024, run, stage);
+}

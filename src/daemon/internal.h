@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The main thread's state, shared by daemon.c (loop), commands.c (control requests), reload.c and selfwatch.c. */
+#pragma once
+
+#include <systemd/sd-event.h>
+
+#include "base/queue.h"
+#include "control/server.h"
+#include "daemon/options.h"
+#include "daemon/pipeline.h"
+
+/* Conditions of the gateway that are alarms of its own. */
+struct selfwatch {
+    bool storage, mqtt, config; /* as last told to the evaluator */
+    bool config_refused;
+    davy_mono disconnected_since; /* ns = 0: connected */
+    uint64_t refused;             /* by the broker, when last looked */
+    davy_mono refused_at;
+};
+
+struct daemon {
+    const struct options *options;
+    const struct davy_clock *clock;
+    char directory[4096];
+    int lock;
+    sd_event *event;
+    struct davy_waker waker;
+    struct pipeline *pipeline;
+    struct davy_control *control;
+    struct selfwatch watch;
+    uint32_t generation;
+    bool reload_again;      /* one more was asked for while one was under way */
+    bool reloading;         /* the evaluator has not switched yet */
+    uint64_t reload_ticket; /* of the control client that asked; 0: nobody */
+    size_t reload_changes;
+    davy_mono status_at;   /* next davy.status/1 */
+    davy_mono watchdog_at; /* next judgement of the heartbeats */
+    davy_span watchdog;    /* half of systemd's; ns = 0: none */
+};
+
+/* commands.c: one request of a control client; the context is the daemon. */
+void daemon_request(void *context, const struct davy_control_peer *peer, const char *line);
+
+/* commands.c: what stages answered. */
+void daemon_take_replies(struct daemon *daemon);
+
+/* reload.c; ticket 0: by signal */
+void daemon_reload(struct daemon *daemon, uint64_t ticket);
+void daemon_switched(struct daemon *daemon);
+
+/* selfwatch.c: tell the evaluator what changed about the gateway itself. */
+void daemon_watch_self(struct daemon *daemon, davy_mono now);
+
+/* daemon.c: publish davy.status/1 now. */
+void daemon_publish_status(struct daemon *daemon);

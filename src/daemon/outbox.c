@@ -1,0 +1,308 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "daemon/outbox.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "publish/payload.h"
+#include "publish/topic.h"
+
+/* Deliveries that may wait for a transaction; the publisher has no more than this in hand. */
+#define SETTLE_MAX (4 * DAVY_PUBLISHER_ROOM)
+
+/* An acknowledgement waits this long for an event's transaction to ride on. */
+#define SETTLE_WITHIN DAVY_NS_PER_S
+
+/* Telemetry expires at the broker after this. */
+#define TELEMETRY_EXPIRY_S 86400
+
+/* Rows of the snapshot in one message. */
+#define SNAPSHOT_PART 100
+
+/* Longer than the publisher's deadline for an acknowledgement. */
+#define RETRY_REFUSED (35 * DAVY_NS_PER_S)
+
+#define SNAPSHOT_EVERY (600 * DAVY_NS_PER_S)
+
+struct pile {
+    struct davy_delivery items[SETTLE_MAX];
+    size_t count;
+};
+
+struct outbox {
+    struct route *route;
+    struct davy_ledger *ledger;
+    struct davy_readings *readings;
+    int64_t event_row; /* handed over up to here */
+    int64_t telemetry_row;
+    int64_t retried_row;  /* of those that were refused before: tried again up to here */
+    davy_mono retry_from; /* when they are gone through from the begin again */
+    bool connected;
+    struct pile events;
+    struct pile telemetry;
+    davy_mono waiting_since; /* of the first in `events` */
+    bool unpark;             /* at the next transaction: a new connection tries refused rows again */
+    uint64_t refusals;
+    bool snapshot_wanted;
+    davy_mono snapshot_at;
+};
+
+int outbox_new(struct route *route, struct outbox **ret_outbox)
+{
+    *ret_outbox = calloc(1, sizeof **ret_outbox);
+    if (!*ret_outbox)
+        return -ENOMEM;
+    (*ret_outbox)->route = route;
+    (*ret_outbox)->snapshot_at = DAVY_MONO_NEVER;
+    return 0;
+}
+
+struct outbox *outbox_free(struct outbox *outbox)
+{
+    free(outbox);
+    return NULL;
+}
+
+void outbox_use(struct outbox *outbox, struct davy_ledger *ledger, struct davy_readings *readings)
+{
+    outbox->ledger = ledger;
+    outbox->readings = readings;
+}
+
+/* ---- towards the broker ---------------------------------------------------------------------------------------- */
+
+static bool post(struct outbox *outbox, struct davy_message *message)
+{
+    if (davy_publisher_post(outbox->route->publisher, message) == 0)
+        return true;
+    davy_message_done(message);
+    return false;
+}
+
+static bool post_event(struct outbox *outbox, const struct davy_outbox_row *row)
+{
+    struct davy_message message;
+    if (davy_message_new(DAVY_MESSAGE_EVENT, row->row, row->topic, row->payload, &message) < 0)
+        return false;
+    message.retain = !row->newer; /* never leave a retained state older than the ledger */
+    message.schema = "davy.alarm/1";
+    return post(outbox, &message);
+}
+
+static void hand_over_events(struct outbox *outbox)
+{
+    struct davy_outbox_row row;
+    while (outbox->ledger && davy_ledger_outbox_next(outbox->ledger, outbox->event_row, &row) == 0) {
+        if (!post_event(outbox, &row))
+            return;
+        outbox->event_row = row.row;
+    }
+}
+
+/* What was refused, or waits behind a refusal. Gone through again once the broker must have answered all of it. */
+static void hand_over_refused(struct outbox *outbox, struct davy_stamp now)
+{
+    struct davy_outbox_row row;
+    if (!outbox->connected || !outbox->ledger)
+        return;
+    if (now.mono.ns >= outbox->retry_from.ns) {
+        outbox->retried_row = 0;
+        outbox->retry_from = davy_mono_add(now.mono, (davy_span){RETRY_REFUSED});
+    }
+    while (davy_ledger_outbox_due(outbox->ledger, outbox->retried_row, now.wall, &row) == 0) {
+        if (!post_event(outbox, &row))
+            return;
+        outbox->retried_row = row.row;
+    }
+}
+
+static void hand_over_telemetry(struct outbox *outbox)
+{
+    struct davy_outbox_row row;
+    while (outbox->readings && davy_readings_outbox_next(outbox->readings, outbox->telemetry_row, &row) == 0) {
+        struct davy_message message;
+        if (davy_message_new(DAVY_MESSAGE_TELEMETRY, row.row, row.topic, row.payload, &message) < 0)
+            return;
+        message.expiry_s = TELEMETRY_EXPIRY_S;
+        message.schema = "davy.telemetry/1";
+        if (!post(outbox, &message))
+            return;
+        outbox->telemetry_row = row.row;
+    }
+}
+
+void outbox_hand_over(struct outbox *outbox)
+{
+    if (!outbox->route->publisher)
+        return;
+    hand_over_events(outbox);
+    hand_over_refused(outbox, davy_clock_now(outbox->route->clock));
+    hand_over_telemetry(outbox);
+}
+
+/* ---- the snapshot ---------------------------------------------------------------------------------------------- */
+
+struct snapshot {
+    char **payloads;
+    size_t count;
+    size_t room;
+};
+
+static void add_payload(void *context, const char *payload)
+{
+    struct snapshot *snapshot = context;
+    if (snapshot->count == snapshot->room) {
+        size_t room = snapshot->room ? snapshot->room * 2 : 64;
+        char **grown = reallocarray(snapshot->payloads, room, sizeof *grown);
+        if (!grown)
+            return;
+        snapshot->payloads = grown;
+        snapshot->room = room;
+    }
+    snapshot->payloads[snapshot->count] = strdup(payload);
+    snapshot->count += snapshot->payloads[snapshot->count] != NULL;
+}
+
+static void post_part(struct outbox *outbox, const struct davy_config *config, const struct snapshot *snapshot,
+                      unsigned part, unsigned parts)
+{
+    size_t first = (size_t)(part - 1) * SNAPSHOT_PART;
+    size_t size = 256;
+    for (size_t i = first; i < snapshot->count && i < first + SNAPSHOT_PART; i++)
+        size += strlen(snapshot->payloads[i]) + 1;
+    DAVY_AUTO_FREE char *text = malloc(size);
+    if (!text)
+        return;
+    struct davy_buf out;
+    davy_buf_init(&out, text, size);
+    davy_payload_snapshot_head(&out, davy_ledger_last_seq(outbox->ledger), part, parts);
+    for (size_t i = first; i < snapshot->count && i < first + SNAPSHOT_PART; i++)
+        davy_json_raw(&out, NULL, snapshot->payloads[i]);
+    davy_payload_snapshot_tail(&out);
+    char topic[DAVY_TOPIC_SIZE];
+    struct davy_message message;
+    if (davy_message_new(DAVY_MESSAGE_STATE, 0, davy_topic(config, "snapshot", topic), text, &message) < 0)
+        return;
+    message.retain = true;
+    message.schema = "davy.snapshot/1";
+    (void)post(outbox, &message);
+}
+
+static void post_snapshot(struct outbox *outbox, const struct davy_config *config)
+{
+    struct snapshot snapshot = {0};
+    if (davy_ledger_snapshot(outbox->ledger, add_payload, &snapshot) < 0)
+        davy_warning("record", "the snapshot of alarms cannot be read");
+    unsigned parts = (unsigned)((snapshot.count + SNAPSHOT_PART - 1) / SNAPSHOT_PART);
+    parts = parts ? parts : 1;
+    for (unsigned part = 1; part <= parts; part++)
+        post_part(outbox, config, &snapshot, part, parts);
+    for (size_t i = 0; i < snapshot.count; i++)
+        free(snapshot.payloads[i]);
+    free(snapshot.payloads);
+}
+
+static void make_snapshot(struct outbox *outbox, const struct davy_config *config, davy_mono now)
+{
+    bool due = outbox->snapshot_wanted || now.ns >= outbox->snapshot_at.ns;
+    if (!due || !outbox->ledger || !outbox->route->publisher)
+        return;
+    outbox->snapshot_wanted = false;
+    outbox->snapshot_at = davy_mono_add(now, (davy_span){SNAPSHOT_EVERY});
+    post_snapshot(outbox, config);
+}
+
+/* ---- from the broker ------------------------------------------------------------------------------------------- */
+
+static void pile_up(struct pile *pile, const struct davy_delivery *delivery)
+{
+    if (pile->count < SETTLE_MAX)
+        pile->items[pile->count++] = *delivery;
+    else
+        davy_warning("record", "an acknowledgement is dropped: its message will be sent again after a restart");
+}
+
+static void take_delivery(struct outbox *outbox, const struct davy_delivery *delivery, davy_mono now)
+{
+    const enum notice connected = NOTICE_CONNECTED;
+    switch (delivery->kind) {
+    case DAVY_DELIVERY_CONNECTED:
+        outbox->connected = true;
+        outbox->retry_from = now;
+        outbox->snapshot_wanted = true;
+        outbox->unpark = true;
+        davy_queue_push(&outbox->route->notices, &connected);
+        break;
+    case DAVY_DELIVERY_LOST:
+        outbox->connected = false;
+        break;
+    case DAVY_DELIVERY_DONE:
+    case DAVY_DELIVERY_REFUSED:
+        outbox->refusals += delivery->kind == DAVY_DELIVERY_REFUSED;
+        if (delivery->row == 0)
+            break;
+        if (outbox->events.count == 0)
+            outbox->waiting_since = now;
+        pile_up(delivery->class == DAVY_MESSAGE_TELEMETRY ? &outbox->telemetry : &outbox->events, delivery);
+        break;
+    }
+}
+
+void outbox_take_deliveries(struct outbox *outbox, const struct davy_config *config, struct davy_stamp now)
+{
+    struct davy_delivery delivery;
+    while (outbox->events.count < SETTLE_MAX && davy_queue_pop(&outbox->route->deliveries, &delivery))
+        take_delivery(outbox, &delivery, now.mono);
+    make_snapshot(outbox, config, now.mono);
+}
+
+bool outbox_due(const struct outbox *outbox, davy_mono now)
+{
+    if (outbox->events.count == 0)
+        return outbox->unpark;
+    return davy_mono_sub(now, outbox->waiting_since).ns >= SETTLE_WITHIN || outbox->events.count > SETTLE_MAX / 2;
+}
+
+int outbox_settle(struct outbox *outbox)
+{
+    davy_wall now = davy_clock_now(outbox->route->clock).wall;
+    int rc = outbox->unpark ? davy_ledger_outbox_unpark(outbox->ledger) : 0;
+    for (size_t i = 0; i < outbox->events.count && rc == 0; i++) {
+        const struct davy_delivery *delivery = &outbox->events.items[i];
+        rc = delivery->kind == DAVY_DELIVERY_DONE
+                 ? davy_ledger_outbox_done(outbox->ledger, delivery->row, now)
+                 : davy_ledger_outbox_refused(outbox->ledger, delivery->row, delivery->reason_code, now);
+    }
+    return rc;
+}
+
+void outbox_settled(struct outbox *outbox)
+{
+    outbox->events.count = 0;
+    outbox->unpark = false;
+}
+
+void outbox_unsettled(struct outbox *outbox)
+{
+    outbox->waiting_since = davy_clock_now(outbox->route->clock).mono;
+}
+
+bool outbox_telemetry_waits(const struct outbox *outbox)
+{
+    return outbox->telemetry.count > 0;
+}
+
+int outbox_settle_telemetry(struct outbox *outbox)
+{
+    int rc = 0;
+    for (size_t i = 0; i < outbox->telemetry.count && rc == 0; i++)
+        rc = davy_readings_outbox_done(outbox->readings, outbox->telemetry.items[i].row);
+    outbox->telemetry.count = 0;
+    return rc;
+}
+
+uint64_t outbox_refusals(const struct outbox *outbox)
+{
+    return outbox->refusals;
+}

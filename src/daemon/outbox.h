@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Between the outboxes on disk and the publisher: a window of rows in order, events before telemetry, and what the
+ * broker said of them on the way back. Belongs to the record stage's thread.
+ */
+#pragma once
+
+#include "daemon/route.h"
+#include "record/readings.h"
+
+struct outbox;
+
+int outbox_new(struct route *route, struct outbox **ret_outbox) DAVY_MUST_CHECK;
+struct outbox *outbox_free(struct outbox *outbox);
+
+/* The stores from now on; NULL for one that is away. */
+void outbox_use(struct outbox *outbox, struct davy_ledger *ledger, struct davy_readings *readings);
+
+/* Give the publisher what is next and what it has room for. */
+void outbox_hand_over(struct outbox *outbox);
+
+/* Take what the publisher reports; at a new connection the snapshot is made and main is told. */
+void outbox_take_deliveries(struct outbox *outbox, const struct davy_config *config, struct davy_stamp now);
+
+/* Whether acknowledgements wait for the ledger longer than they should. */
+bool outbox_due(const struct outbox *outbox, davy_mono now);
+
+/* Inside a transaction of the ledger: write what was acknowledged or refused. Then, by its outcome, one of the two. */
+int outbox_settle(struct outbox *outbox) DAVY_MUST_CHECK;
+void outbox_settled(struct outbox *outbox);
+void outbox_unsettled(struct outbox *outbox);
+
+/* The same for telemetry, inside a transaction of the readings. */
+bool outbox_telemetry_waits(const struct outbox *outbox);
+int outbox_settle_telemetry(struct outbox *outbox) DAVY_MUST_CHECK;
+
+/* Refusals by the broker so far. */
+uint64_t outbox_refusals(const struct outbox *outbox);

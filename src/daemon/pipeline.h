@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * THE ROUTE. Creates the queues, starts the stages in the order of the data, stops them in the same order. Start
+ * reading the daemon here. All calls from the main thread.
+ */
+#pragma once
+
+#include "base/thread.h"
+#include "daemon/route.h"
+
+struct pipeline;
+
+/*
+ * config     planned (acquire/request.h); a reference is taken
+ * directory  of the state; exists
+ * waker      of the main thread: rung for replies, notices and demands
+ */
+int pipeline_new(const struct davy_config *config, const char *directory, const struct davy_clock *clock,
+                 struct davy_waker *waker, struct pipeline **ret_pipeline) DAVY_MUST_CHECK;
+
+int pipeline_start(struct pipeline *pipeline) DAVY_MUST_CHECK;
+
+/*
+ * Stop in the order of the data, within about 4 s: pollers, evaluator drained, recorder drained, publisher drained.
+ * farewell   the last status, retained; may be NULL
+ * Accepts NULL, returns NULL.
+ */
+struct pipeline *pipeline_free(struct pipeline *pipeline, struct davy_message *farewell);
+
+struct route *pipeline_route(struct pipeline *pipeline);
+
+/* The configuration that the pipeline runs. */
+const struct davy_config *pipeline_config(const struct pipeline *pipeline);
+
+/* The poller of a bus by its name; NULL. */
+struct davy_poller *pipeline_poller(struct pipeline *pipeline, const char *bus);
+struct davy_poller *pipeline_poller_at(struct pipeline *pipeline, uint32_t bus);
+
+/*
+ * Begin to go over to another configuration: the evaluator switches first. Its reply TICKET_SWITCHED must be answered
+ * by pipeline_switched(). A reference is taken. 0, -ENOMEM, or -EBUSY while one is under way.
+ */
+int pipeline_reload(struct pipeline *pipeline, const struct davy_config *config) DAVY_MUST_CHECK;
+
+/* The evaluator has switched: pollers and publisher follow; buses that did not change keep their connection. */
+void pipeline_switched(struct pipeline *pipeline);
+
+/*
+ * Whether evaluator and pollers turned since the last call; `ret_stuck` names one that did not. The recorder and the
+ * publisher are not asked: a restart repairs neither a disk nor a broker.
+ */
+bool pipeline_advanced(struct pipeline *pipeline, const char **ret_stuck);

@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "daemon/preview.h"
+
+#include <errno.h>
+
+#include "base/log.h"
+#include "publish/payload.h"
+#include "publish/topic.h"
+
+/* Events that may wait for the disk and still be announced early; those beyond come when they are stored. */
+#define WAITING_MAX 256
+
+struct waiting {
+    struct davy_event event;
+    uint64_t ordinal;
+    davy_mono announce_at;
+};
+
+struct preview {
+    struct route *route;
+    const struct davy_config *config;
+    struct waiting ring[WAITING_MAX];
+    size_t head;
+    size_t count;
+    uint64_t sent;
+};
+
+int preview_new(struct route *route, struct preview **ret_preview)
+{
+    *ret_preview = calloc(1, sizeof **ret_preview);
+    if (!*ret_preview)
+        return -ENOMEM;
+    (*ret_preview)->route = route;
+    return 0;
+}
+
+struct preview *preview_free(struct preview *preview)
+{
+    if (preview)
+        davy_config_unref(preview->config);
+    free(preview);
+    return NULL;
+}
+
+void preview_switch(struct preview *preview, const struct davy_config *config)
+{
+    davy_config_ref(config);
+    davy_config_unref(preview->config);
+    preview->config = config;
+    preview->head = preview->count = 0;
+}
+
+void preview_add(struct preview *preview, const struct davy_event *event, uint64_t ordinal, davy_mono now)
+{
+    if (!preview->config || preview->count == WAITING_MAX)
+        return;
+    size_t at = (preview->head + preview->count++) % WAITING_MAX;
+    preview->ring[at] = (struct waiting){*event, ordinal, davy_mono_add(now, preview->config->storage.announce_within)};
+}
+
+static void drop_first(struct preview *preview)
+{
+    preview->count--;
+    preview->head = preview->count == 0 ? 0 : (preview->head + 1) % WAITING_MAX;
+}
+
+static void announce(struct preview *preview, const struct davy_event *event)
+{
+    char topic[DAVY_TOPIC_SIZE], text[DAVY_PAYLOAD_ALARM_SIZE];
+    struct davy_buf payload;
+    davy_buf_init(&payload, text, sizeof text);
+    struct davy_payload_context about = {
+        .boot_id = preview->route->boot_id,
+        .clock = davy_clock_synchronized() ? "synchronized" : "unsynchronized",
+        .has_latency = true,
+        .decided_ms = (double)event->decided_after.ns / 1e6,
+        .stored_ms = -1,
+    };
+    davy_payload_alarm(&payload, preview->config, event, &about);
+    struct davy_message message;
+    if (payload.overflow ||
+        davy_message_new(DAVY_MESSAGE_PREVIEW, 0, davy_topic_alarm(preview->config, &event->subject, topic), text,
+                         &message) < 0)
+        return;
+    message.schema = "davy.alarm/1";
+    if (davy_publisher_post(preview->route->publisher, &message) < 0)
+        davy_message_done(&message);
+    else
+        preview->sent++;
+}
+
+void preview_turn(struct preview *preview, davy_mono now)
+{
+    if (preview->count == 0)
+        return;
+    struct recorder_status recorder;
+    davy_cell_get(&preview->route->recorder, &recorder);
+    while (preview->count > 0 && preview->ring[preview->head].ordinal <= recorder.events)
+        drop_first(preview);
+    while (preview->count > 0 && preview->ring[preview->head].announce_at.ns <= now.ns) {
+        davy_warning("evaluate", "an event is not stored in time: it is announced before");
+        if (preview->route->publisher)
+            announce(preview, &preview->ring[preview->head].event);
+        drop_first(preview);
+    }
+}
+
+davy_mono preview_due(const struct preview *preview)
+{
+    return preview->count ? preview->ring[preview->head].announce_at : DAVY_MONO_NEVER;
+}
+
+uint64_t preview_sent(const struct preview *preview)
+{
+    return preview->sent;
+}

@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Where the disk is slower than announce_within, the missed alarm is the greater evil: the event is announced before it
+ * is stored, with durable false and seq null (contract alarms.md, section 3). Belongs to the evaluator's thread.
+ */
+#pragma once
+
+#include "daemon/route.h"
+
+struct preview;
+
+int preview_new(struct route *route, struct preview **ret_preview) DAVY_MUST_CHECK;
+struct preview *preview_free(struct preview *preview);
+
+/* The event number `ordinal` was handed to the recorder at `now`. */
+void preview_add(struct preview *preview, const struct davy_event *event, uint64_t ordinal, davy_mono now);
+
+/* What was added before belongs to the old configuration: announce it no more. Takes a reference. */
+void preview_switch(struct preview *preview, const struct davy_config *config);
+
+/* Forget what is stored by now, announce what should be. */
+void preview_turn(struct preview *preview, davy_mono now);
+
+davy_mono preview_due(const struct preview *preview);
+uint64_t preview_sent(const struct preview *preview);

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The disk thread: records → one transaction → outbox window → publisher; acknowledgements back into the outbox. It is
+ * the only user of SQLite in the process, so nothing is ever locked. An event commits at once; readings each
+ * commit_interval. A disk that fails keeps its batch in memory and is tried again; what piles up meanwhile waits in the
+ * queues.
+ */
+#pragma once
+
+#include "base/thread.h"
+#include "daemon/route.h"
+
+struct record_stage;
+
+/*
+ * Open both stores in `directory` and recall the memories of alarms. A store that cannot be opened is tried again by
+ * the running stage; it never stops the start. recalled   each memory, before this returns
+ */
+int record_stage_new(struct route *route, struct davy_thread *thread, const struct davy_config *config,
+                     const char *directory, void (*recalled)(void *context, const struct davy_alarm_memory *memory),
+                     void *context, struct record_stage **ret_stage) DAVY_MUST_CHECK;
+
+int record_stage_start(struct record_stage *stage) DAVY_MUST_CHECK;
+
+/* The thread must have ended. Commits what waits, closes. Accepts NULL, returns NULL. */
+struct record_stage *record_stage_free(struct record_stage *stage);

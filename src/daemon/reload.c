@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A reload: load → check → the evaluator switches → pollers and publisher follow; or the old configuration runs on and
+ * the reasons are told. A second request while one is under way is kept, once.
+ */
+#include <errno.h>
+#include <string.h>
+#include <systemd/sd-daemon.h>
+
+#include "base/log.h"
+#include "config/diff.h"
+#include "daemon/internal.h"
+#include "daemon/report.h"
+#include "daemon/setup.h"
+
+static void tell_systemd_reloading(davy_mono now)
+{
+    sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%lld\nSTATUS=reloading", (long long)(now.ns / DAVY_NS_PER_US));
+}
+
+static void answer_problems(struct daemon *daemon, const struct davy_problems *problems, const char *error)
+{
+    if (daemon->reload_ticket == 0 || !daemon->control)
+        return;
+    char text[60000], line[1024];
+    struct davy_buf out;
+    davy_buf_init(&out, text, sizeof text);
+    davy_buf_text(&out, "{\"ok\":false");
+    davy_json_text(&out, "error", error);
+    davy_json_key_open(&out, "problems", '[');
+    for (size_t i = 0; i < problems->count && out.length < sizeof text - 2 * sizeof line; i++)
+        davy_json_text_item(&out, davy_problem_format(&problems->items[i], line, sizeof line));
+    davy_buf_text(&out, "]}");
+    davy_control_reply(daemon->control, daemon->reload_ticket, text);
+    daemon->reload_ticket = 0;
+}
+
+static void refuse(struct daemon *daemon, const struct davy_problems *problems, const char *error)
+{
+    davy_error("reload", "refused, the old configuration runs on: %s", error);
+    daemon->watch.config_refused = true;
+    report_config(daemon->pipeline, NULL, NULL, problems, davy_clock_now(daemon->clock).wall);
+    answer_problems(daemon, problems, error);
+    sd_notifyf(0, "READY=1\nSTATUS=running on the old configuration: the reload was refused");
+}
+
+static void count_change(void *context, const struct davy_change *change)
+{
+    (void)context;
+    davy_notice("reload", "%s: %s -> %s", change->path, change->old ? change->old : "(none)",
+                change->new ? change->new : "(none)");
+}
+
+static bool needs_restart(const struct davy_config *from, const struct davy_config *to)
+{
+    const char *old = from->storage.directory ? from->storage.directory : "";
+    const char *new = to->storage.directory ? to->storage.directory : "";
+    return strcmp(old, new) != 0 || from->mqtt.enabled != to->mqtt.enabled ||
+           strcmp(from->gateway.id, to->gateway.id) != 0 || strcmp(from->gateway.site, to->gateway.site) != 0;
+}
+
+static void begin(struct daemon *daemon, const struct davy_config *config, const struct davy_problems *problems)
+{
+    const struct davy_config *running = pipeline_config(daemon->pipeline);
+    daemon->reload_changes = davy_config_diff(running, config, count_change, NULL);
+    if (needs_restart(running, config))
+        davy_warning("reload",
+                     "storage.directory, gateway.id, gateway.site and the mqtt group need a restart to change");
+    int rc = pipeline_reload(daemon->pipeline, config);
+    if (rc < 0) {
+        refuse(daemon, problems, strerror(-rc));
+        return;
+    }
+    daemon->reloading = true;
+    report_config(daemon->pipeline, running, config, problems, davy_clock_now(daemon->clock).wall);
+}
+
+void daemon_reload(struct daemon *daemon, uint64_t ticket)
+{
+    if (daemon->reloading) {
+        daemon->reload_again = true;
+        if (ticket != 0)
+            davy_control_refuse(daemon->control, ticket, "a reload is under way; it is done once more after it");
+        return;
+    }
+    tell_systemd_reloading(davy_clock_now(daemon->clock).mono);
+    daemon->reload_ticket = ticket;
+    struct davy_problems problems = {0};
+    struct davy_config *config = NULL;
+    int rc = setup_load(daemon->options->config, daemon->generation + 1, &problems, &config);
+    setup_log_problems(&problems);
+    if (rc == 0) {
+        daemon->generation++;
+        begin(daemon, config, &problems);
+    } else {
+        refuse(daemon, &problems, rc < 0 ? strerror(-rc) : "the file has errors");
+    }
+    davy_problems_done(&problems);
+    davy_config_unref(config);
+}
+
+void daemon_switched(struct daemon *daemon)
+{
+    pipeline_switched(daemon->pipeline);
+    daemon->reloading = false;
+    daemon->watch.config_refused = false;
+    davy_notice("reload", "done: %zu changes", daemon->reload_changes);
+    sd_notifyf(0, "READY=1\nSTATUS=running");
+    if (daemon->reload_ticket != 0 && daemon->control) {
+        char text[64];
+        snprintf(text, sizeof text, "{\"ok\":true,\"changes\":%zu}", daemon->reload_changes);
+        davy_control_reply(daemon->control, daemon->reload_ticket, text);
+    }
+    daemon->reload_ticket = 0;
+    daemon_publish_status(daemon);
+    if (daemon->reload_again) {
+        daemon->reload_again = false;
+        daemon_reload(daemon, 0);
+    }
+}

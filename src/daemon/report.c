@@ -1,0 +1,195 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "daemon/report.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "config/diff.h"
+#include "publish/payload.h"
+#include "publish/topic.h"
+
+#define STATUS_SIZE (256 * 1024)
+
+/* Errors and changes that one davy.config/1 lists at most. */
+#define CONFIG_ITEMS 100
+
+static void bus_rows(struct pipeline *pipeline, struct davy_status_bus *rows, davy_mono now)
+{
+    const struct davy_config *config = pipeline_config(pipeline);
+    for (uint32_t b = 0; b < config->bus_count; b++) {
+        struct davy_poller_status status;
+        davy_poller_status(pipeline_poller_at(pipeline, b), &status);
+        bool answered = status.last_answer.ns != 0;
+        rows[b] = (struct davy_status_bus){
+            .name = config->buses[b].name,
+            .state = davy_link_state_name(status.state),
+            .utilization = status.utilization,
+            .requests = status.requests,
+            .errors = status.timeouts + status.invalid + status.exceptions,
+            .age_s = answered ? (double)(davy_mono_sub(now, status.last_answer).ns / DAVY_NS_PER_MS) / 1e3 : -1,
+        };
+    }
+}
+
+void report_status(struct davy_buf *out, struct pipeline *pipeline, bool online)
+{
+    struct route *route = pipeline_route(pipeline);
+    const struct davy_config *config = pipeline_config(pipeline);
+    struct davy_stamp now = davy_clock_now(route->clock);
+    struct evaluator_status evaluator;
+    struct recorder_status recorder;
+    struct davy_publisher_status publisher = {0};
+    davy_cell_get(&route->evaluator, &evaluator);
+    davy_cell_get(&route->recorder, &recorder);
+    if (route->publisher)
+        davy_publisher_status(route->publisher, &publisher);
+    DAVY_AUTO_FREE struct davy_status_bus *buses = calloc(config->bus_count + 1, sizeof *buses);
+    if (!buses)
+        return;
+    bus_rows(pipeline, buses, now.mono);
+    bool calm = recorder.troubled_at.ns == 0 || davy_mono_sub(now.mono, recorder.troubled_at).ns > 60 * DAVY_NS_PER_S;
+    struct davy_status_report report = {
+        .online = online,
+        .since = publisher.since.ns ? publisher.since : now.wall,
+        .boot_id = route->boot_id,
+        .last_seq = recorder.last_seq,
+        .outbox_events = recorder.outbox_events,
+        .outbox_telemetry = recorder.outbox_telemetry,
+        .unacknowledged = evaluator.unacknowledged,
+        .buses = buses,
+        .bus_count = config->bus_count,
+        .storage_bytes = recorder.bytes,
+        .storage_free_bytes = recorder.free_bytes,
+        .storage_ok = calm,
+        .clock = davy_clock_synchronized() ? "synchronized" : "unsynchronized",
+    };
+    memcpy(report.alarms, evaluator.alarms, sizeof report.alarms);
+    memcpy(report.points, evaluator.points, sizeof report.points);
+    davy_payload_status(out, config, &report);
+}
+
+static void broker_member(struct davy_buf *out, struct route *route)
+{
+    if (!route->publisher) {
+        davy_json_null(out, "broker");
+        return;
+    }
+    struct davy_publisher_status status;
+    davy_publisher_status(route->publisher, &status);
+    davy_json_key_open(out, "broker", '{');
+    davy_json_bool(out, "connected", status.connected);
+    davy_json_integer(out, "connects", (int64_t)status.connects);
+    davy_json_integer(out, "acknowledged", (int64_t)status.acknowledged);
+    davy_json_integer(out, "refused", (int64_t)status.refused);
+    davy_json_integer(out, "unheard", (int64_t)status.unheard);
+    davy_json_text(out, "last_error", status.last_error[0] ? status.last_error : NULL);
+    davy_json_close(out, '}');
+}
+
+/* What was lost on the way, by queue; all zero on a healthy box. */
+static void loss_member(struct davy_buf *out, struct route *route)
+{
+    struct evaluator_status evaluator;
+    davy_cell_get(&route->evaluator, &evaluator);
+    davy_json_key_open(out, "lost", '{');
+    davy_json_integer(out, "blocks", (int64_t)davy_queue_lost(&route->blocks));
+    davy_json_integer(out, "records", (int64_t)davy_queue_lost(&route->records));
+    davy_json_integer(out, "readings", (int64_t)evaluator.lost_readings);
+    davy_json_close(out, '}');
+}
+
+void report_status_reply(struct davy_buf *out, struct pipeline *pipeline, const char *directory)
+{
+    struct route *route = pipeline_route(pipeline);
+    davy_buf_text(out, "{\"ok\":true,\"status\":");
+    report_status(out, pipeline, true);
+    davy_json_text(out, "directory", directory);
+    davy_json_text(out, "config_file", pipeline_config(pipeline)->file);
+    broker_member(out, route);
+    loss_member(out, route);
+    struct recorder_status recorder;
+    davy_cell_get(&route->recorder, &recorder);
+    davy_json_text(out, "storage_trouble", recorder.trouble[0] ? recorder.trouble : NULL);
+    davy_json_close(out, '}');
+}
+
+void report_publish(struct pipeline *pipeline, const char *rest, const char *schema, const char *payload)
+{
+    struct route *route = pipeline_route(pipeline);
+    char topic[DAVY_TOPIC_SIZE];
+    struct davy_message message;
+    if (!route->publisher || davy_message_new(DAVY_MESSAGE_STATE, 0, davy_topic(pipeline_config(pipeline), rest, topic),
+                                              payload, &message) < 0)
+        return;
+    message.retain = true;
+    message.schema = schema;
+    if (davy_publisher_post(route->publisher, &message) < 0)
+        davy_message_done(&message);
+}
+
+int report_farewell(struct pipeline *pipeline, struct davy_message *ret_message)
+{
+    char topic[DAVY_TOPIC_SIZE];
+    DAVY_AUTO_FREE char *text = malloc(STATUS_SIZE);
+    if (!text)
+        return -ENOMEM;
+    struct davy_buf out;
+    davy_buf_init(&out, text, STATUS_SIZE);
+    report_status(&out, pipeline, false);
+    int rc = davy_message_new(DAVY_MESSAGE_STATE, 0, davy_topic(pipeline_config(pipeline), "status", topic), text,
+                              ret_message);
+    if (rc == 0) {
+        ret_message->retain = true;
+        ret_message->schema = "davy.status/1";
+    }
+    return rc;
+}
+
+/* Changes and errors of one load, as the payload wants them. */
+struct config_items {
+    struct davy_payload_change changes[CONFIG_ITEMS];
+    size_t change_count;
+    char error_text[CONFIG_ITEMS][256];
+    const char *errors[CONFIG_ITEMS];
+    size_t error_count;
+};
+
+static void add_change(void *context, const struct davy_change *change)
+{
+    struct config_items *items = context;
+    if (items->change_count < CONFIG_ITEMS)
+        items->changes[items->change_count++] =
+            (struct davy_payload_change){.path = change->path, .old = change->old, .new = change->new};
+}
+
+static void add_errors(struct config_items *items, const struct davy_problems *problems)
+{
+    for (size_t i = 0; i < problems->count && items->error_count < CONFIG_ITEMS; i++) {
+        if (problems->items[i].severity != DAVY_PROBLEM_ERROR)
+            continue;
+        char *text = items->error_text[items->error_count];
+        items->errors[items->error_count++] =
+            davy_problem_format(&problems->items[i], text, sizeof items->error_text[0]);
+    }
+}
+
+void report_config(struct pipeline *pipeline, const struct davy_config *from, const struct davy_config *to,
+                   const struct davy_problems *problems, davy_wall now)
+{
+    DAVY_AUTO_FREE struct config_items *items = calloc(1, sizeof *items);
+    DAVY_AUTO_FREE char *text = malloc(STATUS_SIZE);
+    if (!items || !text)
+        return;
+    if (from && to)
+        davy_config_diff(from, to, add_change, items);
+    if (problems)
+        add_errors(items, problems);
+    struct davy_buf out;
+    davy_buf_init(&out, text, STATUS_SIZE);
+    const struct davy_config *running = to ? to : pipeline_config(pipeline);
+    davy_payload_config(&out, running->hash, now, to != NULL, items->errors, items->error_count, items->changes,
+                        items->change_count);
+    if (!out.overflow)
+        report_publish(pipeline, "config", "davy.config/1", text);
+}

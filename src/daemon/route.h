@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What travels between the stages of the daemon, and the queues that it travels in. pipeline.c creates them; each stage
+ * sees only this. Every struct is passed by value.
+ *
+ *   pollers ──blocks──► evaluator ──records, readings──► recorder ──messages──► publisher ──► broker
+ *                        ▲    │                            ▲                        │
+ *                 asks ──┘    └──replies──► main ◄──notices┴─────── deliveries ─────┘
+ */
+#pragma once
+
+#include <stdint.h>
+
+#include "acquire/poller.h"
+#include "base/queue.h"
+#include "control/request.h"
+#include "evaluate/engine.h"
+#include "model/alarm.h"
+#include "model/config.h"
+#include "model/reading.h"
+#include "publish/publisher.h"
+#include "record/ledger.h"
+
+/* main → evaluator */
+enum ask_kind {
+    ASK_REQUEST,
+    ASK_RELOAD,
+    ASK_SELF,
+    ASK_MEMORIES, /* of the recorder: the ledger was begun anew, tell all memories */
+};
+
+struct ask {
+    enum ask_kind kind;
+    uint64_t ticket;                  /* REQUEST: of the control client */
+    struct davy_request_line request; /* REQUEST: points, alarms, ack, reset */
+    char by[DAVY_BY_SIZE];
+    const struct davy_config *config; /* RELOAD: a reference passes */
+    struct davy_poller **pollers;     /* RELOAD: by bus of `config`; the array passes, the pollers stay main's */
+    enum davy_alarm_kind self;        /* SELF */
+    bool condition;
+};
+
+/* The ticket of the reply that says that the evaluator has switched to the new configuration. */
+#define TICKET_SWITCHED UINT64_MAX
+
+/* evaluator → main: the answer to a request, one JSON line; ownership passes */
+struct reply {
+    uint64_t ticket;
+    char *line;
+};
+
+/* evaluator → recorder */
+enum record_kind {
+    RECORD_EVENT,
+    RECORD_MEMORY,
+    RECORD_ORPHAN, /* memory of an alarm that the configuration does not know any more: it ends with `retired` */
+    RECORD_ACTION,
+    RECORD_SWITCH,
+};
+
+/* An operator's action for the audit. */
+struct record_action {
+    char by[DAVY_BY_SIZE];
+    char verb[16];
+    char target[DAVY_KEY_SIZE];
+    char note[DAVY_NOTE_SIZE];
+    char result[96];
+};
+
+struct record {
+    enum record_kind kind;
+    struct davy_stamp at;
+    /* Of an event, set at the first try to write it, so that another try writes the same row: */
+    int64_t seq;
+    davy_span stored_after;
+    bool synchronized;
+    union {
+        struct davy_event event;
+        struct davy_alarm_memory memory;
+        struct record_action action;
+        const struct davy_config *config; /* SWITCH: a reference passes; what follows is under this configuration */
+    };
+};
+
+/* evaluator → recorder: a reading, or from here on another configuration (a reference passes). */
+struct record_reading {
+    const struct davy_config *config;
+    struct davy_reading reading;
+};
+
+/* recorder → main */
+enum notice { NOTICE_CONNECTED };
+
+/* The evaluator's figures, copied out. */
+struct evaluator_status {
+    uint32_t alarms[DAVY_LEVEL_COUNT_]; /* not normal */
+    uint32_t unacknowledged;
+    uint32_t points[DAVY_QUALITY_COUNT_];
+    uint64_t events; /* handed to the recorder */
+    uint64_t previews;
+    uint64_t lost_readings; /* the recorder could not take them */
+};
+
+/* The recorder's figures, copied out. */
+struct recorder_status {
+    uint64_t events; /* of the evaluator, committed */
+    int64_t last_seq;
+    int64_t outbox_events;
+    int64_t outbox_telemetry;
+    uint64_t refused;      /* by the broker, so far */
+    int64_t bytes;         /* of the databases */
+    int64_t free_bytes;    /* of the file system */
+    davy_mono troubled_at; /* last failure, slow commit or want of space; ns = 0: never */
+    char trouble[160];     /* what it was */
+};
+
+/* Items that a queue holds. Blocks drop the oldest and are counted; asks are refused; records see evaluate_stage.c. */
+#define ROUTE_BLOCKS   1024
+#define ROUTE_ASKS     64
+#define ROUTE_RECORDS  4096
+#define ROUTE_READINGS 16384
+#define ROUTE_REPLIES  64
+#define ROUTE_NOTICES  16
+
+struct route {
+    struct davy_queue blocks;         /* struct davy_block */
+    struct davy_queue asks;           /* struct ask */
+    struct davy_queue replies;        /* struct reply */
+    struct davy_queue records;        /* struct record */
+    struct davy_queue readings;       /* struct record_reading */
+    struct davy_queue deliveries;     /* struct davy_delivery */
+    struct davy_queue notices;        /* enum notice */
+    struct davy_queue demands;        /* struct davy_poller_demand_reply */
+    struct davy_cell evaluator;       /* struct evaluator_status */
+    struct davy_cell recorder;        /* struct recorder_status */
+    struct davy_publisher *publisher; /* NULL: no broker configured */
+    const struct davy_clock *clock;
+    char boot_id[37];
+};

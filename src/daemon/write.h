@@ -1,0 +1,8 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* One record of the route into the ledger, inside its transaction: events get their seq and payload here. */
+#pragma once
+
+#include "daemon/route.h"
+
+int write_record(struct davy_ledger *ledger, const struct route *route, const struct davy_config *config,
+                 struct record *record) DAVY_MUST_CHECK;

@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The end of an alarm that the configuration does not know any more. Nothing but its last event says what it was, so
+ * the event `retired` is that one with its transition rewritten; unknown members stay as they were.
+ */
+#include <errno.h>
+#include <jansson.h>
+#include <string.h>
+
+#include "ledger_internal.h"
+
+static void drop_json(json_t **value)
+{
+    json_decref(*value);
+}
+
+/* The latest event of the alarm: payload and topic. NULL where there is none or it cannot be read. */
+static json_t *latest_payload(struct davy_ledger *ledger, const char *key, char topic[512])
+{
+    sqlite3_stmt *statement = davy_db_use(&ledger->db, LEDGER_LATEST_GET);
+    json_t *payload = NULL;
+    if (davy_db_bind(statement, "t", key) == 0 && davy_db_step(&ledger->db, statement) == 0) {
+        payload = json_loads((const char *)sqlite3_column_text(statement, 0), JSON_REJECT_DUPLICATES, NULL);
+        const char *text = (const char *)sqlite3_column_text(statement, 1);
+        snprintf(topic, 512, "%s", text ? text : "");
+    }
+    sqlite3_reset(statement);
+    return payload;
+}
+
+static int rewrite(json_t *payload, int64_t seq, davy_wall now, const char *boot_id, const char *config_hash)
+{
+    char time[DAVY_WALL_TEXT];
+    json_t *state = json_object_get(payload, "state"), *level = json_object_get(payload, "level");
+    int rc = json_object_set(payload, "previous_state", state);
+    rc |= json_object_set(payload, "previous_level", level);
+    rc |= json_object_set_new(payload, "seq", json_integer(seq));
+    rc |= json_object_set_new(payload, "event", json_string("retired"));
+    rc |= json_object_set_new(payload, "state", json_string("normal"));
+    rc |= json_object_set_new(payload, "active", json_false());
+    rc |= json_object_set_new(payload, "latched", json_false());
+    rc |= json_object_set_new(payload, "uncertain", json_false());
+    rc |= json_object_set_new(payload, "first_out", json_false());
+    rc |= json_object_set_new(payload, "time", json_string(davy_wall_format(now, time)));
+    rc |= json_object_set_new(payload, "boot_id", json_string(boot_id));
+    rc |= json_object_set_new(payload, "config", json_string(config_hash));
+    rc |= json_object_set_new(payload, "by", json_null());
+    rc |= json_object_set_new(payload, "note", json_null());
+    rc |= json_object_set_new(payload, "latency_ms", json_pack("{s:f, s:n}", "decided", 0.0, "stored"));
+    rc |= json_object_set_new(payload, "message", json_string("retired: not in the configuration any more"));
+    return rc == 0 ? 0 : -ENOMEM;
+}
+
+static const char *member(const json_t *payload, const char *key)
+{
+    return json_string_value(json_object_get(payload, key));
+}
+
+int davy_ledger_retire(struct davy_ledger *ledger, const struct davy_alarm_memory *memory, davy_wall now,
+                       const char *boot_id, const char *config_hash)
+{
+    char topic[512] = "";
+    json_t *payload DAVY_CLEANUP(drop_json) = NULL;
+    if (!davy_uuid_is_nil(&memory->id))
+        payload = latest_payload(ledger, memory->key, topic);
+    int64_t seq = davy_ledger_next_seq(ledger);
+    if (payload) {
+        if (rewrite(payload, seq, now, boot_id, config_hash) < 0)
+            return davy_ledger_fail(ledger, -ENOMEM);
+        DAVY_AUTO_FREE char *text = json_dumps(payload, JSON_COMPACT | JSON_REAL_PRECISION(17));
+        if (!text)
+            return davy_ledger_fail(ledger, -ENOMEM);
+        struct davy_ledger_event event = {.seq = seq,
+                                          .time = now,
+                                          .id = member(payload, "id"),
+                                          .event = "retired",
+                                          .state = "normal",
+                                          .level = member(payload, "level"),
+                                          .rule = member(payload, "rule"),
+                                          .zone = member(payload, "zone"),
+                                          .device = member(payload, "device"),
+                                          .point = member(payload, "point"),
+                                          .value = json_number_value(json_object_get(payload, "value")),
+                                          .limit = json_number_value(json_object_get(payload, "limit")),
+                                          .payload = text,
+                                          .topic = topic[0] ? topic : NULL,
+                                          .alarm = memory->key,
+                                          .clear = true};
+        int rc = davy_ledger_append(ledger, &event);
+        if (rc < 0)
+            return rc;
+    }
+    return davy_ledger_forget(ledger, memory->key);
+}
