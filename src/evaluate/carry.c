@@ -224,13 +224,12 @@ static void carry_points(struct davy_engine *old, struct davy_engine *new)
         *point_tracker(new, target) = *point_tracker(old, p);
         if (old->stale.due[p].ns != INT64_MAX)
             davy_timers_set(&new->stale, target, davy_mono_add(old->seen[p], to->points[target].max_age));
+        if (point_tracker(new, target)->inhibited)
+            new->inhibited[to->points[target].device]++;
         if (old->newest[p].at.mono.ns == 0 || !same_quantity(&from->points[p], &to->points[target]))
             continue;
         new->newest[target] = old->newest[p];
         new->newest[target].point = target;
-        enum davy_reason reason = old->newest[p].reason;
-        if (reason == DAVY_REASON_WARM_UP || reason == DAVY_REASON_CALIBRATION)
-            new->inhibited[to->points[target].device]++;
     }
 }
 

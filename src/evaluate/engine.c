@@ -63,7 +63,6 @@ static void feed_alarm(struct davy_engine *engine, uint32_t index, const struct 
 /* The cause itself: timers that were due have fired. */
 static void take_reading(struct davy_engine *engine, const struct davy_reading *reading)
 {
-    const struct davy_reading previous = engine->newest[reading->point];
     const struct davy_point *point = &engine->options.config->points[reading->point];
     engine->newest[reading->point] = *reading;
     double value;
@@ -75,7 +74,7 @@ static void take_reading(struct davy_engine *engine, const struct davy_reading *
         fault->has_value = true;
         fault->value = value;
     }
-    davy_engine_watch_reading(engine, reading, &previous);
+    davy_engine_watch_reading(engine, reading);
     davy_engine_settle(engine, reading->at);
 }
 

@@ -58,7 +58,7 @@ static void forget_streaks(struct davy_engine *engine, const struct davy_subject
         return;
     const struct davy_device *device = &engine->options.config->devices[raised->device];
     for (uint32_t p = device->first_point; p < device->first_point + device->point_count; p++)
-        point_tracker(engine, p)->streak = 0;
+        point_tracker(engine, p)->device_streak = 0;
 }
 
 void davy_engine_expire_fault(struct davy_engine *engine, uint32_t index, davy_mono now)
@@ -76,6 +76,8 @@ void davy_engine_expire_fault(struct davy_engine *engine, uint32_t index, davy_m
 static void restart_below(struct davy_engine *engine, const struct davy_subject *ended, davy_mono now)
 {
     const struct davy_config *config = engine->options.config;
+    if (ended->point != DAVY_NONE)
+        return;
     for (uint32_t d = 0; d < config->device_count; d++) {
         const struct davy_device *device = &config->devices[d];
         if (device->bus != ended->bus || (ended->device != DAVY_NONE && ended->device != d))
@@ -90,7 +92,7 @@ static void restart_below(struct davy_engine *engine, const struct davy_subject 
 
 static void fail(struct davy_engine *engine, uint32_t index, struct tracker *tracker, davy_mono now)
 {
-    tracker->streak = 0;
+    tracker->streak = tracker->device_streak = 0;
     if (!tracker->failing) {
         tracker->failing = true;
         tracker->since = now;
@@ -121,11 +123,10 @@ static void watch_bus(struct davy_engine *engine, uint32_t device, const struct 
         fail(engine, index, tracker, now);
         return;
     }
-    bool same_answer = tracker->streak > 0 && tracker->answered_by == device && tracker->answered_at.ns == now.ns;
-    if (!same_answer)
+    struct tracker *answering = device_tracker(engine, device);
+    if (answering->answered_at.ns != now.ns)
         tracker->streak++;
-    tracker->answered_by = device;
-    tracker->answered_at = now;
+    answering->answered_at = now;
     succeed(engine, index, tracker, tracker->streak, now);
 }
 
@@ -138,12 +139,16 @@ static bool all_read(const struct davy_engine *engine, uint32_t device)
     return true;
 }
 
-static void watch_inhibit(struct davy_engine *engine, uint32_t device, enum davy_reason before, enum davy_reason after)
+/* A bad reading says nothing of warm-up or calibration: what was, stays. */
+static void watch_inhibit(struct davy_engine *engine, uint32_t device, const struct davy_reading *reading)
 {
-    bool was = before == DAVY_REASON_WARM_UP || before == DAVY_REASON_CALIBRATION;
-    bool is = after == DAVY_REASON_WARM_UP || after == DAVY_REASON_CALIBRATION;
+    struct tracker *tracker = point_tracker(engine, reading->point);
+    bool is = reading->reason == DAVY_REASON_WARM_UP || reading->reason == DAVY_REASON_CALIBRATION;
     uint32_t index = engine->first.inhibit + device;
-    if (was != is) {
+    if (reading->quality == DAVY_QUALITY_BAD)
+        return;
+    if (tracker->inhibited != is) {
+        tracker->inhibited = is;
         engine->inhibited[device] += is ? 1U : UINT32_MAX;
         davy_engine_set_condition(engine, index, engine->inhibited[device] > 0);
     } else if (engine->inhibited[device] == 0 && stands(engine, index) && all_read(engine, device)) {
@@ -171,12 +176,12 @@ static void watch_device_and_point(struct davy_engine *engine, uint32_t device, 
         return;
     }
     of_point->streak++;
-    succeed(engine, device_index, of_device, of_point->streak, now);
+    of_point->device_streak++;
+    succeed(engine, device_index, of_device, of_point->device_streak, now);
     succeed(engine, point_index, of_point, of_point->streak, now);
 }
 
-void davy_engine_watch_reading(struct davy_engine *engine, const struct davy_reading *reading,
-                               const struct davy_reading *previous)
+void davy_engine_watch_reading(struct davy_engine *engine, const struct davy_reading *reading)
 {
     uint32_t device = engine->options.config->points[reading->point].device;
     note_quality(engine, engine->first.bus_fault + engine->options.config->devices[device].bus, reading);
@@ -185,5 +190,5 @@ void davy_engine_watch_reading(struct davy_engine *engine, const struct davy_rea
     note_quality(engine, engine->first.inhibit + device, reading);
     watch_bus(engine, device, reading);
     watch_device_and_point(engine, device, reading);
-    watch_inhibit(engine, device, previous->reason, reading->reason);
+    watch_inhibit(engine, device, reading);
 }

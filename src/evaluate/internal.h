@@ -38,9 +38,10 @@ struct alarm {
 struct tracker {
     bool failing;
     davy_mono since; /* first failure after the last success, or the end of a fault above */
-    unsigned streak; /* successes in a row */
-    davy_mono answered_at;
-    uint32_t answered_by; /* device: readings of one device at one time are one answer */
+    unsigned streak;        /* successes in a row */
+    unsigned device_streak; /* of a point: likewise, since its device's fault was raised */
+    davy_mono answered_at;  /* of a device: readings of one device at one time are one answer of the bus */
+    bool inhibited;         /* of a point: in warm-up or calibration, by its newest reading that was not bad */
 };
 
 /* Where each kind of alarm begins in engine.alarms. */
@@ -113,8 +114,7 @@ void davy_engine_memory_of(const struct davy_engine *engine, const struct alarm 
 /* fault.c */
 
 /* Feed the trackers of the reading's bus, device and point, and the inhibit alarm of its device. */
-void davy_engine_watch_reading(struct davy_engine *engine, const struct davy_reading *reading,
-                               const struct davy_reading *previous);
+void davy_engine_watch_reading(struct davy_engine *engine, const struct davy_reading *reading);
 
 /* A fault alarm's delay is over: raise it unless a fault above it stands. */
 void davy_engine_expire_fault(struct davy_engine *engine, uint32_t index, davy_mono now);

@@ -45,11 +45,14 @@ static enum side side_of(const struct davy_limit *limit, double value)
     return SIDE_HOLD;
 }
 
-static void bear(const struct davy_limit *limit, struct davy_limit_state *state, double value, bool uncertain)
+/* The bound that is crossed; for a bad reading that counts as one on the trip side the one that was, else the lower. */
+static double bound_of(const struct davy_limit *limit, const struct davy_limit_state *state, enum davy_feed feed,
+                       double value)
 {
-    bool upper = limit->condition == DAVY_CONDITION_OUTSIDE && value >= limit->b;
-    state->crossed = upper ? limit->b : limit->a;
-    state->uncertain = uncertain;
+    if (limit->condition != DAVY_CONDITION_OUTSIDE)
+        return limit->a;
+    bool was_upper = state->crossed >= limit->b && state->crossed <= limit->b;
+    return (feed == DAVY_FEED_TRIP ? was_upper : value >= limit->b) ? limit->b : limit->a;
 }
 
 static void start(struct davy_limit_state *state, enum davy_timer timer, davy_mono now)
@@ -107,9 +110,9 @@ bool davy_limit_feed(const struct davy_limit *limit, struct davy_limit_state *st
         feed_resting(state, feed, side, now);
 
     if (side == SIDE_TRIP)
-        bear(limit, state, feed == DAVY_FEED_TRIP ? limit->a : value, uncertain);
-    else if (feed == DAVY_FEED_FULL && side == SIDE_HOLD && state->condition)
-        state->uncertain = false;
+        state->crossed = bound_of(limit, state, feed, value);
+    if (feed != DAVY_FEED_HOLD && (side == SIDE_TRIP || (side == SIDE_HOLD && state->condition)))
+        state->uncertain = uncertain && feed != DAVY_FEED_TRIP;
     davy_limit_expire(limit, state, now);
     return before.condition != state->condition || before.held != state->held || before.timer != state->timer ||
            before.uncertain != state->uncertain || before.crossed < state->crossed || before.crossed > state->crossed;

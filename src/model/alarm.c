@@ -4,7 +4,6 @@
 #include <stdio.h>
 
 #include "base/buf.h"
-#include "base/num.h"
 
 const char *davy_subject_rule_name(const struct davy_config *config, const struct davy_subject *subject)
 {
@@ -42,31 +41,23 @@ uint32_t davy_subject_zone(const struct davy_config *config, const struct davy_s
     return subject->device != DAVY_NONE ? config->devices[subject->device].zone : DAVY_NONE;
 }
 
-static const char *sign_of(enum davy_condition condition, double value, double limit)
+/* How the value stands to the limit; NULL where it is not on the trip side. */
+static const char *sign_of(const struct davy_event *event)
 {
-    switch (condition) {
-    case DAVY_CONDITION_ABOVE:
+    if (!event->has_value)
+        return NULL;
+    bool reaches = event->value >= event->limit, stays_under = event->value <= event->limit;
+    if (event->condition == DAVY_CONDITION_EQUALS)
+        return reaches && stays_under ? "=" : NULL;
+    if (reaches && event->condition != DAVY_CONDITION_BELOW)
         return "≥";
-    case DAVY_CONDITION_BELOW:
-        return "≤";
-    case DAVY_CONDITION_OUTSIDE:
-        return value >= limit ? "≥" : "≤";
-    case DAVY_CONDITION_EQUALS:
-        return "=";
-    case DAVY_CONDITION_VOTE:
-    case DAVY_CONDITION_FAULT:
-    case DAVY_CONDITION_INHIBIT:
-    case DAVY_CONDITION_SELF:
-    case DAVY_CONDITION_COUNT_:
-        break;
-    }
-    return "";
+    return stays_under && event->condition != DAVY_CONDITION_ABOVE ? "≤" : NULL;
 }
 
+/* Four digits are enough for people; the exact value has its own key. */
 static void quantity_text(struct davy_buf *out, double value, const char *unit)
 {
-    char number[DAVY_NUM_TEXT];
-    davy_buf_text(out, davy_num_print(value, number));
+    davy_buf_printf(out, fabs(value) < 1e4 ? "%.4g" : "%.0f", value);
     if (unit && !(unit[0] == '1' && unit[1] == '\0'))
         davy_buf_printf(out, " %s", unit);
 }
@@ -80,11 +71,10 @@ static void limit_sentence(struct davy_buf *out, const struct davy_config *confi
         davy_buf_char(out, ' ');
         quantity_text(out, event->value, point->unit);
     }
-    if (event->has_limit && event->active) {
-        davy_buf_printf(out, " %s ", sign_of(event->condition, event->value, event->limit));
-        quantity_text(out, event->limit, point->unit);
-    } else if (event->has_limit) {
-        davy_buf_text(out, ", limit ");
+    if (event->has_limit) {
+        const char *sign = sign_of(event);
+        davy_buf_text(out, sign ? " " : ", limit");
+        davy_buf_printf(out, "%s ", sign ? sign : "");
         quantity_text(out, event->limit, point->unit);
     }
     if (event->reason != DAVY_REASON_NONE)
