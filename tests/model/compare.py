@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Holds `davyctl replay` against naive.py on random plants and traces.
 
-compare.py --davyctl PATH --seeds A-B [--keep DIR] [--stop N] prints the first difference of each seed that fails and
-ends with `N passed, N failed`. Every tenth seed is replayed twice (same bytes) and its
-events are held against the JSON Schemas.
+compare.py --davyctl PATH --seeds A-B [--keep DIR] [--stop N] [--choose NAME] prints the first difference of each seed
+that fails and ends with `N passed, N failed`. Every tenth seed is replayed twice (same bytes) and its events are held
+against the JSON Schemas.
 """
 import argparse
 import json
@@ -81,7 +81,11 @@ def main():
     parser.add_argument("--seeds", default="1-100", help="A-B or one number")
     parser.add_argument("--keep", type=pathlib.Path, help="keep the files of seeds that fail here")
     parser.add_argument("--stop", type=int, default=5, help="differences to print before falling silent")
+    parser.add_argument("--choose", action="append", default=[], choices=naive.CHOICES,
+                        help="turn this choice of naive.py over")
     options = parser.parse_args()
+    for name in options.choose:
+        naive.CHOICES[name] = not naive.CHOICES[name]
     first, _, last = options.seeds.partition("-")
     passed = failed = events = 0
     for seed in range(int(first), int(last or first) + 1):

@@ -24,6 +24,15 @@ EPOCH = datetime.datetime(1970, 1, 1)
 HELD = ("warm-up", "calibration")
 NO_ANSWER = ("comm", "stale")
 IN_A_ROW = 3
+
+# Choices that can be turned over (compare.py --choose NAME); each is the reading of the contract taken here.
+CHOICES = {
+    "bad_trip_is_uncertain": False,  # a limit that on_fault = trip has tripped is not told as uncertain
+    "hold_zone_can_be_uncertain": True,  # an uncertain reading in the hold zone makes a standing condition uncertain
+    "bad_keeps_inhibit": True,  # a bad reading is missing evidence: the last that was not bad tells of an inhibit
+    "group_quality": True,  # a bus or device alarm tells quality and reason of the newest reading on it; else null
+}
+
 KEYS = ("seq", "event", "state", "previous_state", "level", "previous_level", "active", "acknowledged", "latched",
         "uncertain", "time", "raised_at", "count", "rule", "device", "point", "value", "limit", "condition", "quality",
         "reason", "first_out")
@@ -115,8 +124,8 @@ class Limit:
         self.trip_on_bad = option("on_fault", "hold") == "trip"
         self.condition = self.latch_holds = self.uncertain = False
         self.on_since = self.off_since = None
-        # CHOICE: of `outside`, tripped by a bad reading before any bound was crossed, the upper bound is told
-        self.crossed = self.bounds[1] if self.kind == "outside" else float(self.bounds)
+        # CHOICE: of `outside`, tripped by a bad reading, the bound crossed last is told, the lower one where none was
+        self.crossed = self.bounds[0] if self.kind == "outside" else float(self.bounds)
 
     @property
     def tripped(self):
@@ -140,7 +149,9 @@ class Limit:
         if reading.evaluated:
             self.take_evaluated(reading)
         elif reading.bad and self.trip_on_bad:
-            if not self.condition and self.on_since is None:
+            if CHOICES["bad_trip_is_uncertain"]:
+                self.uncertain = True
+            elif not self.condition and self.on_since is None:
                 self.uncertain = False
             self.on_trip_side(reading.time)
         else:
@@ -148,8 +159,7 @@ class Limit:
 
     def take_evaluated(self, reading):
         side, good = self.side(reading.value), reading.quality == "good"
-        if side == "trip" or (side == "hold" and self.condition):
-            # CHOICE: an uncertain reading in the hold zone also makes a standing condition uncertain
+        if side == "trip" or (side == "hold" and self.condition and (good or CHOICES["hold_zone_can_be_uncertain"])):
             self.uncertain = not good
         if side == "trip":
             if self.kind == "outside":
@@ -360,8 +370,8 @@ class Inhibit(BuiltIn):
         self.stands = any(self.inhibited(point) for point in self.source.points)
 
     def inhibited(self, point):
-        # CHOICE: a bad reading is missing evidence, so the last reading that was not bad tells
-        known = next((reading for reading in reversed(point.history) if not reading.bad), None)
+        keeps = CHOICES["bad_keeps_inhibit"]
+        known = next((reading for reading in reversed(point.history) if not (keeps and reading.bad)), None)
         return known is not None and known.reason in HELD
 
 
@@ -388,8 +398,10 @@ class Engine:
 
     @staticmethod
     def newest_of(points):
-        """CHOICE: quality and reason of a bus or device alarm are those of the newest reading on it."""
+        """The newest reading on a bus or device."""
         def newest():
+            if not CHOICES["group_quality"]:
+                return None
             readings = [point.newest() for point in points if point.history]
             return max(readings, key=lambda reading: reading.order, default=None)
         return newest
