@@ -101,9 +101,9 @@ static void alarm_measurement(struct davy_buf *out, const struct davy_config *co
 {
     const struct davy_subject *subject = &event->subject;
     bool rule = subject->kind == DAVY_ALARM_RULE;
-    const struct davy_point *point = rule && subject->point != DAVY_NONE ? &config->points[subject->point] : NULL;
-    /* The quality is that of a reading: a line and the gateway have none. */
-    bool judged = rule || subject->point != DAVY_NONE;
+    const struct davy_point *point = subject->point != DAVY_NONE ? &config->points[subject->point] : NULL;
+    /* The quality is that of the newest reading: the gateway about itself has none. */
+    bool judged = rule || subject->device != DAVY_NONE || subject->bus != DAVY_NONE;
     davy_json_text(out, "kind", point ? davy_kind_name(point->kind) : NULL);
     davy_json_text(out, "quantity", point ? point->quantity : NULL);
     davy_json_text(out, "measure", rule ? davy_measure_name(config->rules[subject->rule].measure) : NULL);
