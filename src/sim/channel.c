@@ -210,6 +210,15 @@ void davy_sim_channel_break(struct davy_sim *sim, struct davy_sim_channel *chann
     }
 }
 
+void davy_sim_channel_close_line(struct davy_sim *sim, const struct davy_sim_line *line)
+{
+    for (struct davy_sim_channel *next, *channel = sim->channels; channel; channel = next) {
+        next = channel->next;
+        if (channel->line == line)
+            close_now(sim, channel);
+    }
+}
+
 void davy_sim_channel_due(struct davy_sim *sim, struct davy_sim_channel *channel, const uint8_t *bytes, size_t length)
 {
     if (length == 0)

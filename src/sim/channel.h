@@ -39,6 +39,9 @@ void davy_sim_channel_send(struct davy_sim *sim, struct davy_sim_channel *channe
 /* Close a connection after what is to be sent at once; a serial line hangs for `hang` instead. */
 void davy_sim_channel_break(struct davy_sim *sim, struct davy_sim_channel *channel, davy_span hang);
 
+/* Close all of a line, a serial one too: its adapter is gone. */
+void davy_sim_channel_close_line(struct davy_sim *sim, const struct davy_sim_line *line);
+
 /* What was postponed is due. */
 void davy_sim_channel_due(struct davy_sim *sim, struct davy_sim_channel *channel, const uint8_t *bytes, size_t length);
 

@@ -211,6 +211,21 @@ static int parse_clear(struct words *w, struct davy_sim_command *c)
     return parse_target(w, w->word[1], c);
 }
 
+static int parse_line(struct words *w, struct davy_sim_command *c)
+{
+    c->line = davy_sim_plant_line(w->plant, w->word[1]);
+    return c->line ? 0 : refuse(w, "no such line", w->word[1]);
+}
+
+static int parse_unplug(struct words *w, struct davy_sim_command *c)
+{
+    c->duration_s = INFINITY;
+    if (w->count == 3 || (w->count == 4 && strcmp(w->word[2], "for") != 0))
+        return refuse(w, "not for DURATION", w->word[2]);
+    int rc = w->count == 4 ? parse_seconds(w, w->word[3], &c->duration_s) : 0;
+    return rc < 0 ? rc : parse_line(w, c);
+}
+
 static void run_set(struct davy_sim_plant *plant, const struct davy_sim_command *c, double t_s, struct davy_buf *reply)
 {
     (void)plant;
@@ -262,6 +277,22 @@ static void run_clear(struct davy_sim_plant *plant, const struct davy_sim_comman
     (void)plant;
     (void)t_s;
     davy_sim_faults_clear(c->line ? &c->line->faults : &c->device->faults);
+    davy_buf_text(reply, "ok");
+}
+
+/* The loop does it: see davy_sim_line_follow(). */
+static void run_unplug(struct davy_sim_plant *plant, const struct davy_sim_command *c, double t_s,
+                       struct davy_buf *reply)
+{
+    (void)plant;
+    c->line->unplugged_until_s = t_s + c->duration_s;
+    davy_buf_text(reply, "ok");
+}
+
+static void run_plug(struct davy_sim_plant *plant, const struct davy_sim_command *c, double t_s, struct davy_buf *reply)
+{
+    (void)plant;
+    c->line->unplugged_until_s = t_s;
     davy_buf_text(reply, "ok");
 }
 
@@ -329,6 +360,8 @@ static const struct verb {
     [DAVY_SIM_VERB_FAULT] = {"fault", "DEVICE|LINE KIND [ARG] [for DURATION] [count N] [probability P]", 2, 9, true,
                              parse_fault, run_fault},
     [DAVY_SIM_VERB_CLEAR] = {"clear", "DEVICE|LINE", 1, 1, true, parse_clear, run_clear},
+    [DAVY_SIM_VERB_UNPLUG] = {"unplug", "LINE [for DURATION]", 1, 3, true, parse_unplug, run_unplug},
+    [DAVY_SIM_VERB_PLUG] = {"plug", "LINE", 1, 1, true, parse_line, run_plug},
     [DAVY_SIM_VERB_GET] = {"get", "DEVICE.POINT", 1, 1, false, parse_point_only, run_get},
     [DAVY_SIM_VERB_STATS] = {"stats", "", 0, 0, false, parse_nothing, run_stats},
     [DAVY_SIM_VERB_LINES] = {"lines", "", 0, 0, false, parse_nothing, run_lines},

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "davy_build.h"
 #include "sim/encode.h"
 
 #define REGISTERS_END      65536
@@ -16,6 +17,8 @@
 #define COIL_ON            0xFF00
 #define COIL_OFF           0x0000
 #define READ_HEADER_LENGTH 2
+#define IDENTITY_MAX       70 /* of one text; three fit a reply */
+#define MEI_IDENTIFICATION 14
 
 static struct davy_sim_area *find_area(const struct davy_sim_device *device, enum davy_table table, uint32_t first,
                                        uint32_t count)
@@ -290,6 +293,50 @@ static int write_many(const struct query *q, uint8_t *reply, size_t *ret_length)
     return 0;
 }
 
+static size_t put_text(uint8_t *out, const char *text)
+{
+    size_t length = strnlen(text, IDENTITY_MAX);
+    memcpy(out, text, length);
+    return length;
+}
+
+/* Report server ID (6.13): the id, and "running". */
+static int report_id(const struct query *q, uint8_t *reply, size_t *ret_length)
+{
+    size_t length = put_text(reply + READ_HEADER_LENGTH, q->device->id);
+    reply[READ_HEADER_LENGTH + length] = 0xFF;
+    reply[1] = (uint8_t)(length + 1);
+    *ret_length = READ_HEADER_LENGTH + length + 1;
+    return 0;
+}
+
+/* Read device identification (6.21), basic category, all objects from the wanted one, or a single one. */
+static int identify(const struct query *q, uint8_t *reply, size_t *ret_length)
+{
+    const char *const objects[] = {"davysim", q->device->id, DAVY_VERSION}; /* vendor, product, revision */
+    const uint8_t *wanted = q->request;
+    bool single = wanted[2] == 4;
+    if (wanted[1] != MEI_IDENTIFICATION)
+        return DAVY_SIM_EXCEPTION_FUNCTION;
+    if (wanted[2] < 1 || wanted[2] > 4)
+        return DAVY_SIM_EXCEPTION_VALUE;
+    if (wanted[3] >= DAVY_LENGTH(objects) && single)
+        return DAVY_SIM_EXCEPTION_ADDRESS;
+    size_t first = wanted[3] < DAVY_LENGTH(objects) ? wanted[3] : 0;
+    size_t end = single ? first + 1 : DAVY_LENGTH(objects);
+    const uint8_t header[] = {MEI_IDENTIFICATION, wanted[2], 0x81, 0, 0, (uint8_t)(end - first)};
+    memcpy(reply + 1, header, sizeof(header));
+    size_t at = 1 + sizeof(header);
+    for (size_t i = first; i < end; i++) {
+        size_t length = put_text(reply + at + 2, objects[i]);
+        reply[at] = (uint8_t)i;
+        reply[at + 1] = (uint8_t)length;
+        at += 2 + length;
+    }
+    *ret_length = at;
+    return 0;
+}
+
 static const struct function {
     uint8_t code;
     enum davy_table table;
@@ -301,6 +348,7 @@ static const struct function {
     {3, DAVY_TABLE_HOLDING, 5, 5, read_words}, {4, DAVY_TABLE_INPUT, 5, 5, read_words},
     {5, DAVY_TABLE_COIL, 5, 5, write_one},     {6, DAVY_TABLE_HOLDING, 5, 5, write_one},
     {15, DAVY_TABLE_COIL, 7, 252, write_many}, {16, DAVY_TABLE_HOLDING, 8, 252, write_many},
+    {17, DAVY_TABLE_HOLDING, 1, 1, report_id}, {43, DAVY_TABLE_HOLDING, 4, 4, identify},
 };
 
 size_t davy_sim_device_answer(struct davy_sim_device *device, double t_s, const uint8_t *request, size_t length,

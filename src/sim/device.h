@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A device as a Modbus server: the registers it has, the values of its points, and its answer to a request. Pure apart
- * from what a write changes in it. Function codes 1 2 3 4 5 6 15 16; all others are exception 1.
- * Thread: one.
+ * from what a write changes in it. Function codes 1 2 3 4 5 6 15 16, 17 and 43/14 (who it is); all others are
+ * exception 1. Thread: one.
  */
 #pragma once
 

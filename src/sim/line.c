@@ -73,6 +73,7 @@ static void write_address(struct davy_sim_line *line, int fd)
     const struct sockaddr_in *in = (const struct sockaddr_in *)&address;
     int port = ntohs(six ? ((const struct sockaddr_in6 *)&address)->sin6_port : in->sin_port);
     snprintf(line->address, sizeof(line->address), six ? "[%s]:%d" : "%s:%d", line->host, port);
+    line->port = port; /* where it comes back after it was unplugged */
 }
 
 static int listen_on(const struct addrinfo *info)
@@ -181,8 +182,10 @@ static int open_pty(struct davy_sim *sim, struct davy_sim_line *line, struct dav
 int davy_sim_line_open(struct davy_sim *sim, size_t index, struct davy_buf *why)
 {
     struct davy_sim_line *line = &sim->plant.lines[index];
-    return line->type == DAVY_BUS_RTU ? open_pty(sim, line, &sim->listeners[index], why)
-                                      : open_tcp(sim, line, &sim->listeners[index], why);
+    int rc = line->type == DAVY_BUS_RTU ? open_pty(sim, line, &sim->listeners[index], why)
+                                        : open_tcp(sim, line, &sim->listeners[index], why);
+    line->open = rc == 0;
+    return rc;
 }
 
 static void remove_link(const struct davy_sim_line *line)
@@ -196,12 +199,45 @@ static void remove_link(const struct davy_sim_line *line)
         (void)unlink(line->link); /* nothing to be done about it at the end */
 }
 
+/* An event of the listener may still be in this cycle's list: it finds a descriptor of -1. */
+static void close_line(struct davy_sim *sim, size_t index)
+{
+    struct davy_sim_handler *listener = &sim->listeners[index];
+    remove_link(&sim->plant.lines[index]);
+    if (listener->fd >= 0)
+        close(listener->fd);
+    listener->fd = -1;
+    davy_sim_channel_close_line(sim, &sim->plant.lines[index]);
+    sim->plant.lines[index].open = false;
+}
+
+static void reopen(struct davy_sim *sim, size_t index)
+{
+    char why[256];
+    struct davy_buf buf;
+    davy_buf_init(&buf, why, sizeof(why));
+    struct davy_sim_line *line = &sim->plant.lines[index];
+    if (davy_sim_line_open(sim, index, &buf) == 0)
+        return;
+    davy_warning("line", "%s does not open: %s", line->name, why);
+    close_line(sim, index);
+    line->unplugged_until_s = sim->t_s + sim->speed; /* one second of ours */
+}
+
+void davy_sim_line_follow(struct davy_sim *sim)
+{
+    for (size_t i = 0; i < sim->plant.line_count; i++) {
+        const struct davy_sim_line *line = &sim->plant.lines[i];
+        bool wanted = sim->t_s >= line->unplugged_until_s;
+        if (line->open && !wanted)
+            close_line(sim, i);
+        else if (!line->open && wanted)
+            reopen(sim, i);
+    }
+}
+
 void davy_sim_line_close_all(struct davy_sim *sim)
 {
-    for (size_t i = 0; sim->listeners && i < sim->plant.line_count; i++) {
-        remove_link(&sim->plant.lines[i]);
-        if (sim->listeners[i].fd >= 0)
-            close(sim->listeners[i].fd);
-        sim->listeners[i].fd = -1;
-    }
+    for (size_t i = 0; sim->listeners && i < sim->plant.line_count; i++)
+        close_line(sim, i);
 }

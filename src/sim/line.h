@@ -12,5 +12,11 @@
  */
 int davy_sim_line_open(struct davy_sim *sim, size_t index, struct davy_buf *why) DAVY_MUST_CHECK;
 
+/*
+ * Close lines that were unplugged since, with their connections; open those whose time has come. One that does not open
+ * is tried again a second later.
+ */
+void davy_sim_line_follow(struct davy_sim *sim);
+
 /* Close listeners, remove links that are still ours. Channels are closed by their own module. */
 void davy_sim_line_close_all(struct davy_sim *sim);

@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "sim/channel.h"
 #include "sim/command.h"
+#include "sim/line.h"
 
 #define EVENTS_MAX  64
 #define WAIT_MAX_MS 60000
@@ -115,13 +116,22 @@ void davy_sim_tick(struct davy_sim *sim, davy_mono now)
     }
 }
 
+/* Plant time of what comes next by itself: the script, or a line that is plugged in again. */
+static double next_s(const struct davy_sim *sim)
+{
+    const struct davy_sim_step *step = next_step(&sim->plant);
+    double next = step ? step->next_s : INFINITY;
+    for (size_t i = 0; i < sim->plant.line_count; i++)
+        if (!sim->plant.lines[i].open)
+            next = fmin(next, sim->plant.lines[i].unplugged_until_s);
+    return next;
+}
+
 static int wait_ms(const struct davy_sim *sim)
 {
     davy_mono due = sim->first ? davy_mono_min(sim->end, sim->first->due) : sim->end;
-    const struct davy_sim_step *step = next_step(&sim->plant);
     double left_ms = (double)davy_mono_sub(due, sim->now).ns / (double)DAVY_NS_PER_MS;
-    if (step)
-        left_ms = fmin(left_ms, (step->next_s - sim->t_s) / sim->speed * 1000);
+    left_ms = fmin(left_ms, (next_s(sim) - sim->t_s) / sim->speed * 1000);
     return (int)ceil(fmin(fmax(left_ms, 0), WAIT_MAX_MS));
 }
 
@@ -138,6 +148,7 @@ int davy_sim_run(struct davy_sim *sim)
             handler->ready(sim, handler, events[i].events);
         }
         run_pending(sim);
+        davy_sim_line_follow(sim);
         davy_sim_channel_bury(sim);
     }
     return 0;

@@ -199,10 +199,10 @@ static int run(const struct options *o, struct davy_sim *sim)
     davy_sim_plant_sow(&sim->plant, (uint64_t)seed);
     sim->random.state = (uint64_t)seed;
     raise_limits();
+    setvbuf(stdout, NULL, _IOLBF, 0); /* who reads a pipe waits for these lines */
     int rc = open_all(sim, o->control, &control);
     if (rc == 0) {
         puts("ready");
-        fflush(stdout);
         sim->started = davy_clock_now(&davy_system_clock).mono;
         sim->end = end_of_run(sim->started, o->seconds);
         davy_sim_tick(sim, sim->started);

@@ -62,11 +62,13 @@ struct davy_sim_line {
     enum davy_bus_type type;
     char *host;
     int port;
-    char *link;            /* NULL: only the pty's own name */
-    int baud;              /* 0: bytes take no time */
-    int bits_per_byte;     /* on the wire */
-    int unknown_exception; /* reply to a unit that is not there; 0: silence */
-    char address[160];     /* where it listens, once it does */
+    char *link;               /* NULL: only the pty's own name */
+    int baud;                 /* 0: bytes take no time */
+    int bits_per_byte;        /* on the wire */
+    int unknown_exception;    /* reply to a unit that is not there; 0: silence */
+    char address[160];        /* where it listens, once it does */
+    bool open;                /* somebody can connect; kept by line.c */
+    double unplugged_until_s; /* not to be open before; INFINITY: until plugged */
     struct davy_sim_device *by_unit[256];
     struct davy_sim_faults faults;
     struct davy_sim_stats stats;

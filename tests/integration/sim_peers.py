@@ -3,6 +3,7 @@
 """davysim against foreign peers: mbpoll, pymodbus and bare sockets. Usage: sim_peers.py [DAVYSIM] (or env DAVYSIM)."""
 
 import os
+import random
 import re
 import select
 import signal
@@ -422,6 +423,54 @@ def test_freeze(sim):
         check("thawed", value(peer) > first)
 
 
+def test_unplug(sim):
+    fd = open_serial(sim.path("rtu-1"))
+    peer = connect(sim.ports["tcp-2"])
+    sim.do("unplug rtu-1 for 300ms")
+    sim.do("unplug tcp-2")
+    check("unplugged: the connection is closed", is_closed(peer))
+    check("unplugged: the link is gone", not os.path.lexists(sim.path("rtu-1")))
+    try:
+        check("unplugged: the pty is dead", os.read(fd, 1) == b"")
+    except OSError:
+        pass
+    os.close(fd)
+    try:
+        connect(sim.ports["tcp-2"]).close()
+        check("unplugged: nobody listens", False)
+    except ConnectionRefusedError:
+        pass
+    sim.do("plug tcp-2")
+    with connect(sim.ports["tcp-2"]) as again:
+        equal("plugged: the same port", ask(again, tcp_request(1, 1, 3, 0, 1), 1, 11)[9:], b"\0\5")
+    time.sleep(0.4)
+    fd = open_serial(sim.path("rtu-1"))
+    equal("plugged: the same link", ask_serial(fd, rtu_request(2, 3, 0, 1), 1, 7)[3:5], b"\0\x17")
+    os.close(fd)
+
+
+def test_noise(sim):
+    """Random bytes harm nobody: afterwards all is as before."""
+    noise = random.Random(11)
+    for _ in range(30):
+        with connect(sim.ports["tcp-1"]) as peer:
+            peer.sendall(noise.randbytes(noise.randrange(1, 6000)))
+    with connect(sim.ports["over"]) as peer:
+        peer.sendall(noise.randbytes(20000))
+        time.sleep(0.2)
+        receive(peer, 0.2)
+        equal("rtu over tcp after noise", ask(peer, rtu_request(9, 3, 0, 1), 1, 7)[:5], b"\x09\x03\x02\x00\x63")
+    fd = open_serial(sim.path("rtu-1"))
+    for _ in range(20):
+        os.write(fd, noise.randbytes(noise.randrange(1, 300)))
+        time.sleep(0.01)
+    time.sleep(0.2)
+    equal("serial after noise", ask_serial(fd, rtu_request(2, 3, 0, 1), 1, 7)[3:5], b"\0\x17")
+    os.close(fd)
+    with connect(sim.ports["tcp-1"]) as peer:
+        equal("tcp after noise", ask(peer, ASK, 1, 11), GOOD)
+
+
 def test_control(sim):
     sim.do("set T.f 99.25")
     equal("get what was set", sim.send("get T.f"), (0, "ok 99.25"))
@@ -526,6 +575,8 @@ def main():
             test_protocol(sim)
             test_serial(sim)
             test_faults(sim)
+            test_unplug(sim)
+            test_noise(sim)
             test_control(sim)
             test_end(sim)
         finally:

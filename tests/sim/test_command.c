@@ -100,6 +100,20 @@ static void fault_takes_argument_and_options(void **state)
     assert_int_equal(faults->on, 0);
 }
 
+static void unplug_lasts_its_time_or_until_plugged(void **state)
+{
+    const struct davy_sim_line *line = davy_sim_plant_line(*state, "bus");
+    good(state, "unplug bus for 5s", "ok");
+    assert_true(line->unplugged_until_s == 15);
+    good(state, "unplug bus", "ok");
+    assert_true(isinf(line->unplugged_until_s));
+    good(state, "plug bus", "ok");
+    assert_true(line->unplugged_until_s == 10);
+    bad(state, "unplug B", "no such line");
+    bad(state, "unplug bus for", "not for DURATION");
+    bad(state, "unplug bus in 5s", "not for DURATION");
+}
+
 static void fault_of_a_line_is_apart_from_its_devices(void **state)
 {
     good(state, "fault bus timeout", "ok");
@@ -170,6 +184,7 @@ int main(void)
         CASE(fault_takes_argument_and_options),
         CASE(what_is_wrong_is_said),
         CASE(fault_of_a_line_is_apart_from_its_devices),
+        CASE(unplug_lasts_its_time_or_until_plugged),
         CASE(only_changes_are_for_scripts),
         CASE(overlong_commands_are_refused),
     };

@@ -84,7 +84,16 @@ static void refuses_counts_and_lengths_beyond_the_standard(void **state)
     answers_at(state, 0, BYTES(5, 0, 0, 0x12, 0x34), BYTES(0x85, 3));
     answers_at(state, 0, BYTES(16, 0, 20, 0, 2, 4, 1, 2, 3), BYTES(0x90, 3));
     answers_at(state, 0, BYTES(16, 0, 20, 0, 2, 3, 1, 2, 3), BYTES(0x90, 3));
-    answers_at(state, 0, BYTES(0x2B, 14, 1, 0), BYTES(0xAB, 1));
+    answers_at(state, 0, BYTES(0x41, 14, 1, 0), BYTES(0xC1, 1));
+}
+
+static void says_who_it_is(void **state)
+{
+    answers_at(state, 0, BYTES(17), BYTES(17, 2, 'D', 0xFF));
+    answers_at(state, 0, BYTES(43, 14, 4, 1), BYTES(43, 14, 4, 0x81, 0, 0, 1, 1, 1, 'D'));
+    answers_at(state, 0, BYTES(43, 14, 4, 9), BYTES(0xAB, 2));
+    answers_at(state, 0, BYTES(43, 14, 5, 0), BYTES(0xAB, 3));
+    answers_at(state, 0, BYTES(43, 13, 1, 0), BYTES(0xAB, 1));
 }
 
 static void writes_are_read_back(void **state)
@@ -183,6 +192,7 @@ int main(void)
         CASE(reads_bits_with_the_lowest_first),
         CASE(refuses_what_is_not_there),
         CASE(refuses_counts_and_lengths_beyond_the_standard),
+        CASE(says_who_it_is),
         CASE(writes_are_read_back),
         CASE(writing_a_point_stops_it_until_it_is_released),
         CASE(areas_that_touch_are_one),
