@@ -178,10 +178,11 @@ static int open_all(struct davy_sim *sim, const char *control_path, struct davy_
     for (size_t i = 0; i < sim->plant.line_count; i++)
         sim->listeners[i].fd = -1;
     int rc = watch_signals(sim);
-    for (size_t i = 0; rc == 0 && i < sim->plant.line_count; i++)
-        rc = davy_sim_line_open(sim, i, &buf);
+    /* first, so that a second davysim ends here and not with the links of the first */
     if (rc == 0 && control_path)
         rc = davy_sim_control_open(sim, control_path, &buf, ret_control);
+    for (size_t i = 0; rc == 0 && i < sim->plant.line_count; i++)
+        rc = davy_sim_line_open(sim, i, &buf);
     if (rc < 0)
         fprintf(stderr, "davysim: %s\n", buf.length > 0 ? why : strerror(-rc));
     return rc;

@@ -501,6 +501,14 @@ def test_control(sim):
     check("lines", f"tcp-1 tcp 127.0.0.1:{sim.ports['tcp-1']}" in sim.do("lines"))
 
 
+def test_second(sim):
+    before = os.readlink(sim.path("rtu-1"))
+    code, text = run(sim.binary, "--plant", sim.path("plant.conf"), "--control", sim.control,
+                     environment={"PLANT_DIR": sim.folder})
+    check("a second one is refused", code == 71 and "in use" in text, f"{code} {text}")
+    equal("and leaves the links alone", os.readlink(sim.path("rtu-1")), before)
+
+
 def test_end(sim):
     start = time.monotonic()
     sim.process.send_signal(signal.SIGTERM)
@@ -578,6 +586,7 @@ def main():
             test_unplug(sim)
             test_noise(sim)
             test_control(sim)
+            test_second(sim)
             test_end(sim)
         finally:
             if sim.process.poll() is None:
