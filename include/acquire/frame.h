@@ -27,6 +27,7 @@ uint16_t davy_frame_crc(const uint8_t *bytes, size_t length);
 /* Bytes of data in the reply. */
 size_t davy_frame_data_bytes(const struct davy_frame_request *request);
 
+/* The request as it goes over the wire: with its CRC, or behind an MBAP header. */
 void davy_frame_rtu_request(const struct davy_frame_request *request, uint8_t frame[DAVY_FRAME_RTU_REQUEST]);
 void davy_frame_tcp_request(const struct davy_frame_request *request, uint16_t transaction,
                             uint8_t frame[DAVY_FRAME_TCP_REQUEST]);

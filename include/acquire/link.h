@@ -50,6 +50,7 @@ struct davy_link {
     struct davy_random random;
 };
 
+/* As status and logs show it. */
 const char *davy_link_state_name(enum davy_link_state state);
 
 /* longest   of the waits between attempts */
@@ -61,6 +62,7 @@ void davy_link_init(struct davy_link *link, davy_span longest, uint64_t seed);
  */
 int davy_link_feed(struct davy_link *link, enum davy_link_input input, davy_mono now);
 
+/* True when requests can be sent: the transport is open. */
 bool davy_link_is_open(const struct davy_link *link);
 
 /* True when an attempt to open is due. */

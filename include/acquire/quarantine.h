@@ -46,6 +46,7 @@ void davy_quarantine_keep(struct davy_quarantine *quarantine, const struct davy_
 /* Repeatable. */
 void davy_quarantine_done(struct davy_quarantine *quarantine);
 
+/* What to do with a request to this device that is due now. Changes nothing. */
 enum davy_quarantine_verdict davy_quarantine_ask(const struct davy_quarantine *quarantine, uint32_t device,
                                                  davy_mono now);
 
