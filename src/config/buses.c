@@ -160,6 +160,20 @@ static void check_files(const struct davy_loader *loader, const struct davy_mqtt
     check_file(group, "ca_file", mqtt->ca_file, false);
 }
 
+/* What is given but cannot matter. */
+static void check_use(const struct davy_mqtt *mqtt, config_setting_t *group)
+{
+    static const char *const keys[] = {"ca_file", "cert_file", "key_file"};
+    bool tls = mqtt->url_count == 0;
+    for (size_t i = 0; i < mqtt->url_count; i++)
+        tls = tls || strncmp(mqtt->urls[i], "mqtts://", 8) == 0;
+    for (size_t i = 0; i < DAVY_LENGTH(keys) && !tls; i++)
+        if (has(group, keys[i]))
+            davy_setting_warning(davy_setting_at(group, keys[i]), "is not used: no url starts with mqtts://");
+    if (mqtt->version_3 && mqtt->password_file && !mqtt->username)
+        davy_setting_error(davy_setting_at(group, "password_file"), "MQTT 3.1.1 has no password without `username`");
+}
+
 static void check_topics(const struct davy_mqtt *mqtt, config_setting_t *group)
 {
     const char *prefix = mqtt->prefix;
@@ -188,6 +202,7 @@ void davy_mqtt_build(struct davy_loader *loader, config_setting_t *group)
     read_commands(mqtt, raw.commands);
     check_files(loader, mqtt, group);
     check_topics(mqtt, group);
+    check_use(mqtt, group);
     if (mqtt->keepalive.ns % DAVY_NS_PER_S != 0)
         davy_setting_error(davy_setting_at(group, "keepalive"), "whole seconds are allowed");
     if (mqtt->client_id || !gateway->id || !gateway->site)

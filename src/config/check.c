@@ -2,6 +2,7 @@
 /* What holds between objects, and what is legal but unwise. */
 #include <string.h>
 
+#include "base/num.h"
 #include "config/internal.h"
 
 static bool is_taken(const char *name)
@@ -76,6 +77,25 @@ static void warn_of_device(const struct davy_loader *loader, size_t index)
     davy_setting_warning(davy_setting_at(group, "calibration_due"), "%.10s is in the past", day);
 }
 
+/* What depends on a point and its device together. */
+static void check_point(const struct davy_loader *loader, size_t index)
+{
+    const struct davy_config *config = loader->config;
+    const struct davy_point *point = &config->points[index];
+    const struct davy_device *device = &config->devices[point->device];
+    config_setting_t *group = loader->point_settings[index];
+    char age[DAVY_NUM_TEXT], interval[DAVY_NUM_TEXT];
+    if ((int)davy_type_registers(point->type) > device->max_registers)
+        davy_setting_error(davy_setting_at(group, "type"), "a \"%s\" needs %u registers, `max_registers` of %s is %d",
+                           davy_type_name(point->type), davy_type_registers(point->type), device->id,
+                           device->max_registers);
+    if (point->max_age.ns < point->interval.ns)
+        davy_setting_warning(davy_setting_at(group, "max_age"),
+                             "%s is less than the interval, %s: the point is stale "
+                             "before each reading",
+                             davy_span_print(point->max_age, age), davy_span_print(point->interval, interval));
+}
+
 static void warn_of_points(const struct davy_loader *loader)
 {
     const struct davy_config *config = loader->config;
@@ -99,5 +119,7 @@ void davy_config_check(struct davy_loader *loader)
         check_unit(loader, i);
         warn_of_device(loader, i);
     }
+    for (size_t i = 0; i < config->point_count; i++)
+        check_point(loader, i);
     warn_of_points(loader);
 }

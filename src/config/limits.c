@@ -152,10 +152,11 @@ static bool extent_of(const struct davy_point *point, struct extent *ret)
         *ret = (struct extent){point->low, point->high};
         return true;
     }
-    if (point->type != DAVY_TYPE_BOOL)
+    if (point->type != DAVY_TYPE_BOOL && !point->has_mask)
         return false;
-    double on = point->scale + point->offset;
-    *ret = (struct extent){fmin(point->offset, on), fmax(point->offset, on)};
+    double last = point->has_mask ? (double)(point->mask >> point->shift) : 1;
+    double end = last * point->scale + point->offset;
+    *ret = (struct extent){fmin(point->offset, end), fmax(point->offset, end)};
     return true;
 }
 

@@ -112,12 +112,26 @@ static void read_tree(struct davy_loader *loader, struct davy_source *source)
     config_destroy(&tree);
 }
 
-/* The result of a load: the configuration leaves the loader only when all is well. */
-static int finish(struct davy_loader *loader, size_t errors_before, struct davy_config **ret_config)
+static int by_place(const void *a, const void *b)
 {
+    const struct davy_problem *left = a, *right = b;
+    int files = strcmp(left->file ? left->file : "", right->file ? right->file : "");
+    if (files != 0)
+        return files;
+    if (left->line != right->line)
+        return left->line < right->line ? -1 : 1;
+    return strcmp(left->path ? left->path : "", right->path ? right->path : "");
+}
+
+/* The result of a load: the configuration leaves the loader only when all is well. */
+static int finish(struct davy_loader *loader, const struct davy_problems *before, struct davy_config **ret_config)
+{
+    struct davy_problems *problems = loader->problems;
+    if (problems->count > before->count) /* as one works through a file, whoever found them */
+        qsort(problems->items + before->count, problems->count - before->count, sizeof *problems->items, by_place);
     if (loader->failed)
         return loader->failed;
-    if (loader->problems->errors > errors_before)
+    if (problems->errors > before->errors)
         return DAVY_CONFIG_BAD;
     put_hash(loader);
     *ret_config = loader->config;
@@ -129,13 +143,13 @@ int davy_config_load(const char *file, struct davy_problems *problems, struct da
 {
     struct davy_loader loader = {.problems = problems};
     struct davy_source source = {0};
-    size_t errors_before = problems->errors;
+    const struct davy_problems before = *problems;
     int rc = -ENOMEM;
     if (init(&loader, file)) {
         loader.config->file = davy_loader_text(&loader, file);
         if (davy_source_read(&source, &loader, file))
             read_tree(&loader, &source);
-        rc = finish(&loader, errors_before, ret_config);
+        rc = finish(&loader, &before, ret_config);
     }
     davy_source_done(&source);
     done(&loader);
@@ -147,13 +161,13 @@ int davy_config_load_text(const char *name, const char *text, size_t length, str
 {
     struct davy_loader loader = {.problems = problems, .no_files = true};
     struct davy_source source = {0};
-    size_t errors_before = problems->errors;
+    const struct davy_problems before = *problems;
     int rc = -ENOMEM;
     if (init(&loader, name)) {
         loader.config->file = davy_loader_text(&loader, name);
         if (davy_source_read_text(&source, &loader, name, text, length))
             read_tree(&loader, &source);
-        rc = finish(&loader, errors_before, ret_config);
+        rc = finish(&loader, &before, ret_config);
     }
     davy_source_done(&source);
     done(&loader);

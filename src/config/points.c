@@ -109,7 +109,7 @@ static void check_place(const struct davy_point *point, config_setting_t *group)
     const char *text = order ? config_setting_get_string(order) : NULL;
     if (!text)
         return;
-    if (is_bit_table(point->table))
+    if (is_bit_table(point->table) && point->order != DAVY_ORDER_ABCD)
         davy_setting_error(order, "has no meaning in the table \"%s\"", davy_table_name(point->table));
     else if (strlen(text) == 8 && davy_type_registers(point->type) != 4)
         davy_setting_error(order, "\"%s\" is an order of 64 bits, a \"%s\" has %u", text, davy_type_name(point->type),

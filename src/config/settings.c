@@ -7,7 +7,8 @@
 #include "base/num.h"
 #include "config/internal.h"
 
-#define VALUE_SIZE 4096
+#define VALUE_SIZE     256
+#define VALUE_SIZE_MAX (VALUE_SIZE << 16)
 
 static void put_number(const config_setting_t *setting, struct davy_buf *buf)
 {
@@ -47,26 +48,50 @@ static void put_value(const config_setting_t *setting, struct davy_buf *buf)
     }
 }
 
-static void add(struct davy_loader *loader, const char *path, const config_setting_t *setting)
+/* The whole value, since a diff must see every change; released by the caller. NULL without memory. */
+static char *value_of(const config_setting_t *setting)
+{
+    for (size_t size = VALUE_SIZE; size <= VALUE_SIZE_MAX; size *= 16) {
+        char *text = malloc(size);
+        struct davy_buf buf;
+        if (!text)
+            return NULL;
+        davy_buf_init(&buf, text, size);
+        put_value(setting, &buf);
+        if (!buf.overflow || size == VALUE_SIZE_MAX)
+            return text;
+        free(text);
+    }
+    return NULL;
+}
+
+static bool reserve(struct davy_loader *loader)
 {
     struct davy_config *config = loader->config;
-    char value[VALUE_SIZE];
-    struct davy_buf buf;
-    davy_buf_init(&buf, value, sizeof value);
-    put_value(setting, &buf);
-    if (config->setting_count == loader->settings_capacity) {
-        size_t capacity = 2 * loader->settings_capacity + 256;
-        struct davy_setting *grown = davy_loader_alloc(loader, capacity, sizeof *grown);
-        if (!grown)
-            return;
-        if (config->setting_count > 0)
-            memcpy(grown, config->settings, config->setting_count * sizeof *grown);
-        config->settings = grown;
-        loader->settings_capacity = capacity;
-    }
-    struct davy_setting *added = &config->settings[config->setting_count++];
+    if (config->setting_count < loader->settings_capacity)
+        return true;
+    size_t capacity = 2 * loader->settings_capacity + 256;
+    struct davy_setting *grown = davy_loader_alloc(loader, capacity, sizeof *grown);
+    if (!grown)
+        return false;
+    if (config->setting_count > 0)
+        memcpy(grown, config->settings, config->setting_count * sizeof *grown);
+    config->settings = grown;
+    loader->settings_capacity = capacity;
+    return true;
+}
+
+static void add(struct davy_loader *loader, const char *path, const config_setting_t *setting)
+{
+    DAVY_AUTO_FREE char *value = value_of(setting);
+    if (!value)
+        loader->failed = -ENOMEM;
+    if (!value || !reserve(loader))
+        return;
+    struct davy_setting *added = &loader->config->settings[loader->config->setting_count];
     added->path = davy_loader_text(loader, path);
     added->value = davy_loader_text(loader, value);
+    loader->config->setting_count += added->path && added->value;
 }
 
 /* What a list's element is called: its id or name, so that an element that moved is still the same. */
