@@ -29,7 +29,7 @@ enum slave_act {
     SLAVE_CRC,    /* one bit flipped behind the head */
     SLAVE_NOISE,  /* random bytes instead */
     SLAVE_REFUSE, /* exception 2 */
-    SLAVE_DRIP,   /* a byte every 30 ms */
+    SLAVE_DRIP,   /* a byte every 60 ms */
     SLAVE_SHORT,  /* half a reply */
     SLAVE_TWICE,
     SLAVE_PROTOCOL,    /* TCP: another protocol id */
@@ -131,7 +131,7 @@ static DAVY_UNUSED void slave_reply(const struct slave_script *script, int fd, c
     }
     for (size_t i = 0; act == SLAVE_DRIP && i < length; i++) {
         slave_put(fd, frame + i, 1);
-        slave_pause(30);
+        slave_pause(60);
     }
     if (act != SLAVE_DRIP)
         slave_put(fd, frame, act == SLAVE_SHORT ? length / 2 : length);
@@ -204,6 +204,13 @@ static DAVY_UNUSED void slave_start_tcp(struct slave *slave, struct slave_script
         }
     }
     close(listener);
+}
+
+/* Until it has hung up and all that it had open is closed. */
+static DAVY_UNUSED void slave_await_end(const struct slave *slave)
+{
+    siginfo_t info;
+    waitid(P_PID, (id_t)slave->child, &info, WEXITED | WNOWAIT);
 }
 
 static DAVY_UNUSED void slave_stop(struct slave *slave)
