@@ -30,10 +30,15 @@ struct folder {
     char file[128];
 };
 
+static inline void folder_new_in(struct folder *folder, const char *base)
+{
+    snprintf(folder->path, sizeof(folder->path), "%s/davy-record-XXXXXX", base);
+    assert_non_null(mkdtemp(folder->path));
+}
+
 static inline void folder_new(struct folder *folder)
 {
-    snprintf(folder->path, sizeof(folder->path), "/tmp/davy-record-XXXXXX");
-    assert_non_null(mkdtemp(folder->path));
+    folder_new_in(folder, "/tmp");
 }
 
 static inline int folder_remove_one(const char *path, const struct stat *found, int type, struct FTW *walk)

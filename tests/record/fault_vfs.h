@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A VFS between SQLite and the disk that lets the n-th write, truncation or sync fail, once or from then on. */
+#pragma once
+
+#include <sqlite3.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct fault {
+    int countdown; /* operations until one fails; 0: none */
+    int result;    /* SQLITE_IOERR_WRITE, SQLITE_FULL … */
+    bool lasting;
+    int operations; /* seen so far */
+    int fired;
+    sqlite3_vfs vfs;
+    sqlite3_vfs *real;
+};
+
+struct fault_file {
+    sqlite3_file base;
+    struct fault *fault;
+    sqlite3_file *real;
+};
+
+static inline int fault_strikes(struct fault *fault)
+{
+    fault->operations++;
+    if (fault->countdown == 0 || --fault->countdown > 0)
+        return SQLITE_OK;
+    if (fault->lasting)
+        fault->countdown = 1;
+    fault->fired++;
+    return fault->result;
+}
+
+static inline struct fault_file *fault_of(sqlite3_file *file)
+{
+    return (struct fault_file *)file;
+}
+
+static inline sqlite3_file *fault_real(sqlite3_file *file)
+{
+    return fault_of(file)->real;
+}
+
+static int fault_close(sqlite3_file *file)
+{
+    sqlite3_file *real = fault_real(file);
+    int result = real->pMethods ? real->pMethods->xClose(real) : SQLITE_OK;
+    return result;
+}
+
+static int fault_read(sqlite3_file *file, void *bytes, int length, sqlite3_int64 at)
+{
+    return fault_real(file)->pMethods->xRead(fault_real(file), bytes, length, at);
+}
+
+static int fault_write(sqlite3_file *file, const void *bytes, int length, sqlite3_int64 at)
+{
+    int result = fault_strikes(fault_of(file)->fault);
+    return result ? result : fault_real(file)->pMethods->xWrite(fault_real(file), bytes, length, at);
+}
+
+static int fault_truncate(sqlite3_file *file, sqlite3_int64 size)
+{
+    int result = fault_strikes(fault_of(file)->fault);
+    return result ? result : fault_real(file)->pMethods->xTruncate(fault_real(file), size);
+}
+
+static int fault_sync(sqlite3_file *file, int flags)
+{
+    int result = fault_strikes(fault_of(file)->fault);
+    return result ? result : fault_real(file)->pMethods->xSync(fault_real(file), flags);
+}
+
+static int fault_size(sqlite3_file *file, sqlite3_int64 *size)
+{
+    return fault_real(file)->pMethods->xFileSize(fault_real(file), size);
+}
+
+static int fault_lock(sqlite3_file *file, int level)
+{
+    return fault_real(file)->pMethods->xLock(fault_real(file), level);
+}
+
+static int fault_unlock(sqlite3_file *file, int level)
+{
+    return fault_real(file)->pMethods->xUnlock(fault_real(file), level);
+}
+
+static int fault_reserved(sqlite3_file *file, int *out)
+{
+    return fault_real(file)->pMethods->xCheckReservedLock(fault_real(file), out);
+}
+
+static int fault_control(sqlite3_file *file, int operation, void *argument)
+{
+    return fault_real(file)->pMethods->xFileControl(fault_real(file), operation, argument);
+}
+
+static int fault_sector(sqlite3_file *file)
+{
+    return fault_real(file)->pMethods->xSectorSize(fault_real(file));
+}
+
+static int fault_traits(sqlite3_file *file)
+{
+    return fault_real(file)->pMethods->xDeviceCharacteristics(fault_real(file));
+}
+
+static int fault_shm_map(sqlite3_file *file, int page, int size, int extend, void volatile **out)
+{
+    return fault_real(file)->pMethods->xShmMap(fault_real(file), page, size, extend, out);
+}
+
+static int fault_shm_lock(sqlite3_file *file, int offset, int n, int flags)
+{
+    return fault_real(file)->pMethods->xShmLock(fault_real(file), offset, n, flags);
+}
+
+static void fault_shm_barrier(sqlite3_file *file)
+{
+    fault_real(file)->pMethods->xShmBarrier(fault_real(file));
+}
+
+static int fault_shm_unmap(sqlite3_file *file, int remove)
+{
+    return fault_real(file)->pMethods->xShmUnmap(fault_real(file), remove);
+}
+
+static const sqlite3_io_methods fault_methods = {
+    .iVersion = 2,
+    .xClose = fault_close,
+    .xRead = fault_read,
+    .xWrite = fault_write,
+    .xTruncate = fault_truncate,
+    .xSync = fault_sync,
+    .xFileSize = fault_size,
+    .xLock = fault_lock,
+    .xUnlock = fault_unlock,
+    .xCheckReservedLock = fault_reserved,
+    .xFileControl = fault_control,
+    .xSectorSize = fault_sector,
+    .xDeviceCharacteristics = fault_traits,
+    .xShmMap = fault_shm_map,
+    .xShmLock = fault_shm_lock,
+    .xShmBarrier = fault_shm_barrier,
+    .xShmUnmap = fault_shm_unmap,
+};
+
+static int fault_open(sqlite3_vfs *vfs, const char *name, sqlite3_file *file, int flags, int *out)
+{
+    struct fault *fault = vfs->pAppData;
+    struct fault_file *mine = fault_of(file);
+    memset(file, 0, (size_t)vfs->szOsFile);
+    mine->fault = fault;
+    mine->real = (sqlite3_file *)(mine + 1);
+    int result = fault->real->xOpen(fault->real, name, mine->real, flags, out);
+    if (mine->real->pMethods)
+        mine->base.pMethods = &fault_methods;
+    return result;
+}
+
+/* Becomes the default VFS; everything but files is the real one's. */
+static inline int fault_install(struct fault *fault)
+{
+    memset(fault, 0, sizeof(*fault));
+    fault->real = sqlite3_vfs_find(NULL);
+    fault->vfs = *fault->real;
+    fault->vfs.zName = "fault";
+    fault->vfs.szOsFile = (int)sizeof(struct fault_file) + fault->real->szOsFile;
+    fault->vfs.pAppData = fault;
+    fault->vfs.xOpen = fault_open;
+    return sqlite3_vfs_register(&fault->vfs, 1);
+}
+
+static inline void fault_remove(struct fault *fault)
+{
+    sqlite3_vfs_unregister(&fault->vfs);
+}

@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The disk fails at every single operation of a run in turn: nothing that was reported stored may be gone or changed.
+ */
+#include "record_support.h"
+
+#include <errno.h>
+
+#include "fault_vfs.h"
+#include "model/config.h"
+#include "record/query.h"
+#include "record/readings.h"
+
+#define EVENTS 12
+
+struct fixture {
+    struct folder folder;
+    struct fault fault;
+};
+
+static int setup(void **state)
+{
+    struct fixture *f = calloc(1, sizeof(*f));
+    assert_int_equal(fault_install(&f->fault), SQLITE_OK);
+    *state = f;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    struct fixture *f = *state;
+    fault_remove(&f->fault);
+    free(f);
+    return 0;
+}
+
+/* One attempt to store events up to number `upto`; the caller repeats it, as the record stage does. */
+static int attempt(struct davy_ledger *ledger, int64_t upto)
+{
+    struct sample_event s;
+    int r = davy_ledger_begin(ledger);
+    if (r < 0)
+        return r;
+    assert_int_equal(r, 0);
+    for (int64_t seq = davy_ledger_last_seq(ledger) + 1; seq <= upto; seq++) {
+        r = davy_ledger_append(ledger, sample(&s, seq, (int)(seq % 3), "unacknowledged"));
+        if (r < 0)
+            return r;
+    }
+    return davy_ledger_commit(ledger);
+}
+
+static int open_patiently(struct fixture *f, struct davy_ledger **ret_ledger, bool *ret_aside)
+{
+    int r = -EIO;
+    for (int i = 0; r < 0 && i < 4; i++)
+        r = davy_ledger_open(f->folder.path, wall_s(0), ret_aside, ret_ledger);
+    return r;
+}
+
+/* The number of the last event that was reported stored. */
+static int64_t run(struct fixture *f, struct davy_ledger *ledger)
+{
+    int64_t stored = davy_ledger_last_seq(ledger);
+    for (int64_t upto = 1; upto <= EVENTS; upto += 1 + upto % 2) {
+        for (int i = 0; i < 6; i++) {
+            int r = attempt(ledger, upto);
+            assert_true(davy_ledger_last_seq(ledger) >= stored);
+            if (r == 0) {
+                stored = davy_ledger_last_seq(ledger);
+                break;
+            }
+            assert_true(r == -EIO || r == -ENOSPC);
+            assert_true(f->fault.fired > 0);
+        }
+    }
+    return stored;
+}
+
+static void check(struct fixture *f, int64_t stored)
+{
+    char error[256] = "";
+    int64_t rows = 0;
+    int64_t bad = 0;
+    const char *file = folder_file(&f->folder, "ledger.db");
+    assert_int_equal(davy_query_verify(file, &rows, &bad, error, sizeof(error)), 0);
+    assert_true(rows >= stored);
+    assert_int_equal(look_number(file, "SELECT count(*) FROM events"), rows);
+    assert_int_equal(look_number(file, "SELECT max(seq) FROM events"), rows);
+    assert_int_equal(look_number(file, "SELECT count(*) FROM outbox"), rows);
+}
+
+/* Lets operation `n` fail. False once a run has fewer operations. */
+static bool one_run(struct fixture *f, int n, int result, bool lasting)
+{
+    struct davy_ledger *ledger = NULL;
+    bool aside = false;
+    /* the faults are the test's own: in memory there are some thousand syncs fewer to wait for */
+    folder_new_in(&f->folder, access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp");
+    f->fault.countdown = n;
+    f->fault.result = result;
+    f->fault.lasting = lasting;
+    f->fault.fired = 0;
+    int64_t stored = 0;
+    int opened = open_patiently(f, &ledger, &aside);
+    if (opened == 0)
+        stored = run(f, ledger);
+    f->fault.countdown = 0; /* the disk is well again */
+    if (opened < 0)
+        assert_int_equal(davy_ledger_open(f->folder.path, wall_s(0), &aside, &ledger), 0);
+    for (int i = 0; i < 2 && davy_ledger_last_seq(ledger) < EVENTS; i++)
+        (void)attempt(ledger, EVENTS);
+    assert_int_equal(davy_ledger_last_seq(ledger), EVENTS);
+    davy_ledger_close(ledger);
+    check(f, stored);
+    folder_done(&f->folder);
+    return f->fault.fired > 0;
+}
+
+static void every_operation_fails_in_turn(struct fixture *f, int result, bool lasting)
+{
+    int n = 1;
+    while (one_run(f, n, result, lasting))
+        n++;
+    print_message("%d operations\n", n - 1);
+    assert_true(n > 30);
+}
+
+static void a_write_or_sync_that_fails_once_loses_nothing(void **state)
+{
+    every_operation_fails_in_turn(*state, SQLITE_IOERR_WRITE, false);
+    every_operation_fails_in_turn(*state, SQLITE_IOERR_FSYNC, false);
+}
+
+static void a_disk_that_fails_for_a_while_loses_nothing(void **state)
+{
+    every_operation_fails_in_turn(*state, SQLITE_IOERR_WRITE, true);
+}
+
+static void a_disk_that_is_full_for_a_while_loses_nothing(void **state)
+{
+    every_operation_fails_in_turn(*state, SQLITE_FULL, false);
+    every_operation_fails_in_turn(*state, SQLITE_FULL, true);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(a_write_or_sync_that_fails_once_loses_nothing),
+        TEST(a_disk_that_fails_for_a_while_loses_nothing),
+        TEST(a_disk_that_is_full_for_a_while_loses_nothing),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
