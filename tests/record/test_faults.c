@@ -10,7 +10,7 @@
 #include "record/query.h"
 #include "record/readings.h"
 
-#define EVENTS 12
+#define EVENTS 8
 
 struct fixture {
     struct folder folder;
@@ -122,7 +122,7 @@ static void every_operation_fails_in_turn(struct fixture *f, int result, bool la
     while (one_run(f, n, result, lasting))
         n++;
     print_message("%d operations\n", n - 1);
-    assert_true(n > 30);
+    assert_true(n > 20);
 }
 
 static void a_write_or_sync_that_fails_once_loses_nothing(void **state)
