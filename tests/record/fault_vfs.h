@@ -1,11 +1,31 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A VFS between SQLite and the disk that lets the n-th write, truncation or sync fail, once or from then on. */
+/*
+ * A VFS between SQLite and the disk that lets the n-th write, truncation or sync fail, once or from then on; or cuts
+ * the power there: of what was written since the last sync of its file, each sector of 512 bytes is lost or not by
+ * chance.
+ */
 #pragma once
 
+#include <fcntl.h>
 #include <sqlite3.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
+
+#include "base/num.h"
+
+#define FAULT_SECTOR 512
+
+/* What a sector held before a write that is not synced. */
+struct fault_sector {
+    struct fault_sector *older;
+    char path[128];
+    sqlite3_int64 at;
+    int length;
+    char bytes[FAULT_SECTOR];
+};
 
 struct fault {
     int countdown; /* operations until one fails; 0: none */
@@ -13,6 +33,8 @@ struct fault {
     bool lasting;
     int operations; /* seen so far */
     int fired;
+    bool recording;                /* for fault_power_cut() */
+    struct fault_sector *unsynced; /* newest first */
     sqlite3_vfs vfs;
     sqlite3_vfs *real;
 };
@@ -21,6 +43,7 @@ struct fault_file {
     sqlite3_file base;
     struct fault *fault;
     sqlite3_file *real;
+    char path[128];
 };
 
 static inline int fault_strikes(struct fault *fault)
@@ -44,6 +67,40 @@ static inline sqlite3_file *fault_real(sqlite3_file *file)
     return fault_of(file)->real;
 }
 
+static inline void fault_record(struct fault_file *file, sqlite3_int64 at, int length)
+{
+    for (int done = 0; file->fault->recording && done < length;) {
+        struct fault_sector *sector = calloc(1, sizeof(*sector));
+        int room = (int)(FAULT_SECTOR - (at + done) % FAULT_SECTOR);
+        sector->older = file->fault->unsynced;
+        snprintf(sector->path, sizeof(sector->path), "%s", file->path);
+        sector->at = at + done;
+        sector->length = room < length - done ? room : length - done;
+        (void)file->real->pMethods->xRead(file->real, sector->bytes, sector->length, sector->at); /* short: zeros */
+        file->fault->unsynced = sector;
+        done += sector->length;
+    }
+}
+
+/* The file at `path` (NULL: all) is on the disk now; with `random`, of each sector by chance what was there before. */
+static inline void fault_settle(struct fault *fault, const char *path, struct davy_random *random)
+{
+    for (struct fault_sector **link = &fault->unsynced; *link;) {
+        struct fault_sector *sector = *link;
+        if (path && strcmp(path, sector->path) != 0) {
+            link = &sector->older;
+            continue;
+        }
+        int fd = random && davy_random_next(random) % 2 ? open(sector->path, O_WRONLY | O_CLOEXEC) : -1;
+        if (fd >= 0 && pwrite(fd, sector->bytes, (size_t)sector->length, sector->at) != sector->length)
+            abort();
+        if (fd >= 0)
+            close(fd);
+        *link = sector->older;
+        free(sector);
+    }
+}
+
 static int fault_close(sqlite3_file *file)
 {
     sqlite3_file *real = fault_real(file);
@@ -59,6 +116,8 @@ static int fault_read(sqlite3_file *file, void *bytes, int length, sqlite3_int64
 static int fault_write(sqlite3_file *file, const void *bytes, int length, sqlite3_int64 at)
 {
     int result = fault_strikes(fault_of(file)->fault);
+    if (result == SQLITE_OK)
+        fault_record(fault_of(file), at, length);
     return result ? result : fault_real(file)->pMethods->xWrite(fault_real(file), bytes, length, at);
 }
 
@@ -71,6 +130,8 @@ static int fault_truncate(sqlite3_file *file, sqlite3_int64 size)
 static int fault_sync(sqlite3_file *file, int flags)
 {
     int result = fault_strikes(fault_of(file)->fault);
+    if (result == SQLITE_OK)
+        fault_settle(fault_of(file)->fault, fault_of(file)->path, NULL);
     return result ? result : fault_real(file)->pMethods->xSync(fault_real(file), flags);
 }
 
@@ -155,11 +216,22 @@ static int fault_open(sqlite3_vfs *vfs, const char *name, sqlite3_file *file, in
     struct fault_file *mine = fault_of(file);
     memset(file, 0, (size_t)vfs->szOsFile);
     mine->fault = fault;
+    snprintf(mine->path, sizeof(mine->path), "%s", name ? name : "");
     mine->real = (sqlite3_file *)(mine + 1);
     int result = fault->real->xOpen(fault->real, name, mine->real, flags, out);
     if (mine->real->pMethods)
         mine->base.pMethods = &fault_methods;
     return result;
+}
+
+/* A machine without power removes no file. */
+static int fault_delete(sqlite3_vfs *vfs, const char *name, int sync)
+{
+    struct fault *fault = vfs->pAppData;
+    if (fault->recording && fault->fired)
+        return SQLITE_IOERR_DELETE;
+    fault_settle(fault, name, NULL);
+    return fault->real->xDelete(fault->real, name, sync);
 }
 
 /* Becomes the default VFS; everything but files is the real one's. */
@@ -172,6 +244,7 @@ static inline int fault_install(struct fault *fault)
     fault->vfs.szOsFile = (int)sizeof(struct fault_file) + fault->real->szOsFile;
     fault->vfs.pAppData = fault;
     fault->vfs.xOpen = fault_open;
+    fault->vfs.xDelete = fault_delete;
     return sqlite3_vfs_register(&fault->vfs, 1);
 }
 
