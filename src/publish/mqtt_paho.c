@@ -44,6 +44,7 @@ struct paho {
     MQTTAsync handle;
     atomic_int phase;
     unsigned busy;
+    bool tls; /* of the current attempt */
     struct slot slots[SLOTS];
     size_t next_slot;
     /* Written by paho's threads between a connect and its answer. */
@@ -65,12 +66,23 @@ static void push_text(struct paho *paho, enum davy_mqtt_notice_kind kind, const 
 
 /* ---- callbacks, on paho's threads ---- */
 
+/*
+ * The reason alone of OpenSSL's line
+ * "C0E6…:error:0A000086:SSL routines:tls_post_process_server_certificate:certificate verify failed:../ssl/….c:1889:"
+ */
 static int on_tls_error(const char *text, size_t length, void *context)
 {
     struct paho *paho = context;
-    /* "4077…:error:0A000086:SSL routines:tls_post_process_server_certificate:certificate verify failed:…" */
-    snprintf(paho->tls_error, sizeof paho->tls_error, "%.*s", (int)strnlen(text, length), text);
-    paho->tls_error[strcspn(paho->tls_error, "\r\n")] = '\0';
+    const char *reason = text, *end = text + strnlen(text, length);
+    for (int field = 0; field < 5; field++) {
+        const char *colon = memchr(reason, ':', (size_t)(end - reason));
+        if (!colon)
+            break;
+        reason = colon + 1;
+    }
+    size_t size = (size_t)(end - reason);
+    const char *stop = memchr(reason, ':', size);
+    snprintf(paho->tls_error, sizeof paho->tls_error, "%.*s", (int)(stop ? (size_t)(stop - reason) : size), reason);
     return 1;
 }
 
@@ -109,7 +121,10 @@ static const char *const connack_texts[] = {
 
 static void not_connected(struct paho *paho, const char *text)
 {
-    push_text(paho, DAVY_MQTT_REFUSED, text ? text : "connect failed", paho->tls_error);
+    /* paho compares the host name itself and says nothing about it; an unreachable port may have the same text. */
+    bool mute = paho->tls && paho->tls_error[0] == '\0' && (!text || strcmp(text, "TCP/TLS connect failure") == 0);
+    push_text(paho, DAVY_MQTT_REFUSED, text ? text : "connect failed",
+              mute ? "unreachable, or its certificate is for another host" : paho->tls_error);
     atomic_store(&paho->phase, PHASE_IDLE);
 }
 
@@ -373,6 +388,7 @@ static int start(struct paho *paho, struct attempt *attempt, const struct davy_m
     if (rc < 0)
         return rc;
     set_options(paho, attempt, will);
+    paho->tls = attempt->endpoint.tls;
     paho->tls_error[0] = '\0';
     paho->server_reason[0] = '\0';
     atomic_store(&paho->phase, PHASE_CONNECTING);
