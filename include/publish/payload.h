@@ -21,7 +21,7 @@ struct davy_payload_context {
     bool durable;
     bool replayed;
     bool has_latency;
-    double decided_ms;
+    double decided_ms; /* below 0: no latency at all */
     double stored_ms; /* below 0: null */
 };
 
@@ -62,6 +62,9 @@ struct davy_status_report {
 /* davy.status/1 */
 void davy_payload_status(struct davy_buf *out, const struct davy_config *config,
                          const struct davy_status_report *report);
+
+/* davy.status/1 as the last will: offline, and null what nobody can know then. since: of the connection */
+void davy_payload_will(struct davy_buf *out, const struct davy_config *config, const char *boot_id, davy_wall since);
 
 /* davy.zone/1; causes are ids of alarms as text */
 void davy_payload_zone(struct davy_buf *out, const struct davy_config *config, uint32_t zone, enum davy_level colour,

@@ -235,21 +235,13 @@ static void send_all(struct davy_outgoing *out, struct davy_stamp now)
 
 /* ---- the session ---- */
 
-/* The last will: the status that the broker publishes for us when we are gone. */
-static void build_will(const struct davy_outgoing *out, davy_wall since, char *topic, struct davy_buf *payload)
-{
-    struct davy_status_report gone = {.online = false, .since = since, .boot_id = out->boot_id};
-    davy_topic(out->config, "status", topic);
-    davy_payload_status(payload, out->config, &gone);
-}
-
 static void begin_connect(struct davy_outgoing *out, struct davy_stamp now)
 {
     char topic[DAVY_TOPIC_SIZE], text[STATUS_SIZE];
     struct davy_buf payload;
     davy_buf_init(&payload, text, sizeof text);
-    build_will(out, now.wall, topic, &payload);
-    struct davy_mqtt_will will = {.topic = topic, .payload = text};
+    davy_payload_will(&payload, out->config, out->boot_id, now.wall);
+    struct davy_mqtt_will will = {.topic = davy_topic(out->config, "status", topic), .payload = text};
     int rc = out->client.ops->connect(out->client.client, out->config->mqtt.urls[out->url], &will);
     if (rc < 0) {
         note_error(out, "cannot connect", strerror(-rc));

@@ -50,11 +50,14 @@ static const char *owner_of(const struct davy_config *config, const struct davy_
 {
     const struct davy_subject *subject = &event->subject;
     uint32_t zone = davy_subject_zone(config, subject);
-    if (subject->kind == DAVY_ALARM_RULE && config->rules[subject->rule].limits[event->limit_index].owner)
-        return config->rules[subject->rule].limits[event->limit_index].owner;
-    if (subject->device != DAVY_NONE && config->devices[subject->device].owner)
-        return config->devices[subject->device].owner;
-    return zone != DAVY_NONE ? config->zones[zone].owner : NULL;
+    const char *owner = NULL;
+    if (subject->kind == DAVY_ALARM_RULE)
+        owner = filled(config->rules[subject->rule].limits[event->limit_index].owner);
+    if (!owner && subject->device != DAVY_NONE)
+        owner = filled(config->devices[subject->device].owner);
+    if (!owner && zone != DAVY_NONE)
+        owner = filled(config->zones[zone].owner);
+    return owner;
 }
 
 static void alarm_state(struct davy_buf *out, const struct davy_event *event,
@@ -89,7 +92,7 @@ static void alarm_place(struct davy_buf *out, const struct davy_config *config, 
     davy_json_text(out, "site", config->gateway.site);
     davy_json_text(out, "gateway", config->gateway.id);
     davy_json_text(out, "zone", place ? place->id : NULL);
-    davy_json_text(out, "zone_name", place ? place->name : NULL);
+    davy_json_text(out, "zone_name", place ? filled(place->name) : NULL);
     davy_json_text(out, "owner", owner_of(config, event));
     davy_json_text(out, "device", davy_topic_device(config, subject));
     davy_json_text(out, "device_name", subject->device != DAVY_NONE ? config->devices[subject->device].name : NULL);
@@ -104,12 +107,14 @@ static void alarm_measurement(struct davy_buf *out, const struct davy_config *co
     const struct davy_point *point = subject->point != DAVY_NONE ? &config->points[subject->point] : NULL;
     /* The quality is that of the newest reading: the gateway about itself has none. */
     bool judged = rule || subject->device != DAVY_NONE || subject->bus != DAVY_NONE;
+    /* A rule's alarm without an occurrence, shelved say, has no limit that tripped. */
+    bool tripped = !rule || event->has_limit;
     davy_json_text(out, "kind", point ? davy_kind_name(point->kind) : NULL);
-    davy_json_text(out, "quantity", point ? point->quantity : NULL);
+    davy_json_text(out, "quantity", point ? filled(point->quantity) : NULL);
     davy_json_text(out, "measure", rule ? davy_measure_name(config->rules[subject->rule].measure) : NULL);
     optional_number(out, "value", event->has_value, event->value);
     optional_number(out, "limit", rule && event->has_limit, event->limit);
-    davy_json_text(out, "condition", davy_condition_name(event->condition));
+    davy_json_text(out, "condition", tripped ? davy_condition_name(event->condition) : NULL);
     davy_json_text(out, "unit", point ? point->unit : NULL);
     davy_json_text(out, "quality", judged ? davy_quality_name(event->quality) : NULL);
     davy_json_text(out, "reason", davy_reason_name(event->reason));
@@ -125,12 +130,12 @@ static double rounded_ms(double ms)
 
 static void alarm_latency(struct davy_buf *out, const struct davy_payload_context *context)
 {
-    if (!context->has_latency) {
+    if (!context->has_latency || context->decided_ms < 0) {
         davy_json_null(out, "latency_ms");
         return;
     }
     davy_json_key_open(out, "latency_ms", '{');
-    optional_number(out, "decided", context->decided_ms >= 0, rounded_ms(context->decided_ms));
+    davy_json_number(out, "decided", rounded_ms(context->decided_ms));
     optional_number(out, "stored", context->stored_ms >= 0, rounded_ms(context->stored_ms));
     davy_json_close(out, '}');
 }
@@ -214,17 +219,32 @@ void davy_payload_status(struct davy_buf *out, const struct davy_config *config,
     davy_json_close(out, '}');
 }
 
+void davy_payload_will(struct davy_buf *out, const struct davy_config *config, const char *boot_id, davy_wall since)
+{
+    static const char *const unknown[] = {"last_seq", "outbox", "confirmed_seq", "alarms",
+                                          "points",   "buses",  "storage",       "clock"};
+    begin(out, "davy.status/1");
+    davy_json_text(out, "state", "offline");
+    optional_time(out, "since", since);
+    davy_json_text(out, "version", DAVY_VERSION);
+    davy_json_text(out, "boot_id", boot_id);
+    davy_json_text(out, "config", filled(config->hash));
+    for (size_t i = 0; i < DAVY_LENGTH(unknown); i++)
+        davy_json_null(out, unknown[i]);
+    davy_json_close(out, '}');
+}
+
 void davy_payload_zone(struct davy_buf *out, const struct davy_config *config, uint32_t zone, enum davy_level colour,
                        enum davy_level previous, davy_wall since, const char *const *causes, size_t cause_count)
 {
     const struct davy_zone *place = &config->zones[zone];
     begin(out, "davy.zone/1");
     davy_json_text(out, "zone", place->id);
-    davy_json_text(out, "name", place->name);
+    davy_json_text(out, "name", filled(place->name));
     davy_json_text(out, "colour", davy_level_name(colour));
     davy_json_text(out, "previous_colour", davy_level_name(previous));
     davy_json_text(out, "risk", davy_level_name(place->risk));
-    davy_json_text(out, "owner", place->owner);
+    davy_json_text(out, "owner", filled(place->owner));
     optional_time(out, "since", since);
     davy_json_key_open(out, "cause", '[');
     for (size_t i = 0; i < cause_count; i++)

@@ -119,6 +119,7 @@ static void configure(struct peer *peer, int argc, char **argv)
     peer->drain = davy_span_ms(1000);
     config->gateway = (struct davy_gateway){.id = "edge", .site = "site"};
     config->mqtt.enabled = true;
+    snprintf(config->hash, sizeof config->hash, "sha256:%064d", 7);
     config->mqtt.prefix = "davy/v1";
     config->mqtt.client_id = "davy-peer";
     config->mqtt.keepalive = davy_span_s(10);
@@ -134,7 +135,7 @@ static void start(struct peer *peer)
     struct davy_publisher_options options = {.config = peer->config,
                                              .clock = &davy_system_clock,
                                              .deliveries = &peer->deliveries,
-                                             .boot_id = "boot",
+                                             .boot_id = "5f0c2c5e-7d5f-4b06-9a2b-0c8e6a1d2f3a",
                                              .seed = 7};
     if (davy_waker_init(&peer->waker) < 0 ||
         davy_queue_init(&peer->deliveries, sizeof(struct davy_delivery), ROOM, DAVY_QUEUE_REFUSE, &peer->waker) < 0 ||

@@ -82,7 +82,7 @@ static void writes_a_lines_fault_with_nulls(void **state)
         "\"seq\":null,\"id\":null,", "\"durable\":false", "\"raised_at\":null,\"boot_id\":null,",
         "\"zone\":null,\"zone_name\":null,\"owner\":null,\"device\":\"rs485-1\",\"device_name\":null,\"point\":null,"
         "\"rule\":\"fault\",\"kind\":null,\"quantity\":null,\"measure\":null,\"value\":null,\"limit\":null,"
-        "\"condition\":\"fault\",\"unit\":null,\"quality\":null,\"reason\":\"comm\",",
+        "\"condition\":\"fault\",\"unit\":null,\"quality\":\"bad\",\"reason\":\"comm\",",
         "\"latency_ms\":null}"};
     for (size_t i = 0; i < DAVY_LENGTH(parts); i++)
         assert_non_null(strstr(text, parts[i]));
@@ -177,6 +177,42 @@ static void writes_the_status(void **state)
     (void)state;
 }
 
+static void writes_the_will_with_all_keys(void **state)
+{
+    struct davy_buf out;
+    struct davy_config *config = new_plant();
+    davy_buf_init(&out, text, sizeof text);
+    davy_payload_will(&out, config, "b-1", (davy_wall){1});
+    assert_string_equal(text, "{\"schema\":\"davy.status/1\",\"state\":\"offline\","
+                              "\"since\":\"1970-01-01T00:00:00.000Z\",\"version\":\"0.1.0\",\"boot_id\":\"b-1\","
+                              "\"config\":\"sha256:00ff\",\"last_seq\":null,\"outbox\":null,"
+                              "\"confirmed_seq\":null,\"alarms\":null,\"points\":null,\"buses\":null,"
+                              "\"storage\":null,\"clock\":null}");
+    davy_config_unref(config);
+    (void)state;
+}
+
+static void a_faults_point_names_its_unit_but_no_limit(void **state)
+{
+    struct davy_event event = raised();
+    event.subject = (struct davy_subject){DAVY_ALARM_FAULT, DAVY_NONE, 0, 0, POINT_H2S};
+    event.condition = DAVY_CONDITION_FAULT;
+    print_alarm(&event, &live);
+    assert_non_null(strstr(text, "\"kind\":\"gas\",\"quantity\":\"H2S\",\"measure\":null,"));
+    assert_non_null(strstr(text, "\"limit\":null,\"condition\":\"fault\",\"unit\":\"ppm\",\"quality\":\"good\""));
+    (void)state;
+}
+
+static void without_an_occurrence_there_is_no_condition(void **state)
+{
+    struct davy_event event = raised();
+    event.type = DAVY_EVENT_SHELVED;
+    event.has_limit = false;
+    print_alarm(&event, &live);
+    assert_non_null(strstr(text, "\"limit\":null,\"condition\":null,"));
+    (void)state;
+}
+
 static void writes_zone_config_and_snapshot(void **state)
 {
     struct davy_buf out;
@@ -227,6 +263,9 @@ int main(void)
         cmocka_unit_test(writes_numbers_shortest_and_never_nan),
         cmocka_unit_test(the_longest_alarm_fits),
         cmocka_unit_test(writes_the_status),
+        cmocka_unit_test(writes_the_will_with_all_keys),
+        cmocka_unit_test(a_faults_point_names_its_unit_but_no_limit),
+        cmocka_unit_test(without_an_occurrence_there_is_no_condition),
         cmocka_unit_test(writes_zone_config_and_snapshot),
         cmocka_unit_test(marks_replayed_in_place_and_nothing_else),
     };
