@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """davyctl against a daemon that is only played: canned answers on a unix socket.
 
-usage: ctl_cli.py DAVYCTL      exit 0, or 1 with what went wrong
+usage: ctl_cli.py [DAVYCTL]      default: $DAVYCTL; exit 0, or 1 with what went wrong
 """
 import json
 import os
@@ -239,7 +239,7 @@ def colours(b):
 
 def main():
     with tempfile.TemporaryDirectory() as folder:
-        bench = Bench(sys.argv[1], pathlib.Path(folder))
+        bench = Bench(sys.argv[1] if len(sys.argv) > 1 else os.environ["DAVYCTL"], pathlib.Path(folder))
         for part in (usage, unreachable, listings, acknowledging, reading, colours):
             part(bench)
         return 1 if bench.failures else 0
