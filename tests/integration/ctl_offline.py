@@ -1,0 +1,157 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""davyctl without a daemon: check, replay, and the verbs that read the databases.
+
+usage: ctl_offline.py [DAVYCTL FILL_DATABASES]      default: $DAVYCTL $FILL_DATABASES; exit 0, or 1 with what went wrong
+"""
+import json
+import os
+import pathlib
+import re
+import sqlite3
+import subprocess
+import sys
+import tempfile
+
+CONFIG = """
+gateway = { id = "edge-07"; site = "north-plant"; %s };
+buses = ( { name = "b1"; type = "tcp"; host = "127.0.0.1"; port = 1502; } );
+zones = ( { id = "A1"; name = "罐区一"; } );
+devices = ( { id = "GT-101"; bus = "b1"; unit = 1; zone = "A1"; interval = "1s"; points = (
+    { name = "h2s"; kind = "gas"; quantity = "H2S"; unit = "ppm"; register = 0; type = "uint16"; scale = 0.1;
+      range = [0.0, 100.0]; max_age = "1h"; } ); } );
+rules = ( { name = "h2s"; points = ["GT-101.h2s"]; orange = { above = 7.0; on_delay = "10s"; };
+            red = { above = 14.0; latch = true; }; deadband = 0.5; } );
+"""
+HEADER = "time,point,value,quality\n"
+
+
+class Bench:
+    def __init__(self, program, fill, folder):
+        self.program = program
+        self.fill = fill
+        self.folder = folder
+        self.failures = 0
+
+    def check(self, truth, what, *shown):
+        if not truth:
+            self.failures += 1
+            print("FAILED:", what, *shown)
+
+    def expect(self, code, *arguments, text=None):
+        result = subprocess.run([self.program, *arguments], capture_output=True, text=True, timeout=60, input=text,
+                                check=False, env={**os.environ, "RUNTIME_DIRECTORY": str(self.folder)})
+        self.check(result.returncode == code, f"exit {code} of {arguments}", result)
+        return result
+
+    def replay(self, code, rows, *more):
+        return self.expect(code, "replay", "--config", self.folder / "good.conf", "--input", "-", *more, text=HEADER + rows)
+
+    def events(self, rows, *more):
+        return [json.loads(line) for line in self.replay(0, rows, *more).stdout.splitlines()]
+
+
+def checking(b):
+    (b.folder / "good.conf").write_text(CONFIG % "", encoding="utf-8")
+    (b.folder / "late.conf").write_text(CONFIG % 'detect_within = "1s";', encoding="utf-8")
+    (b.folder / "bad.conf").write_text(CONFIG.replace("14.0", '"high"') % "", encoding="utf-8")
+    text = b.expect(0, "check", b.folder / "good.conf").stdout
+    b.check(re.search(r"b1 .*1 requests for 1 points", text) and re.search(r"orange: .* within 1[01]\.", text), "plan", text)
+    b.check("detect_within" in b.expect(0, "check", b.folder / "late.conf").stderr, "a late detection is a warning")
+    result = b.expect(1, "check", b.folder / "bad.conf")
+    b.check(re.search(r"bad\.conf:\d+: error: ", result.stderr) and not result.stdout, "problems", result)
+    document = json.loads(b.expect(1, "--json", "check", b.folder / "bad.conf").stdout)
+    b.check(document["ok"] is False and document["problems"][0]["line"] > 1, "check --json", document)
+    b.check(json.loads(b.expect(0, "--json", "check", b.folder / "good.conf").stdout)["ok"], "check --json")
+    b.expect(1, "check", b.folder / "missing.conf")
+
+
+def replaying(b):
+    events = b.events("1700000000,GT-101.h2s,8,\n1700000005,GT-101.h2s,15.2,good\n"
+                      "1700000006,!ack,h2s GT-101.h2s\n1700000007,!ack,h2s GT-101.h2s,\n"
+                      "2023-11-14T22:13:28Z,GT-101.h2s,3,\n1700000020,!reset,h2s GT-101.h2s\n")
+    b.check([e["event"] for e in events] == ["raised", "acknowledged", "latched", "reset"], "events", events)
+    b.check([e["seq"] for e in events] == [1, 2, 3, 4], "seq", events)
+    b.check({e["id"] for e in events} == {"018bcfe5-7b88-7000-8000-000000000001"}, "the id holds the seq", events)
+    b.check([e["by"] for e in events] == [None, "replay", None, "replay"], "by", events)
+    first = events[0]
+    b.check(first["boot_id"] is None and first["latency_ms"] is None and first["clock"] == "replay" and first["durable"]
+            and not first["replayed"] and first["time"] == "2023-11-14T22:13:25.000Z" and first["zone_name"] == "罐区一",
+            "constants of a replay", first)
+    late = "1700000000,GT-101.h2s,8,\n"
+    b.check(not b.events(late), "time ends with the last row")
+    b.check([e["time"] for e in b.events(late, "--until", "1700000010")] == ["2023-11-14T22:13:30.000Z"],
+            "a timer fires at its due time, up to --until")
+    b.check(not b.events(late, "--until", "2023-11-14T22:13:29.999Z"), "not before")
+    b.check(not b.events("5,GT-101.h2s,99,\n", "--until", "4"), "rows behind --until are left out")
+    b.check(not b.events(""), "no rows, no events")
+    b.check(b.events("0,GT-101.h2s,120,\n")[0]["reason"] == "over-range", "range checks as live")
+
+
+def refusing(b):
+    for rows, message in (("1,GT-101.co,1,\n", "-:2: unknown point"), ("2,GT-101.h2s,1,\n1,GT-101.h2s,1,\n", "-:3: time"),
+                          ("1,GT-101.h2s,,good\n", "-:2: "), ("x\n", "-:2: "), ("1,!shelve,h2s GT-101.h2s 1h x\n", "-:2: ")):
+        result = b.replay(1, rows)
+        b.check(message in result.stderr and not result.stdout, rows, result)
+    result = b.replay(1, "1,GT-101.h2s,20,\n2,GT-101.h2s,1\n")
+    b.check(result.stdout.count("\n") == 1, "what came before is printed", result)
+    b.expect(1, "replay", "--config", b.folder / "bad.conf", "--input", "-", text=HEADER)
+    b.expect(1, "replay", "--config", b.folder / "good.conf", "--input", b.folder / "missing.csv")
+    b.expect(1, "replay", "--config", b.folder / "good.conf", "--input", "-", text="")
+    b.expect(2, "replay", "--config", b.folder / "good.conf")
+    b.expect(2, "replay", "--config", b.folder / "good.conf", "--input", "-", "--until", "soon", text=HEADER)
+
+
+def repeating(b):
+    trace = b.folder / "long.csv"
+    with open(trace, "w", encoding="utf-8") as file:
+        file.write(HEADER)
+        for i in range(60000):
+            file.write(f"{1700000000 + i / 4:.2f},GT-101.h2s,{i * 7919 % 200 / 10},{'bad:comm' if i % 97 == 0 else ''}\n")
+    runs = [b.expect(0, "replay", "--config", b.folder / "good.conf", "--input", trace).stdout for _ in range(2)]
+    b.check(runs[0] == runs[1] and len(runs[0]) > 1000, "same input, same output")
+
+
+def querying(b):
+    subprocess.run([b.fill, b.folder], check=True)
+    ledger, readings = ("--database", b.folder / "ledger.db"), ("--database", b.folder / "readings.db")
+    lines = b.expect(0, "events", *ledger).stdout.splitlines()
+    b.check(len(lines) == 1201 and lines[0].split()[0] == "SEQ" and "\x1b" not in "".join(lines), "events", lines[:3])
+    events = [json.loads(x) for x in b.expect(0, "--json", "events", *ledger, "--limit", "5").stdout.splitlines()]
+    b.check([e["seq"] for e in events] == list(range(1196, 1201)) and events[0]["value"] == 15.2, "--limit", events)
+    for arguments, count in ((("--level", "red"), 400), (("--zone", "A1"), 600), (("--since", "1700001101"), 100),
+                             (("--until", "2023-11-14T22:13:30Z"), 9), (("--since", "1h"), 0)):
+        found = b.expect(0, "--json", "events", *ledger, *arguments).stdout.splitlines()
+        b.check(len(found) == count, f"{count} of {arguments}", len(found))
+    b.expect(2, "events", *ledger, "--level", "violet")
+    b.expect(2, "events", *ledger, "--limit", "0")
+    b.expect(2, "events", *ledger, "--since", "yesterday")
+    b.expect(3, "events")
+    b.expect(1, "events", "--database", b.folder / "missing.db")
+    text = b.expect(0, "history", "GT-101.h2s", *readings, "--since", "1700000008", "--until", "1700000011").stdout
+    rows = [line.split()[1:] for line in text.splitlines()[1:]]
+    b.check(rows == [["4", "good"], ["-", "bad:comm"], ["5", "good"]], "history", text)
+    steps = json.loads(b.expect(0, "--json", "history", "GT-101.h2s", *readings, "--every", "10min").stdout)["readings"]
+    b.check(sum(s["count"] for s in steps) in (3600, 3240) and all(s["min"] <= s["value"] <= s["max"] for s in steps),
+            "history --every", steps)
+    b.check(b.expect(0, "history", "GT-101.h2s", *readings, "--every", "10min").stdout.split()[:2] == ["TIME", "MEAN"], "heads")
+    b.expect(2, "history", "GT-101.h2s", *readings, "--every", "often")
+    b.check("1200 events" in b.expect(0, "verify", *ledger).stdout, "verify")
+    b.check(json.loads(b.expect(0, "--json", "verify", *ledger).stdout) == {"ok": True, "rows": 1200}, "verify --json")
+    with sqlite3.connect(b.folder / "ledger.db") as database:
+        database.execute("UPDATE event SET payload = replace(payload, 'red', 'ted') WHERE seq = 600")
+    database.close()
+    b.check("600" in b.expect(1, "verify", *ledger).stderr, "a changed row is found")
+
+
+def main():
+    given = sys.argv[1:] or [os.environ["DAVYCTL"], os.environ["FILL_DATABASES"]]
+    with tempfile.TemporaryDirectory() as folder:
+        bench = Bench(*given, pathlib.Path(folder))
+        for part in (checking, replaying, refusing, repeating, querying):
+            part(bench)
+        return 1 if bench.failures else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
