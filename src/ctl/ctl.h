@@ -77,7 +77,9 @@ int davy_ctl_pages(struct ctl *ctl, json_t *request, const char *list, const cha
 struct davy_config;
 int davy_ctl_load_config(const struct ctl *ctl, const char *file, struct davy_config **ret_config) DAVY_MUST_CHECK;
 
-/* A JSON document with numbers as the shortest decimal and without raw control bytes, and a newline (print.c). */
+/* JSON with numbers as the shortest decimal and without raw control bytes (print.c); _print with a newline behind it.
+ */
+void davy_ctl_write_json(const json_t *json, bool pretty);
 void davy_ctl_print_json(const json_t *json, bool pretty);
 
 /* Foreign text with control bytes and what is not UTF-8 escaped: a name cannot move the cursor. Malloc'ed. */

@@ -179,9 +179,14 @@ static void print_value(const json_t *json, bool pretty, unsigned depth)
     }
 }
 
-void davy_ctl_print_json(const json_t *json, bool pretty)
+void davy_ctl_write_json(const json_t *json, bool pretty)
 {
     print_value(json, pretty, 0);
+}
+
+void davy_ctl_print_json(const json_t *json, bool pretty)
+{
+    davy_ctl_write_json(json, pretty);
     putchar('\n');
 }
 

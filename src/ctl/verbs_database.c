@@ -143,7 +143,7 @@ static int list_events(struct event_list *list, const char *file, const struct d
     if (rc == 0 && !list->ctl->json)
         davy_table_flush(&list->table);
     davy_table_done(&list->table);
-    return rc < 0 ? davy_ctl_fail(list->ctl, CTL_REFUSED, "%s: %s", file, *error ? error : strerror(-rc)) : CTL_DONE;
+    return rc < 0 ? davy_ctl_fail(list->ctl, CTL_REFUSED, "%s", *error ? error : strerror(-rc)) : CTL_DONE;
 }
 
 int davy_ctl_events(struct ctl *ctl)
@@ -190,9 +190,9 @@ static void print_history_json(struct history_list *list, const struct davy_hist
         json_object_set_new(object, "max", value_json(row->has_value, row->max));
         json_object_set_new(object, "count", json_integer(row->count));
     }
-    fputs(list->any ? "  ,\n  " : "  ", stdout);
+    fputs(list->any ? ",\n  " : "{\"readings\": [\n  ", stdout);
     list->any = true;
-    davy_ctl_print_json(object, false);
+    davy_ctl_write_json(object, false);
     json_decref(object);
 }
 
@@ -243,22 +243,17 @@ static int list_history(struct ctl *ctl, const char *file, const struct history_
     struct history_list list = {.ctl = ctl, .steps = query->every.ns > 0};
     char error[256] = "";
     davy_table_init(&list.table, list.steps ? steps : plain, ctl->colour);
-    if (ctl->json)
-        puts("{\"readings\": [");
     int rc = davy_query_history(file, query->point, query->since, query->until, query->every, on_history, &list, error,
                                 sizeof error);
-    if (ctl->json)
-        printf("], \"ok\": %s}\n", rc == 0 ? "true" : "false");
+    if (rc == 0 && ctl->json)
+        puts(list.any ? "\n], \"ok\": true}" : "{\"readings\": [], \"ok\": true}");
     else if (rc == 0)
         davy_table_flush(&list.table);
+    else if (list.any) /* some of the document is out: it is closed, and the reason goes to standard error alone */
+        puts("\n], \"ok\": false}");
+    const struct ctl teller = {.json = ctl->json && !list.any};
     davy_table_done(&list.table);
-    if (rc == 0)
-        return CTL_DONE;
-    fflush(stdout);
-    char *reason = davy_ctl_escape(*error ? error : strerror(-rc));
-    fprintf(stderr, "davyctl: %s: %s\n", file, reason);
-    free(reason);
-    return CTL_REFUSED;
+    return rc < 0 ? davy_ctl_fail(&teller, CTL_REFUSED, "%s", *error ? error : strerror(-rc)) : CTL_DONE;
 }
 
 int davy_ctl_history(struct ctl *ctl)
@@ -280,7 +275,7 @@ static int verify(const struct ctl *ctl, const char *file)
     int64_t rows = 0, bad_seq = 0;
     int rc = davy_query_verify(file, &rows, &bad_seq, error, sizeof error);
     if (rc < 0)
-        return davy_ctl_fail(ctl, CTL_REFUSED, "%s: %s", file, *error ? error : strerror(-rc));
+        return davy_ctl_fail(ctl, CTL_REFUSED, "%s", *error ? error : strerror(-rc));
     if (rc > 0)
         return davy_ctl_fail(ctl, CTL_REFUSED, "%s: the chain does not hold at event %" PRId64, file, bad_seq);
     if (ctl->json)
