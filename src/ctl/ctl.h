@@ -42,6 +42,7 @@ int davy_ctl_fail(const struct ctl *ctl, enum ctl_exit code, const char *format,
 
 /* One verb each; they return an exit code. */
 int davy_ctl_status(struct ctl *ctl);
+int davy_ctl_watch(struct ctl *ctl);
 int davy_ctl_points(struct ctl *ctl);
 int davy_ctl_alarms(struct ctl *ctl);
 int davy_ctl_ack(struct ctl *ctl);

@@ -11,7 +11,7 @@ _davyctl()
 {
     local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]} verb='' i words=''
     local -a _davyctl_socket=()
-    local verbs='status points alarms ack reset events history check reload replay read verify log-level'
+    local verbs='status watch points alarms ack reset events history check reload replay read verify log-level'
     for ((i = 1; i < COMP_CWORD; i++)); do
         case ${COMP_WORDS[i]} in
         --socket)

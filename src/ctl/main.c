@@ -22,6 +22,7 @@ struct verb {
 
 static const struct verb verbs[] = {
     {"status", 0, 0, "", "", "state of the daemon, its buses and its storage", davy_ctl_status},
+    {"watch", 0, 0, "", "", "state and alarms on the whole screen, live", davy_ctl_watch},
     {"points", 0, 1, "", "[GLOB]", "newest reading of each point", davy_ctl_points},
     {"alarms", 0, 0, " all", "[--all]", "alarms that are not normal, or all", davy_ctl_alarms},
     {"ack", 1, 1, " note=", "ALARM|GLOB [--note TEXT]", "acknowledge; a glob never takes a red alarm", davy_ctl_ack},
@@ -40,9 +41,9 @@ static const struct verb verbs[] = {
 };
 
 /* Known of the operator's manual, not of this version. */
-static const char *const later[] = {"watch",     "shelve",  "unshelve", "out-of-service", "in-service", "inhibit",
-                                    "uninhibit", "explain", "diff",     "risk",           "kpi",        "scan",
-                                    "identify",  "frames",  "export",   "backup"};
+static const char *const later[] = {"shelve",    "unshelve", "out-of-service", "in-service", "inhibit",
+                                    "uninhibit", "explain",  "diff",           "risk",       "kpi",
+                                    "scan",      "identify", "frames",         "export",     "backup"};
 
 const char *davy_ctl_argument(const struct ctl *ctl, size_t index)
 {

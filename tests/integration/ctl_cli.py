@@ -237,10 +237,30 @@ def colours(b):
     b.check(b"\x1b" not in on_terminal(b, NO_COLOR="1"), "NO_COLOR")
 
 
+def watching(b):
+    b.expect(2, "watch")
+    parent, child = pty.openpty()
+    process = subprocess.Popen([b.program, "--socket", b.socket, "watch"], stdin=child, stdout=child, stderr=child)
+    os.close(child)
+    text = b""
+    while b"GT-104" not in text:
+        text += os.read(parent, 65536)
+    os.write(parent, b"q")
+    try:
+        while chunk := os.read(parent, 65536):
+            text += chunk
+    except OSError:
+        pass
+    os.close(parent)
+    b.check(process.wait(timeout=10) == 0, "q ends the watch")
+    b.check(text.startswith(b"\x1b[?1049h") and text.endswith(b"\x1b[?1049l"), "the screen is put back", text)
+    b.check(text.index(b"h2s:GT-101") < text.index(b"fault:GT-103"), "worst first", text)
+
+
 def main():
     with tempfile.TemporaryDirectory() as folder:
         bench = Bench(sys.argv[1] if len(sys.argv) > 1 else os.environ["DAVYCTL"], pathlib.Path(folder))
-        for part in (usage, unreachable, listings, acknowledging, reading, colours):
+        for part in (usage, unreachable, listings, acknowledging, reading, colours, watching):
             part(bench)
         return 1 if bench.failures else 0
 
