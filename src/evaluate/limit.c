@@ -111,8 +111,12 @@ bool davy_limit_feed(const struct davy_limit *limit, struct davy_limit_state *st
 
     if (side == SIDE_TRIP)
         state->crossed = bound_of(limit, state, feed, value);
-    if (feed != DAVY_FEED_HOLD && (side == SIDE_TRIP || (side == SIDE_HOLD && state->condition)))
-        state->uncertain = uncertain && feed != DAVY_FEED_TRIP;
+    bool bears = side == SIDE_TRIP || (side == SIDE_HOLD && state->condition);
+    bool evaluated = feed == DAVY_FEED_FULL || feed == DAVY_FEED_RAISE;
+    if (evaluated && bears)
+        state->uncertain = uncertain;
+    else if (feed == DAVY_FEED_TRIP && !before.condition && before.timer == DAVY_TIMER_NONE)
+        state->uncertain = false; /* a bad reading is not an uncertain one */
     davy_limit_expire(limit, state, now);
     return before.condition != state->condition || before.held != state->held || before.timer != state->timer ||
            before.uncertain != state->uncertain || before.crossed < state->crossed || before.crossed > state->crossed;
