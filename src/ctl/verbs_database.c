@@ -281,7 +281,7 @@ static int verify(const struct ctl *ctl, const char *file)
     if (ctl->json)
         printf("{\"ok\": true, \"rows\": %" PRId64 "}\n", rows);
     else
-        printf("%" PRId64 " events, the chain holds\n", rows);
+        printf("%" PRId64 " rows, the chain holds\n", rows);
     return CTL_DONE;
 }
 

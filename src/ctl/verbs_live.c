@@ -56,10 +56,32 @@ static void print_buses(const struct ctl *ctl, const json_t *buses)
     davy_table_done(&table);
 }
 
+static void print_broker(const json_t *broker)
+{
+    if (!json_is_object(broker)) {
+        printf("%-14s not configured\n", "broker");
+        return;
+    }
+    char *error = davy_ctl_cell(broker, "last_error");
+    const bool connected = json_is_true(json_object_get(broker, "connected"));
+    printf("%-14s %s%s%s\n", "broker", connected ? "connected" : "NOT CONNECTED", connected ? "" : ": ",
+           connected ? "" : error);
+    free(error);
+}
+
+static void print_storage(const json_t *storage, const json_t *trouble)
+{
+    char *reason = davy_ctl_escape(json_is_string(trouble) ? json_string_value(trouble) : "");
+    printf("%-14s %.1f MiB, %.1f MiB free%s%s\n", "storage",
+           json_number_value(json_object_get(storage, "bytes")) / 1048576,
+           json_number_value(json_object_get(storage, "free_bytes")) / 1048576,
+           json_is_false(json_object_get(storage, "ok")) ? ", NOT WRITABLE: " : "", reason);
+    free(reason);
+}
+
 static void print_status(const struct ctl *ctl, const json_t *reply)
 {
     const json_t *status = json_object_get(reply, "status");
-    const json_t *storage = json_object_get(status, "storage");
     print_field("state", status, (const char *[]){"state", NULL});
     print_field("since", status, (const char *[]){"since", NULL});
     print_field("version", status, (const char *[]){"version", NULL});
@@ -71,10 +93,9 @@ static void print_status(const struct ctl *ctl, const json_t *reply)
     print_counts("alarms", json_object_get(status, "alarms"),
                  (const char *[]){"red", "orange", "yellow", "blue", "unacknowledged", NULL});
     print_counts("points", json_object_get(status, "points"), (const char *[]){"good", "uncertain", "bad", NULL});
-    printf("%-14s %.1f MiB, %.1f MiB free%s\n", "storage",
-           json_number_value(json_object_get(storage, "bytes")) / 1048576,
-           json_number_value(json_object_get(storage, "free_bytes")) / 1048576,
-           json_is_false(json_object_get(storage, "ok")) ? ", NOT WRITABLE" : "");
+    print_broker(json_object_get(reply, "broker"));
+    print_counts("lost", json_object_get(reply, "lost"), (const char *[]){"blocks", "records", "readings", NULL});
+    print_storage(json_object_get(status, "storage"), json_object_get(reply, "storage_trouble"));
     print_field("directory", reply, (const char *[]){"directory", NULL});
     const json_t *buses = json_object_get(status, "buses");
     if (json_array_size(buses) > 0) {
