@@ -9,7 +9,7 @@
  *   {"verb":"reset","alarm":A,"note":N}       the same; A may be DEVICE.POINT (over-range latch)
  *   {"verb":"reload"}                         {"ok":true,"changes":N} or {"ok":false,"error":…,"problems":[…]}
  *   {"verb":"read","bus":B,"unit":U,"table":T,"register":R,"count":N}   {"ok":true,"words":[…]}
- *                                             (of bit tables 16 bits a word, the first one lowest)
+ *                                             (of bit tables 0 or 1, one each)
  *   {"verb":"log-level","level":L}            {"ok":true}
  * The answer of any may be {"ok":false,"error":…}.
  *

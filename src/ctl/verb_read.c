@@ -9,7 +9,9 @@
 #include "ctl/ctl.h"
 #include "decode/registers.h"
 
+/* In one request at most; bits come as one number each. */
 #define WORDS 125
+#define BITS  2000
 
 /* One way to read some of the registers. */
 struct guess {
@@ -138,7 +140,7 @@ static void print_bits(const struct ctl *ctl, int64_t start, const uint16_t *wor
     davy_table_init(&table, heads, ctl->colour);
     for (size_t i = 0; i < count; i++) {
         davy_table_add(&table, davy_ctl_format("%lld", (long long)start + (long long)i), NULL);
-        davy_table_add(&table, davy_ctl_format("%d", words[i / 16] >> (i % 16) & 1), NULL);
+        davy_table_add(&table, davy_ctl_format("%u", words[i]), NULL);
     }
     davy_table_flush(&table);
     davy_table_done(&table);
@@ -173,7 +175,7 @@ static int take_arguments(const struct ctl *ctl, struct read_arguments *ret)
     if (code == CTL_DONE)
         code = take_number(ctl, 3, 0, 65535, &ret->start);
     if (code == CTL_DONE)
-        code = take_number(ctl, 4, 1, ret->bits ? 2000 : WORDS, &ret->count);
+        code = take_number(ctl, 4, 1, ret->bits ? BITS : WORDS, &ret->count);
     return code;
 }
 
@@ -206,8 +208,8 @@ int davy_ctl_read(struct ctl *ctl)
                         &reply);
     if (code != CTL_DONE)
         return code;
-    uint16_t words[WORDS];
-    if (!take_words(reply, (size_t)(a.bits ? (a.count + 15) / 16 : a.count), words))
+    uint16_t words[BITS];
+    if (!take_words(reply, (size_t)a.count, words))
         code = davy_ctl_fail(ctl, CTL_REFUSED, "the reply does not hold what was asked for");
     else if (!a.bits)
         print_registers(ctl, reply, a.start, words, (size_t)a.count);

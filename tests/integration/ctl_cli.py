@@ -79,7 +79,7 @@ class Daemon(threading.Thread):
         if verb == "reload":
             return {"ok": False, "error": "kept the old one", "problems": ["davyd.conf:3: error: no \x1b[1m"]}
         if verb == "read":
-            return {"ok": True, "words": [0x4120, 0x0000] if r["table"] == "holding" else [0b101]}
+            return {"ok": True, "words": [0x4120, 0x0000] if r["table"] == "holding" else [1, 0, 1]}
         return {"ok": verb == "log-level"}
 
     def run(self):
