@@ -33,9 +33,12 @@
 /* Stands in for the line behind a rtu-over-tcp server, whose speed is not known here. */
 #define FALLBACK_BAUD 9600
 
-/* What a failed request looked like: function's table and length of data. A late reply to it has this shape. */
+/*
+ * What the last failed request of a unit looked like: its table and length of data. A late reply to it has this shape.
+ */
 struct shape {
     bool suspect;
+    bool listen; /* a read of another length was not answered; some units ignore those: listen instead, once */
     enum davy_table table;
     uint16_t bytes;
 };
@@ -95,6 +98,9 @@ static davy_span characters(const struct link *link, size_t count)
 static void link_close(void *context)
 {
     struct link *link = context;
+    int fd = modbus_get_socket(link->modbus);
+    if (fd >= 0 && link->type == DAVY_BUS_RTU)
+        (void)ioctl(fd, TIOCNXCL); /* else the port stays shut while anybody else has it open */
     modbus_close(link->modbus);
     modbus_set_socket(link->modbus, -1);
 }
@@ -314,6 +320,40 @@ static enum davy_answer exchange_line(struct link *link, const struct davy_frame
     return answer;
 }
 
+/* The reply came first; a second one within max_reply would be the true one, and the first a late one. */
+static bool stays_silent(const struct link *link, davy_span max_reply)
+{
+    return !wait_readable(modbus_get_socket(link->modbus), POLLIN, davy_mono_add(now(), max_reply));
+}
+
+static void suspect(struct shape *shape, const struct davy_frame_request *request)
+{
+    shape->suspect = true;
+    shape->table = request->table;
+    shape->bytes = (uint16_t)davy_frame_data_bytes(request);
+}
+
+static bool is_suspect(const struct shape *shape, const struct davy_frame_request *request)
+{
+    return shape->suspect && shape->table == request->table && shape->bytes == davy_frame_data_bytes(request);
+}
+
+/* For units that ignore a read of another length: the reply is taken when no second one follows. */
+static enum davy_answer read_listening(struct link *link, const struct davy_frame_request *request, davy_span max_reply,
+                                       struct davy_bus_reply *ret_reply)
+{
+    link->shapes[request->unit].listen = false;
+    enum davy_answer answer = exchange_line(link, request, max_reply, ret_reply);
+    if (!is_reply(answer))
+        return answer;
+    if (!stays_silent(link, max_reply)) {
+        link->quiet_until = davy_mono_add(now(), max_reply);
+        return DAVY_ANSWER_INVALID;
+    }
+    link->shapes[request->unit].suspect = false;
+    return answer;
+}
+
 /*
  * The first request of the shape of one that failed is preceded by one of another shape: nothing in a serial reply says
  * which request it belongs to, and a device may be later than its max_reply.
@@ -322,17 +362,19 @@ static enum davy_answer read_line(struct link *link, const struct davy_frame_req
                                   struct davy_bus_reply *ret_reply)
 {
     struct shape *shape = &link->shapes[request->unit];
-    uint16_t bytes = (uint16_t)davy_frame_data_bytes(request);
-    if (shape->suspect && shape->table == request->table && shape->bytes == bytes) {
+    if (is_suspect(shape, request)) {
+        if (shape->listen)
+            return read_listening(link, request, max_reply, ret_reply);
         struct davy_frame_request probe = davy_frame_probe(request);
         enum davy_answer answer = exchange_line(link, &probe, max_reply, ret_reply);
+        shape->listen = answer == DAVY_ANSWER_TIMEOUT;
         if (!is_reply(answer))
             return answer;
         shape->suspect = false;
     }
     enum davy_answer answer = exchange_line(link, request, max_reply, ret_reply);
     if (!is_reply(answer))
-        *shape = (struct shape){.suspect = true, .table = request->table, .bytes = bytes};
+        suspect(shape, request);
     return answer;
 }
 

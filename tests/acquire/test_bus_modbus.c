@@ -154,6 +154,32 @@ static void a_reply_later_than_max_reply_is_never_taken_for_the_next(void **stat
     rig_done(&rig);
 }
 
+/* Many cheap sensors answer nothing but the one read of their manual. */
+static void a_device_that_ignores_other_lengths_comes_back_too(void **state)
+{
+    (void)state;
+    struct rig rig;
+    rig_init(&rig, DAVY_BUS_RTU, (struct slave_script){.act = SLAVE_SILENT, .times = 1, .only_count = 2});
+    assert_int_equal(read_two(&rig, 10), DAVY_ANSWER_TIMEOUT);
+    assert_int_equal(read_two(&rig, 20), DAVY_ANSWER_TIMEOUT); /* what was sent was of another length */
+    assert_int_equal(read_two(&rig, 20), DAVY_ANSWER_OK);
+    assert_int_equal(read_two(&rig, 30), DAVY_ANSWER_OK);
+    rig_done(&rig);
+}
+
+static void a_deaf_and_late_device_never_gives_the_value_of_another_read(void **state)
+{
+    (void)state;
+    struct rig rig;
+    unsigned good = 0;
+    rig_init(&rig, DAVY_BUS_RTU,
+             (struct slave_script){.act = SLAVE_LATE, .times = 2, .late_ms = 1200, .only_count = 2});
+    for (uint16_t start = 10; start < 150 && good < 3; start = (uint16_t)(start + 10))
+        good += read_two(&rig, start) == DAVY_ANSWER_OK; /* checks the values */
+    assert_int_equal(good, 3);
+    rig_done(&rig);
+}
+
 static void a_second_reply_to_one_request_is_not_the_next(void **state)
 {
     (void)state;
@@ -302,6 +328,8 @@ int main(void)
         cmocka_unit_test(a_serial_line_survives_each_kind_of_bad_reply),
         cmocka_unit_test(a_tcp_connection_is_closed_after_each_kind_of_bad_reply),
         cmocka_unit_test(a_reply_later_than_max_reply_is_never_taken_for_the_next),
+        cmocka_unit_test(a_device_that_ignores_other_lengths_comes_back_too),
+        cmocka_unit_test(a_deaf_and_late_device_never_gives_the_value_of_another_read),
         cmocka_unit_test(a_second_reply_to_one_request_is_not_the_next),
         cmocka_unit_test(a_dripping_device_is_cut_off_at_the_deadline),
         cmocka_unit_test(after_an_error_a_serial_line_is_silent_until_max_reply),

@@ -51,6 +51,7 @@ struct slave_script {
     enum slave_act act;
     unsigned times; /* how many replies are like that */
     int late_ms;
+    uint8_t only_count; /* ignores reads of other lengths; 0: none */
 };
 
 static DAVY_UNUSED void slave_pause(int ms)
@@ -149,6 +150,8 @@ static DAVY_UNUSED void slave_serve(const struct slave_script *script, int fd, u
             return;
         if (script->echo)
             slave_put(fd, request, 8);
+        if (script->only_count != 0 && request[5] != script->only_count)
+            continue;
         enum slave_act act = (*count)++ < script->times ? script->act : SLAVE_ANSWER;
         slave_reply(script, fd, frame, slave_frame(script, head, request, act, frame), act);
     }
