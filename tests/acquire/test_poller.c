@@ -341,6 +341,46 @@ static void an_overloaded_bus_skips_and_counts_but_starves_nobody(void **state)
     rig_done(&rig);
 }
 
+/* The only case with a thread: that it starts, takes what others hand it, beats and ends. For TSan. */
+static void the_thread_runs_takes_commands_and_ends(void **state)
+{
+    (void)state;
+    struct rig rig;
+    struct davy_waker waker;
+    struct davy_block block;
+    struct davy_queue blocks;
+    assert_int_equal(davy_waker_init(&waker), 0);
+    assert_int_equal(davy_queue_init(&blocks, sizeof block, 64, DAVY_QUEUE_DROP_OLDEST, &waker), 0);
+    struct davy_config *config = plan(DAVY_BUS_RTU, 2);
+    rig_init(&rig, config);
+    davy_poller_free(rig.poller);
+    const struct davy_poller_options options = {.config = config,
+                                                .link = fake_bus_init(&rig.bus, &rig.clock),
+                                                .clock = &davy_system_clock,
+                                                .blocks = &blocks,
+                                                .demands = &rig.replies};
+    assert_int_equal(davy_poller_new(&options, &rig.poller), 0);
+    assert_int_equal(davy_poller_start(rig.poller), 0);
+    const struct davy_poller_demand demand = {.ticket = 1, .unit = 1, .table = DAVY_TABLE_INPUT, .count = 1};
+    assert_int_equal(davy_poller_demand(rig.poller, &demand), 0);
+    davy_poller_alarm(rig.poller, 0, true);
+    assert_int_equal(davy_poller_switch(rig.poller, config, 0), 0);
+    unsigned taken = 0;
+    for (int waits = 0; waits < 50 && taken < 2; waits++) {
+        davy_waker_wait(&waker, davy_span_s(1));
+        while (davy_queue_pop(&blocks, &block))
+            taken++;
+    }
+    struct davy_poller_status status;
+    davy_poller_status(rig.poller, &status);
+    assert_true(taken >= 2);
+    assert_true(davy_poller_beats(rig.poller) > 0);
+    davy_poller_stop(rig.poller);
+    rig_done(&rig);
+    davy_queue_done(&blocks);
+    davy_waker_done(&waker);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -356,6 +396,7 @@ int main(void)
         cmocka_unit_test(a_switch_keeps_the_connection_and_the_rhythm),
         cmocka_unit_test(a_read_on_demand_runs_between_polls),
         cmocka_unit_test(utilization_is_the_measured_share),
+        cmocka_unit_test(the_thread_runs_takes_commands_and_ends),
         cmocka_unit_test(an_overloaded_bus_skips_and_counts_but_starves_nobody),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
