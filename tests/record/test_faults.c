@@ -217,6 +217,83 @@ static void what_was_committed_survives_power_cuts(void **state)
     folder_done(&f->folder);
 }
 
+/* One batch of readings and a message of telemetry. */
+static int attempt_batch(struct davy_readings *readings, int64_t batch)
+{
+    int r = davy_readings_begin(readings);
+    if (r < 0)
+        return r;
+    assert_int_equal(r, 0);
+    for (int64_t i = 0; i < 50; i++) {
+        struct davy_reading reading = {.has_value = true, .value = (double)i, .at = {{0}, wall_s(batch * 43200 + i)}};
+        r = davy_readings_append(readings, &reading);
+        if (r < 0)
+            return r;
+    }
+    r = davy_readings_outbox_add(readings, "t", "{}");
+    return r < 0 ? r : davy_readings_commit(readings);
+}
+
+static int open_readings(struct fixture *f, const struct davy_config *config, struct davy_readings **ret)
+{
+    struct davy_readings *readings = NULL;
+    bool aside = false;
+    int r = -EIO;
+    for (int i = 0; r < 0 && i < 4; i++)
+        r = davy_readings_open(f->folder.path, wall_s(0), &aside, &readings);
+    for (int i = 0; readings && i < 4 && (i == 0 || r < 0); i++)
+        r = davy_readings_configure(readings, config);
+    if (r < 0)
+        davy_readings_close(readings);
+    else
+        *ret = readings;
+    return r;
+}
+
+static bool one_run_of_readings(struct fixture *f, int n, const struct davy_config *config)
+{
+    struct davy_readings *readings = NULL;
+    int64_t stored = 0;
+    folder_new_in(&f->folder, access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp");
+    f->fault.countdown = n;
+    f->fault.result = SQLITE_IOERR_WRITE;
+    f->fault.lasting = false;
+    f->fault.fired = 0;
+    assert_int_equal(open_readings(f, config, &readings), 0);
+    for (int64_t batch = 0; batch < 6; batch++) {
+        for (int i = 0; i < 3; i++) {
+            int r = attempt_batch(readings, batch);
+            stored += r == 0;
+            if (r == 0)
+                break;
+            assert_int_equal(r, -EIO);
+        }
+    }
+    f->fault.countdown = 0;
+    assert_int_equal(stored, 6);
+    assert_true(davy_readings_outbox_count(readings) >= 6); /* one that failed may be stored after all */
+    int64_t count = davy_readings_outbox_count(readings);
+    davy_readings_close(readings);
+    const char *file = folder_file(&f->folder, "readings.db");
+    assert_int_equal(look_number(file, "SELECT count(*) FROM readings"), 50 * count);
+    assert_int_equal(look_number(file, "SELECT count(*) FROM outbox"), count);
+    folder_done(&f->folder);
+    return f->fault.fired > 0;
+}
+
+static void readings_go_on_after_any_fault(void **state)
+{
+    struct davy_device device = {.id = "GT-1", .point_count = 1};
+    struct davy_point point = {.name = "h2s"};
+    struct davy_config config = {.devices = &device, .device_count = 1, .points = &point, .point_count = 1};
+    config.storage.max_size_bytes = INT64_C(64) << 20;
+    int n = 1;
+    while (one_run_of_readings(*state, n, &config))
+        n++;
+    print_message("%d operations\n", n - 1);
+    assert_true(n > 30);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -226,6 +303,7 @@ int main(void)
         TEST(a_disk_that_fails_for_a_while_loses_nothing),
         TEST(a_disk_that_is_full_for_a_while_loses_nothing),
         TEST(what_was_committed_survives_power_cuts),
+        TEST(readings_go_on_after_any_fault),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
