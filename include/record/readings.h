@@ -17,7 +17,10 @@
 
 struct davy_readings;
 
-/* Open or create DIRECTORY/readings.db; a corrupt one is set aside (readings.db.corrupt-TIME). */
+/*
+ * Open or create DIRECTORY/readings.db; a corrupt one is set aside (readings.db.corrupt-TIME), and one set aside before
+ * is deleted.
+ */
 int davy_readings_open(const char *directory, davy_wall now, bool *ret_set_aside,
                        struct davy_readings **ret_readings) DAVY_MUST_CHECK;
 

@@ -2,6 +2,7 @@
 #include "record/readings.h"
 
 #include <assert.h>
+#include <dirent.h>
 #include <errno.h>
 #include <math.h>
 #include <stdio.h>
@@ -74,10 +75,25 @@ static int open_file(struct davy_readings *readings)
     return r;
 }
 
+/* Of damaged readings only the newest is kept: each may be as large as max_size, and the ledger needs the disk. */
+static void remove_older_damaged(const struct davy_readings *readings)
+{
+    static const char prefix[] = "readings.db.corrupt-";
+    DIR *directory = opendir(readings->directory);
+    if (!directory)
+        return;
+    for (const struct dirent *entry = readdir(directory); entry; entry = readdir(directory)) {
+        if (strncmp(entry->d_name, prefix, sizeof(prefix) - 1) == 0)
+            (void)unlinkat(dirfd(directory), entry->d_name, 0); /* what stays is only space */
+    }
+    closedir(directory);
+}
+
 static int begin_new_file(struct davy_readings *readings)
 {
     char aside[DAVY_DB_PATH];
     close_file(readings);
+    remove_older_damaged(readings);
     int r = davy_db_set_aside(readings->directory, davy_readings_schema.file, readings->opened, aside);
     return r < 0 && r != -ENOENT ? r : open_file(readings);
 }

@@ -324,11 +324,9 @@ static void the_view_is_readable_while_a_transaction_is_open(void **state)
     assert_int_equal(look_number(file_of(f), "SELECT count(*) FROM readings"), 31);
 }
 
-static void a_damaged_file_is_set_aside(void **state)
+static void damage_and_reopen(struct fixture *f)
 {
-    struct fixture *f = *state;
     bool aside = false;
-    put_batch(f, 0, 3000);
     f->readings = davy_readings_close(f->readings);
     int fd = open(file_of(f), O_WRONLY | O_CLOEXEC);
     assert_int_equal(pwrite(fd, "damaged", 7, 0), 7);
@@ -336,8 +334,22 @@ static void a_damaged_file_is_set_aside(void **state)
     assert_int_equal(davy_readings_open(f->folder.path, wall_s(0), &aside, &f->readings), 0);
     assert_true(aside);
     assert_int_equal(davy_readings_configure(f->readings, &f->config), 0);
+}
+
+static void a_damaged_file_is_set_aside_and_only_the_newest_is_kept(void **state)
+{
+    struct fixture *f = *state;
+    char path[160];
+    put_batch(f, 0, 3000);
+    damage_and_reopen(f);
     put_batch(f, 0, 3);
     assert_int_equal(look_number(file_of(f), "SELECT count(*) FROM readings"), 3);
+    snprintf(path, sizeof(path), "%s/readings.db.corrupt-20260921T141320Z", f->folder.path);
+    assert_int_equal(access(path, F_OK), 0);
+    damage_and_reopen(f);
+    assert_int_equal(access(path, F_OK), 0);
+    snprintf(path, sizeof(path), "%s/readings.db.corrupt-20260921T141320Z.1", f->folder.path);
+    assert_int_equal(access(path, F_OK), -1);
 }
 
 static void a_file_taken_away_is_made_anew(void **state)
@@ -380,7 +392,7 @@ int main(void)
         TEST(the_outbox_is_first_in_first_out),
         TEST(the_outbox_drops_the_oldest_past_a_quarter_of_max_size),
         TEST(the_view_is_readable_while_a_transaction_is_open),
-        TEST(a_damaged_file_is_set_aside),
+        TEST(a_damaged_file_is_set_aside_and_only_the_newest_is_kept),
         TEST(a_file_taken_away_is_made_anew),
         TEST(usage_counts_the_files_and_the_free_space),
     };
