@@ -44,7 +44,7 @@ struct paho {
     MQTTAsync handle;
     atomic_int phase;
     unsigned busy;
-    bool tls; /* of the current attempt */
+    bool tls; /* of the handle */
     struct slot slots[SLOTS];
     size_t next_slot;
     /* Written by paho's threads between a connect and its answer. */
@@ -262,20 +262,26 @@ static int create(struct paho *paho, const char *url)
     return 0;
 }
 
-/* A handle that is free to connect. 0, -EBUSY or -ENOMEM. */
-static int ready_handle(struct paho *paho, const char *url)
+static void destroy(struct paho *paho)
 {
-    if (atomic_load(&paho->phase) == PHASE_IDLE) {
-        paho->busy = 0;
-    } else if (++paho->busy < BUSY_MAX) {
-        return -EBUSY;
-    } else {
+    if (paho->handle)
         MQTTAsync_destroy(&paho->handle);
-        paho->handle = NULL;
-        paho->busy = 0;
-        atomic_store(&paho->phase, PHASE_IDLE);
-    }
-    return paho->handle ? 0 : create(paho, url);
+    paho->handle = NULL;
+    atomic_store(&paho->phase, PHASE_IDLE);
+}
+
+/* A handle that is free to connect. 0, -EBUSY or -ENOMEM. */
+static int ready_handle(struct paho *paho, const struct davy_endpoint *endpoint)
+{
+    bool idle = atomic_load(&paho->phase) == PHASE_IDLE;
+    if (!idle && ++paho->busy < BUSY_MAX)
+        return -EBUSY;
+    /* A handle that once spoke TLS goes on speaking it, also to tcp://. */
+    if (!idle || paho->tls != endpoint->tls)
+        destroy(paho);
+    paho->busy = 0;
+    paho->tls = endpoint->tls;
+    return paho->handle ? 0 : create(paho, endpoint->url);
 }
 
 static void add_property(MQTTProperties *properties, enum MQTTPropertyCodes code, const char *text, const char *value)
@@ -384,11 +390,10 @@ static void set_options(struct paho *paho, struct attempt *attempt, const struct
 /* Start the attempt, with the files as they are now. */
 static int start(struct paho *paho, struct attempt *attempt, const struct davy_mqtt_will *will)
 {
-    int rc = ready_handle(paho, attempt->endpoint.url);
+    int rc = ready_handle(paho, &attempt->endpoint);
     if (rc < 0)
         return rc;
     set_options(paho, attempt, will);
-    paho->tls = attempt->endpoint.tls;
     paho->tls_error[0] = '\0';
     paho->server_reason[0] = '\0';
     atomic_store(&paho->phase, PHASE_CONNECTING);
@@ -490,8 +495,7 @@ static void paho_drop(void *client)
 static void paho_free(void *client)
 {
     struct paho *paho = client;
-    if (paho->handle)
-        MQTTAsync_destroy(&paho->handle);
+    destroy(paho);
     davy_waker_done(&paho->left);
     free(paho);
 }

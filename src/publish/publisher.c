@@ -5,10 +5,11 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "base/log.h"
 #include "publish/outgoing.h"
 
 #define STACK_BYTES (512 * 1024)
-#define NOTICES     4096
+#define NOTICES     512 /* a few windows; an acknowledgement that is lost here is found overdue and sent again */
 #define SWITCHES    4
 
 /* Bounds of the way out. */
@@ -133,6 +134,7 @@ static void take_switches(struct davy_publisher *publisher, struct davy_stamp no
         struct davy_mqtt_client before = publisher->out.client, client = before;
         const struct davy_config *old = publisher->out.config;
         if (!publisher->foreign_client && davy_mqtt_paho_new(&config->mqtt, &publisher->notices, &client) < 0) {
+            davy_error("mqtt", "no memory for other settings, the old ones stay");
             davy_config_unref(config);
             continue;
         }

@@ -426,11 +426,72 @@ def takes_the_second_url_when_the_first_is_down(folder, keep):
     peer.quit()
 
 
+@cleanly
+def plain_and_tls_urls_may_be_mixed(folder, keep):
+    make_certificates(folder)
+    plain, secure = keep(Broker(folder)), keep(Broker(folder, *tls_settings(folder, "server")))
+    ca = f"ca={folder}/ca.pem"
+    peer = keep(Peer(f"mqtts://localhost:{secure.port},mqtt://localhost:{plain.port}", ca))
+    peer.wait("connected")
+    for end, back in ((secure, plain), (plain, secure)):  # over to plain, and back to TLS
+        sessions = peer.lines.count("connected")
+        end.end(signal.SIGKILL)
+        until(lambda: peer.lines.count("connected") > sessions, 30, f"over to {back.port}: {peer.errors[-3:]}")
+        end.start()
+    peer.event(1)
+    peer.wait("done 1 0")
+    peer.quit()
+
+
+@cleanly
+def a_small_receive_maximum_does_not_stall(folder, keep):
+    broker = keep(Broker(folder, "allow_anonymous true", "max_inflight_messages 2"))
+    peer = keep(Peer(f"mqtt://127.0.0.1:{broker.port}"))
+    peer.wait("connected")
+    started = time.monotonic()
+    for row in range(1, 501):
+        peer.event(row)
+    peer.wait("done 500 0", 20)
+    assert time.monotonic() - started < 5, "stalls"
+    peer.quit()
+
+
+@cleanly
+def two_with_one_client_id_back_off(folder, keep):
+    broker = keep(Broker(folder))
+    twins = [keep(Peer(f"mqtt://127.0.0.1:{broker.port}")) for _ in range(2)]
+    time.sleep(8)
+    connects = sum(peer.lines.count("connected") for peer in twins)
+    assert 3 <= connects <= 20, connects
+    for peer in twins:
+        peer.quit()
+
+
+@cleanly
+def a_switch_moves_topics_and_brokers(folder, keep):
+    first, second, hole = keep(Broker(folder)), keep(Broker(folder)), keep(MuteBroker(False))
+    receiver = keep(Receiver(second.port))
+    peer = keep(Peer(f"mqtt://127.0.0.1:{first.port}"))
+    peer.wait("connected")
+    peer.say(f"state {BASE}/zone/A1 red")
+    peer.say(f"switch moved mqtt://127.0.0.1:{hole.port}")
+    hole.received.get(timeout=10)
+    peer.event(1)
+    peer.say("state davy/v1/moved/edge/zone/A1 blue")
+    peer.say(f"switch moved mqtt://127.0.0.1:{second.port}")  # while it connects to one that does not answer
+    peer.wait("done 1 0")
+    receiver.wait_for(2)
+    assert [item[1] for item in receiver.messages()] == [f"{BASE}/alarm/a", "davy/v1/moved/edge/zone/A1"]
+    peer.quit()
+
+
 CASES = [delivers_in_order_with_version_5, delivers_in_order_with_version_3, loses_nothing_when_the_broker_restarts,
          every_row_is_done_though_the_broker_is_killed, tls_verifies_chain_and_host_name,
          a_client_certificate_is_shown_and_its_key_guarded, a_password_comes_from_its_file,
          a_refusal_is_told_by_its_reason_and_blocks_nothing, the_will_comes_when_the_gateway_is_killed,
-         leaves_within_three_seconds_whatever_the_broker_does, takes_the_second_url_when_the_first_is_down]
+         leaves_within_three_seconds_whatever_the_broker_does, takes_the_second_url_when_the_first_is_down,
+         plain_and_tls_urls_may_be_mixed, a_small_receive_maximum_does_not_stall, two_with_one_client_id_back_off,
+         a_switch_moves_topics_and_brokers]
 
 
 def main():

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A davy_publisher alone, for the tests against a real broker.
- *   publish_peer URL[,URL…] [key=value …]      keys: version (3 or 5), ca, cert, key, user, password_file, drain_ms
+ *   publish_peer URL[,URL…] [key=value …]      keys: version (3 or 5), id, ca, cert, key, user, password_file, drain_ms
  * Standard input, one command a line:
- *   event ROW TOPIC PAYLOAD | state TOPIC PAYLOAD | telemetry ROW TOPIC PAYLOAD | status | quit
+ *   event ROW TOPIC PAYLOAD | state TOPIC PAYLOAD | telemetry ROW TOPIC PAYLOAD | status |
+ *   switch SITE URL | quit
  * Standard output, one line each: "connected", "lost", "done ROW CODE", "refused ROW CODE", "status …".
  */
 #include <poll.h>
@@ -74,6 +75,21 @@ static void post(struct peer *peer, enum davy_message_class class, char *argumen
     }
 }
 
+/* The same settings for another site and broker. */
+static void switch_over(struct peer *peer, char *arguments)
+{
+    struct davy_config *next = davy_config_new();
+    const char *site = davy_config_text(next, strsep(&arguments, " "));
+    next->mqtt = peer->config->mqtt;
+    next->mqtt.urls = davy_config_alloc(next, 1, sizeof *next->mqtt.urls);
+    next->mqtt.urls[0] = davy_config_text(next, arguments);
+    next->mqtt.url_count = 1;
+    next->gateway = (struct davy_gateway){.id = "edge", .site = site};
+    if (davy_publisher_switch(peer->publisher, next) < 0)
+        exit(2);
+    davy_config_unref(next);
+}
+
 /* False: leave. */
 static bool command(struct peer *peer, char *line)
 {
@@ -87,6 +103,8 @@ static bool command(struct peer *peer, char *line)
         post(peer, DAVY_MESSAGE_TELEMETRY, arguments);
     else if (strcmp(verb, "status") == 0)
         print_status(peer);
+    else if (strcmp(verb, "switch") == 0)
+        switch_over(peer, arguments);
     return strcmp(verb, "quit") != 0;
 }
 
