@@ -372,7 +372,9 @@ static void read_option(config_setting_t *setting, const struct davy_option *opt
     memcpy(before, field, size);
     if (davy_setting_is_poison(setting))
         return;
-    if (types[option->type].read(setting, option, field) && option->later && memcmp(before, field, size) != 0)
+    bool changed = types[option->type].read(setting, option, field) && memcmp(before, field, size) != 0;
+    bool empty = config_setting_is_aggregate(setting) && config_setting_length(setting) == 0;
+    if (option->later && changed && !empty)
         davy_setting_later(setting);
 }
 

@@ -125,7 +125,7 @@ static void check_vote(const struct davy_loader *loader, const struct davy_raw_r
         return;
     }
     config_setting_t *setting = davy_setting_at(group, "vote");
-    if ((size_t)raw->vote > rule->point_count)
+    if ((size_t)raw->vote > rule->point_count && rule->point_count > 0)
         davy_setting_error(setting, "%d of %zu points can never agree", raw->vote, rule->point_count);
     for (size_t i = 1; i < rule->point_count; i++) {
         const struct davy_point *first = &config->points[rule->points[0]], *other = &config->points[rule->points[i]];
