@@ -92,9 +92,12 @@ static void build(struct davy_loader *loader, config_setting_t *root)
     davy_storage_build(loader, raw.storage);
     davy_buses_build(loader, raw.buses);
     davy_zones_build(loader, raw.zones);
-    davy_profiles_read_inline(loader, raw.profiles);
-    davy_devices_build(loader, raw.devices);
-    davy_rules_build(loader, raw.rules);
+    if (!loader->failed)
+        davy_profiles_read_inline(loader, raw.profiles);
+    if (!loader->failed)
+        davy_devices_build(loader, raw.devices);
+    if (!loader->failed)
+        davy_rules_build(loader, raw.rules);
     if (!loader->failed)
         davy_config_check(loader);
     davy_settings_collect(loader, root, "");
