@@ -270,6 +270,22 @@ static void destroy(struct paho *paho)
     atomic_store(&paho->phase, PHASE_IDLE);
 }
 
+/*
+ * MQTTAsync_send of 1.3.12 is not locked: a message that is handed over while the connection goes may stay behind in
+ * paho's queue, and would leave at the next connect ahead of what is sent again.
+ */
+static bool has_leftovers(struct paho *paho)
+{
+    MQTTAsync_token *tokens = NULL;
+    if (!paho->handle || MQTTAsync_getPendingTokens(paho->handle, &tokens) != MQTTASYNC_SUCCESS || !tokens)
+        return false;
+    bool any = tokens[0] >= 0; /* the list ends with -1 */
+    MQTTAsync_free(tokens);
+    if (any)
+        davy_debug("mqtt", "the client library holds messages of the last connection: replaced");
+    return any;
+}
+
 /* A handle that is free to connect. 0, -EBUSY or -ENOMEM. */
 static int ready_handle(struct paho *paho, const struct davy_endpoint *endpoint)
 {
@@ -277,7 +293,7 @@ static int ready_handle(struct paho *paho, const struct davy_endpoint *endpoint)
     if (!idle && ++paho->busy < BUSY_MAX)
         return -EBUSY;
     /* A handle that once spoke TLS goes on speaking it, also to tcp://. */
-    if (!idle || paho->tls != endpoint->tls)
+    if (!idle || paho->tls != endpoint->tls || has_leftovers(paho))
         destroy(paho);
     paho->busy = 0;
     paho->tls = endpoint->tls;

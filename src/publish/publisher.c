@@ -45,12 +45,18 @@ static int init_queues(struct davy_publisher *publisher)
     return rc == 0 ? davy_cell_init(&publisher->status, sizeof(struct davy_publisher_status)) : rc;
 }
 
+static void free_client(struct davy_publisher *publisher)
+{
+    if (publisher->out.client.ops)
+        publisher->out.client.ops->free(publisher->out.client.client);
+    publisher->out.client.ops = NULL;
+}
+
 static void release(struct davy_publisher *publisher)
 {
     const struct davy_config *config;
+    free_client(publisher);
     davy_outgoing_done(&publisher->out);
-    if (publisher->out.client.ops)
-        publisher->out.client.ops->free(publisher->out.client.client);
     while (publisher->switches.ready && davy_queue_pop(&publisher->switches, &config))
         davy_config_unref(config);
     for (size_t class = 0; class < DAVY_MESSAGE_CLASS_COUNT_; class ++)
@@ -208,6 +214,7 @@ static void body(struct davy_thread *thread, void *context)
     while (!davy_thread_stopping(thread))
         rest(publisher, cycle(publisher).mono, DAVY_MONO_NEVER);
     leave(publisher);
+    free_client(publisher); /* here, since the client's threads ring our waker, which the join closes */
 }
 
 int davy_publisher_start(struct davy_publisher *publisher)
