@@ -12,6 +12,15 @@
 #include "model/config.h"
 #include "model/reading.h"
 
+/* One read. */
+struct davy_bus_request {
+    uint8_t unit;
+    enum davy_table table;
+    uint16_t start;
+    uint16_t count;      /* registers, at most 125; bits, at most 2000 */
+    davy_span max_reply; /* longest that this device may take to answer */
+};
+
 struct davy_bus_reply {
     enum davy_answer answer;
     uint8_t exception; /* when answer is EXCEPTION */
@@ -27,11 +36,9 @@ struct davy_bus_ops {
      * One request, one reply; never retries, never reconnects. Blocks at most the bus's timeout and the time that the
      * characters take, plus the silence that the line needs before (pause, 3.5 characters) and after a failure (the
      * device's max_reply). The first read of the shape of one that failed on a serial line may be two.
-     * max_reply  longest that this device may take to answer
      * DOWN means that the link must be closed and opened again.
      */
-    void (*read)(void *link, uint8_t unit, enum davy_table table, uint16_t start, uint16_t count, davy_span max_reply,
-                 struct davy_bus_reply *ret_reply);
+    void (*read)(void *link, const struct davy_bus_request *request, struct davy_bus_reply *ret_reply);
     /* Frees the link (closes it first). Accepts NULL. */
     void (*free)(void *link);
 };

@@ -107,6 +107,14 @@ static void link_close(void *context)
 
 /* ---- opening ---- */
 
+/* Out of its cleanup. */
+static int take(int *fd)
+{
+    int taken = *fd;
+    *fd = -1;
+    return taken;
+}
+
 /* Non-blocking connect to one address within the timeout. A descriptor, or a negative errno. */
 static int connect_address(const struct link *link, const struct addrinfo *address)
 {
@@ -127,9 +135,7 @@ static int connect_address(const struct link *link, const struct addrinfo *addre
         return -error;
     int on = 1;
     (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on); /* slower without, not wrong */
-    int connected = fd;
-    fd = -1;
-    return connected;
+    return take(&fd);
 }
 
 static int open_socket(struct link *link)
@@ -203,7 +209,7 @@ static enum davy_answer send_socket(int fd, const uint8_t *frame, size_t length)
     return sent == (ssize_t)length ? DAVY_ANSWER_OK : DAVY_ANSWER_DOWN;
 }
 
-static enum davy_answer send_request(struct link *link, const struct davy_frame_request *request)
+static enum davy_answer send_request(struct link *link, const struct davy_bus_request *request)
 {
     int fd = modbus_get_socket(link->modbus);
     uint8_t frame[DAVY_FRAME_TCP_REQUEST];
@@ -220,7 +226,7 @@ static enum davy_answer send_request(struct link *link, const struct davy_frame_
 }
 
 /* Adapters that hear themselves: the request comes back first, and must be what was sent. */
-static enum davy_answer swallow_echo(const struct link *link, const struct davy_frame_request *request, davy_mono until)
+static enum davy_answer swallow_echo(const struct link *link, const struct davy_bus_request *request, davy_mono until)
 {
     uint8_t sent[DAVY_FRAME_RTU_REQUEST], heard[DAVY_FRAME_RTU_REQUEST];
     size_t length = 0;
@@ -246,7 +252,7 @@ static void limit_receive(struct link *link, davy_mono deadline)
 }
 
 /* The first byte must be there when the timeout is over, the last one after the time that the characters take. */
-static enum davy_answer receive_reply(struct link *link, const struct davy_frame_request *request, davy_mono sent,
+static enum davy_answer receive_reply(struct link *link, const struct davy_bus_request *request, davy_mono sent,
                                       struct davy_bus_reply *ret_reply)
 {
     davy_mono first = davy_mono_add(sent, link->timeout);
@@ -301,7 +307,7 @@ static bool is_reply(enum davy_answer answer)
 /*
  * After any error the line stays silent until the device cannot answer any more, so that its late reply meets nobody.
  */
-static enum davy_answer exchange_line(struct link *link, const struct davy_frame_request *request, davy_span max_reply,
+static enum davy_answer exchange_line(struct link *link, const struct davy_bus_request *request,
                                       struct davy_bus_reply *ret_reply)
 {
     if (modbus_set_slave(link->modbus, request->unit) < 0)
@@ -315,7 +321,7 @@ static enum davy_answer exchange_line(struct link *link, const struct davy_frame
         answer = receive_reply(link, request, sent, ret_reply);
     davy_mono end = davy_mono_add(now(), link->silence);
     davy_mono late =
-        davy_mono_add(davy_mono_add(sent, max_reply), characters(link, 5 + davy_frame_data_bytes(request)));
+        davy_mono_add(davy_mono_add(sent, request->max_reply), characters(link, 5 + davy_frame_data_bytes(request)));
     link->quiet_until = is_reply(answer) || late.ns < end.ns ? end : late;
     return answer;
 }
@@ -326,28 +332,28 @@ static bool stays_silent(const struct link *link, davy_span max_reply)
     return !wait_readable(modbus_get_socket(link->modbus), POLLIN, davy_mono_add(now(), max_reply));
 }
 
-static void suspect(struct shape *shape, const struct davy_frame_request *request)
+static void suspect(struct shape *shape, const struct davy_bus_request *request)
 {
     shape->suspect = true;
     shape->table = request->table;
     shape->bytes = (uint16_t)davy_frame_data_bytes(request);
 }
 
-static bool is_suspect(const struct shape *shape, const struct davy_frame_request *request)
+static bool is_suspect(const struct shape *shape, const struct davy_bus_request *request)
 {
     return shape->suspect && shape->table == request->table && shape->bytes == davy_frame_data_bytes(request);
 }
 
 /* For units that ignore a read of another length: the reply is taken when no second one follows. */
-static enum davy_answer read_listening(struct link *link, const struct davy_frame_request *request, davy_span max_reply,
+static enum davy_answer read_listening(struct link *link, const struct davy_bus_request *request,
                                        struct davy_bus_reply *ret_reply)
 {
     link->shapes[request->unit].listen = false;
-    enum davy_answer answer = exchange_line(link, request, max_reply, ret_reply);
+    enum davy_answer answer = exchange_line(link, request, ret_reply);
     if (!is_reply(answer))
         return answer;
-    if (!stays_silent(link, max_reply)) {
-        link->quiet_until = davy_mono_add(now(), max_reply);
+    if (!stays_silent(link, request->max_reply)) {
+        link->quiet_until = davy_mono_add(now(), request->max_reply);
         return DAVY_ANSWER_INVALID;
     }
     link->shapes[request->unit].suspect = false;
@@ -358,28 +364,28 @@ static enum davy_answer read_listening(struct link *link, const struct davy_fram
  * The first request of the shape of one that failed is preceded by one of another shape: nothing in a serial reply says
  * which request it belongs to, and a device may be later than its max_reply.
  */
-static enum davy_answer read_line(struct link *link, const struct davy_frame_request *request, davy_span max_reply,
+static enum davy_answer read_line(struct link *link, const struct davy_bus_request *request,
                                   struct davy_bus_reply *ret_reply)
 {
     struct shape *shape = &link->shapes[request->unit];
     if (is_suspect(shape, request)) {
         if (shape->listen)
-            return read_listening(link, request, max_reply, ret_reply);
-        struct davy_frame_request probe = davy_frame_probe(request);
-        enum davy_answer answer = exchange_line(link, &probe, max_reply, ret_reply);
+            return read_listening(link, request, ret_reply);
+        struct davy_bus_request probe = davy_frame_probe(request);
+        enum davy_answer answer = exchange_line(link, &probe, ret_reply);
         shape->listen = answer == DAVY_ANSWER_TIMEOUT;
         if (!is_reply(answer))
             return answer;
         shape->suspect = false;
     }
-    enum davy_answer answer = exchange_line(link, request, max_reply, ret_reply);
+    enum davy_answer answer = exchange_line(link, request, ret_reply);
     if (!is_reply(answer))
         suspect(shape, request);
     return answer;
 }
 
 /* After any error the connection is closed: the next reply on it could be the last one's. */
-static enum davy_answer read_tcp(struct link *link, const struct davy_frame_request *request,
+static enum davy_answer read_tcp(struct link *link, const struct davy_bus_request *request,
                                  struct davy_bus_reply *ret_reply)
 {
     wait_until(link->quiet_until);
@@ -392,14 +398,12 @@ static enum davy_answer read_tcp(struct link *link, const struct davy_frame_requ
     return answer;
 }
 
-static void link_read(void *context, uint8_t unit, enum davy_table table, uint16_t start, uint16_t count,
-                      davy_span max_reply, struct davy_bus_reply *ret_reply)
+static void link_read(void *context, const struct davy_bus_request *request, struct davy_bus_reply *ret_reply)
 {
     struct link *link = context;
-    const struct davy_frame_request request = {.unit = unit, .table = table, .start = start, .count = count};
     enum davy_answer answer = DAVY_ANSWER_DOWN;
     if (modbus_get_socket(link->modbus) >= 0)
-        answer = is_line(link) ? read_line(link, &request, max_reply, ret_reply) : read_tcp(link, &request, ret_reply);
+        answer = is_line(link) ? read_line(link, request, ret_reply) : read_tcp(link, request, ret_reply);
     ret_reply->answer = answer;
 }
 

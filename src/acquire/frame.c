@@ -15,7 +15,7 @@ static const uint8_t functions[DAVY_TABLE_COUNT_] = {
     [DAVY_TABLE_HOLDING] = 3,
 };
 
-static bool is_bits(const struct davy_frame_request *request)
+static bool is_bits(const struct davy_bus_request *request)
 {
     return request->table == DAVY_TABLE_COIL || request->table == DAVY_TABLE_DISCRETE;
 }
@@ -31,7 +31,7 @@ uint16_t davy_frame_crc(const uint8_t *bytes, size_t length)
     return (uint16_t)crc;
 }
 
-size_t davy_frame_data_bytes(const struct davy_frame_request *request)
+size_t davy_frame_data_bytes(const struct davy_bus_request *request)
 {
     return is_bits(request) ? (request->count + 7U) / 8U : 2U * request->count;
 }
@@ -48,7 +48,7 @@ static uint16_t get_word(const uint8_t *bytes)
 }
 
 /* Unit, function, start, count: the part that both transports share. */
-static void put_request(const struct davy_frame_request *request, uint8_t bytes[6])
+static void put_request(const struct davy_bus_request *request, uint8_t bytes[6])
 {
     bytes[0] = request->unit;
     bytes[1] = functions[request->table];
@@ -56,7 +56,7 @@ static void put_request(const struct davy_frame_request *request, uint8_t bytes[
     put_word(bytes + 4, request->count);
 }
 
-void davy_frame_rtu_request(const struct davy_frame_request *request, uint8_t frame[DAVY_FRAME_RTU_REQUEST])
+void davy_frame_rtu_request(const struct davy_bus_request *request, uint8_t frame[DAVY_FRAME_RTU_REQUEST])
 {
     put_request(request, frame);
     uint16_t crc = davy_frame_crc(frame, 6);
@@ -64,7 +64,7 @@ void davy_frame_rtu_request(const struct davy_frame_request *request, uint8_t fr
     frame[7] = (uint8_t)(crc >> 8);
 }
 
-void davy_frame_tcp_request(const struct davy_frame_request *request, uint16_t transaction,
+void davy_frame_tcp_request(const struct davy_bus_request *request, uint16_t transaction,
                             uint8_t frame[DAVY_FRAME_TCP_REQUEST])
 {
     put_word(frame, transaction);
@@ -95,7 +95,7 @@ static enum davy_answer take_exception(uint8_t code, struct davy_bus_reply *ret_
 }
 
 /* `bytes`: unit, function and all that follows, without the transport's own. */
-static enum davy_answer take_reply(const struct davy_frame_request *request, const uint8_t *bytes, size_t length,
+static enum davy_answer take_reply(const struct davy_bus_request *request, const uint8_t *bytes, size_t length,
                                    struct davy_bus_reply *ret_reply)
 {
     if (length < 3 || bytes[0] != request->unit)
@@ -112,7 +112,7 @@ static enum davy_answer take_reply(const struct davy_frame_request *request, con
     return DAVY_ANSWER_OK;
 }
 
-enum davy_answer davy_frame_rtu_reply(const struct davy_frame_request *request, const uint8_t *frame, size_t length,
+enum davy_answer davy_frame_rtu_reply(const struct davy_bus_request *request, const uint8_t *frame, size_t length,
                                       struct davy_bus_reply *ret_reply)
 {
     ret_reply->answer = DAVY_ANSWER_INVALID;
@@ -125,7 +125,7 @@ enum davy_answer davy_frame_rtu_reply(const struct davy_frame_request *request, 
     return ret_reply->answer;
 }
 
-enum davy_answer davy_frame_tcp_reply(const struct davy_frame_request *request, uint16_t transaction,
+enum davy_answer davy_frame_tcp_reply(const struct davy_bus_request *request, uint16_t transaction,
                                       const uint8_t *frame, size_t length, struct davy_bus_reply *ret_reply)
 {
     ret_reply->answer = DAVY_ANSWER_INVALID;
@@ -136,9 +136,9 @@ enum davy_answer davy_frame_tcp_reply(const struct davy_frame_request *request, 
     return ret_reply->answer;
 }
 
-struct davy_frame_request davy_frame_probe(const struct davy_frame_request *request)
+struct davy_bus_request davy_frame_probe(const struct davy_bus_request *request)
 {
-    struct davy_frame_request probe = *request;
+    struct davy_bus_request probe = *request;
     uint16_t step = is_bits(request) ? 8 : 1; /* one byte of bits, one register */
     if (request->count > step) {
         probe.count = (uint16_t)(request->count - step);

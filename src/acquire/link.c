@@ -39,7 +39,8 @@ static davy_span wait_for(struct davy_link *link, unsigned doublings)
     int64_t ns = FIRST_WAIT_S * DAVY_NS_PER_S << (doublings < DOUBLINGS ? doublings : DOUBLINGS);
     if (ns > link->longest.ns)
         ns = link->longest.ns;
-    return (davy_span){ns / 2 + (int64_t)((double)(ns / 2) * davy_random_unit(&link->random))};
+    int64_t half = ns / 2;
+    return (davy_span){half + (int64_t)((double)half * davy_random_unit(&link->random))};
 }
 
 static void enter_backoff(struct davy_link *link, enum davy_link_input input, davy_mono now)

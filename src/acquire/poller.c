@@ -54,15 +54,6 @@ struct davy_poller {
     davy_span window_busy;
 };
 
-/* One read on the bus. */
-struct read {
-    uint8_t unit;
-    enum davy_table table;
-    uint16_t start;
-    uint16_t count;
-    davy_span max_reply;
-};
-
 static const struct davy_bus *bus_of(const struct davy_poller *poller)
 {
     return &poller->config->buses[poller->bus];
@@ -137,14 +128,13 @@ static void count_answer(struct davy_poller *poller, enum davy_answer answer, da
 }
 
 /* One request on the wire, if there is one. */
-static void exchange(struct davy_poller *poller, const struct read *read, struct davy_bus_reply *reply)
+static void exchange(struct davy_poller *poller, const struct davy_bus_request *request, struct davy_bus_reply *reply)
 {
     reply->answer = DAVY_ANSWER_DOWN;
     if (!ensure_open(poller))
         return;
     davy_mono before = now_of(poller);
-    poller->bus_link.ops->read(poller->bus_link.link, read->unit, read->table, read->start, read->count,
-                               read->max_reply, reply);
+    poller->bus_link.ops->read(poller->bus_link.link, request, reply);
     davy_mono after = now_of(poller);
     poller->window_busy.ns += davy_mono_sub(after, before).ns;
     count_answer(poller, reply->answer, after);
@@ -154,11 +144,11 @@ static void exchange(struct davy_poller *poller, const struct read *read, struct
 }
 
 /* A connection that the other end closed meanwhile is worth a second try in any case. */
-static void exchange_retried(struct davy_poller *poller, const struct read *read, int retries,
+static void exchange_retried(struct davy_poller *poller, const struct davy_bus_request *request, int retries,
                              struct davy_bus_reply *reply)
 {
     for (int tries = 0;; tries++) {
-        exchange(poller, read, reply);
+        exchange(poller, request, reply);
         bool again = reply->answer == DAVY_ANSWER_DOWN ? tries == 0 : tries < retries;
         if (reply->answer == DAVY_ANSWER_OK || reply->answer == DAVY_ANSWER_EXCEPTION || !again)
             return;
@@ -211,7 +201,8 @@ static void poll_slot(struct davy_poller *poller, struct davy_slot *slot, struct
     } else if (verdict == DAVY_QUARANTINE_SILENT) {
         reply->answer = DAVY_ANSWER_TIMEOUT;
     } else {
-        const struct read read = {device->unit, request->table, request->start, request->count, device->max_reply};
+        const struct davy_bus_request read = {device->unit, request->table, request->start, request->count,
+                                              device->max_reply};
         exchange_retried(poller, &read, verdict == DAVY_QUARANTINE_READ ? bus_of(poller)->retries : 0, reply);
         note_device(poller, request->device, reply->answer);
         note_refusal(poller, slot, reply);
@@ -258,7 +249,7 @@ static void serve_demand(struct davy_poller *poller)
         return;
     struct davy_poller_demand_reply answer = {.ticket = demand.ticket, .demand = demand};
     answer.reply.answer = DAVY_ANSWER_INVALID;
-    const struct read read = {demand.unit, demand.table, demand.start, demand.count, demand.max_reply};
+    const struct davy_bus_request read = {demand.unit, demand.table, demand.start, demand.count, demand.max_reply};
     if (is_readable(&demand))
         exchange_retried(poller, &read, 0, &answer.reply);
     if (poller->demand_replies)

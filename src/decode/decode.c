@@ -126,19 +126,24 @@ static void keep_point(const struct memory *old, struct memory *memory)
     memory->inhibited_since = old->inhibited_since;
 }
 
+/* `device` is the index in the old configuration. */
+static void keep_word(const struct davy_decoder *old, uint32_t device, struct word *word)
+{
+    for (size_t i = 0; i < old->word_count; i++) {
+        const struct word *known = &old->words[i];
+        if (known->device != device || known->table != word->table || known->address != word->address)
+            continue;
+        word->known = known->known;
+        word->raw = known->raw;
+    }
+}
+
 static void keep_words(const struct davy_decoder *old, struct davy_decoder *decoder)
 {
     for (size_t i = 0; i < decoder->word_count; i++) {
         struct word *word = &decoder->words[i];
         const char *id = decoder->config->devices[word->device].id;
-        uint32_t device = davy_config_find_device(old->config, id);
-        for (size_t k = 0; k < old->word_count; k++) {
-            const struct word *known = &old->words[k];
-            if (known->device == device && known->table == word->table && known->address == word->address) {
-                word->known = known->known;
-                word->raw = known->raw;
-            }
-        }
+        keep_word(old, davy_config_find_device(old->config, id), word);
     }
 }
 

@@ -65,7 +65,8 @@ static void rig_done(struct rig *rig)
 static enum davy_answer read_two(struct rig *rig, uint16_t start)
 {
     memset(&rig->reply, 0xA5, sizeof rig->reply);
-    rig->bus.ops->read(rig->bus.link, UNIT, DAVY_TABLE_HOLDING, start, 2, max_reply, &rig->reply);
+    const struct davy_bus_request request = {UNIT, DAVY_TABLE_HOLDING, start, 2, max_reply};
+    rig->bus.ops->read(rig->bus.link, &request, &rig->reply);
     if (rig->reply.answer == DAVY_ANSWER_OK) {
         assert_int_equal(rig->reply.words[0], start);
         assert_int_equal(rig->reply.words[1], start + 1);
@@ -86,7 +87,8 @@ static void all_transports_read_what_is_there(void **state)
         rig_init(&rig, (enum davy_bus_type)type, (struct slave_script){.times = 0});
         for (uint16_t start = 0; start < 5; start++)
             assert_int_equal(read_two(&rig, (uint16_t)(100 * start)), DAVY_ANSWER_OK);
-        rig.bus.ops->read(rig.bus.link, UNIT, DAVY_TABLE_INPUT, 500, 125, max_reply, &rig.reply);
+        const struct davy_bus_request longest = {UNIT, DAVY_TABLE_INPUT, 500, 125, max_reply};
+        rig.bus.ops->read(rig.bus.link, &longest, &rig.reply);
         assert_int_equal(rig.reply.answer, DAVY_ANSWER_OK);
         assert_int_equal(rig.reply.words[124], 624);
         rig_done(&rig);

@@ -16,7 +16,7 @@ static void crc_has_the_published_check_value(void **state)
 }
 
 /* Modbus Application Protocol V1.1b3, 6.3: registers 108 to 110 are 022B 0000 0064. */
-static const struct davy_frame_request example = {.unit = 17, .table = DAVY_TABLE_HOLDING, .start = 107, .count = 3};
+static const struct davy_bus_request example = {.unit = 17, .table = DAVY_TABLE_HOLDING, .start = 107, .count = 3};
 static const uint8_t example_reply[] = {17, 3, 6, 0x02, 0x2B, 0x00, 0x00, 0x00, 0x64};
 
 static size_t rtu(const uint8_t *body, size_t length, uint8_t *frame)
@@ -128,7 +128,7 @@ static void exceptions_are_answers_unless_their_code_is_none(void **state)
 static void bits_come_lowest_first_and_none_beyond_the_last(void **state)
 {
     (void)state;
-    const struct davy_frame_request request = {.unit = 1, .table = DAVY_TABLE_DISCRETE, .start = 196, .count = 22};
+    const struct davy_bus_request request = {.unit = 1, .table = DAVY_TABLE_DISCRETE, .start = 196, .count = 22};
     const uint8_t body[] = {1, 2, 3, 0xAC, 0xDB, 0xF5};
     uint8_t frame[16];
     struct davy_bus_reply reply;
@@ -145,9 +145,9 @@ static void a_probe_never_has_the_shape_of_its_request(void **state)
     static const enum davy_table tables[] = {DAVY_TABLE_HOLDING, DAVY_TABLE_COIL};
     for (size_t t = 0; t < 2; t++)
         for (unsigned count = 1; count <= (t == 0 ? 125U : 2000U); count++) {
-            const struct davy_frame_request request = {
+            const struct davy_bus_request request = {
                 .unit = 1, .table = tables[t], .start = (uint16_t)(65536 - count), .count = (uint16_t)count};
-            struct davy_frame_request probe = davy_frame_probe(&request);
+            struct davy_bus_request probe = davy_frame_probe(&request);
             assert_int_not_equal(davy_frame_data_bytes(&probe), davy_frame_data_bytes(&request));
             assert_true(probe.count >= 1 && probe.start + probe.count <= 65536);
         }

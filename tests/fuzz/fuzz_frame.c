@@ -17,7 +17,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
             abort();                                                                                                   \
     } while (0)
 
-static void check(const struct davy_frame_request *request, enum davy_answer answer, const struct davy_bus_reply *reply,
+static void check(const struct davy_bus_request *request, enum davy_answer answer, const struct davy_bus_reply *reply,
                   const uint8_t *body)
 {
     CHECK(answer == reply->answer);
@@ -32,7 +32,7 @@ static void check(const struct davy_frame_request *request, enum davy_answer ans
 }
 
 /* A serial reply must get past the CRC: half of the inputs are given a right one. */
-static void check_rtu(const struct davy_frame_request *request, const uint8_t *frame, size_t length, bool mend)
+static void check_rtu(const struct davy_bus_request *request, const uint8_t *frame, size_t length, bool mend)
 {
     uint8_t mended[300];
     struct davy_bus_reply reply = {.exception = 0};
@@ -52,17 +52,17 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     if (size < 7)
         return 0;
-    struct davy_frame_request request = {.unit = data[0],
-                                         .table = (enum davy_table)(data[1] % DAVY_TABLE_COUNT_),
-                                         .start = (uint16_t)(data[2] << 8 | data[3]),
-                                         .count = (uint16_t)(data[4] << 8 | data[5])};
+    struct davy_bus_request request = {.unit = data[0],
+                                       .table = (enum davy_table)(data[1] % DAVY_TABLE_COUNT_),
+                                       .start = (uint16_t)(data[2] << 8 | data[3]),
+                                       .count = (uint16_t)(data[4] << 8 | data[5])};
     unsigned most = request.table <= DAVY_TABLE_DISCRETE ? 2000 : 125;
     request.count = (uint16_t)(1 + request.count % most);
     struct davy_bus_reply reply = {.exception = 0};
     const uint8_t *frame = data + 6;
     check(&request, davy_frame_tcp_reply(&request, 0x0102, frame, size - 6, &reply), &reply, frame + 6);
     check_rtu(&request, frame, size - 6, data[1] & 0x80U);
-    struct davy_frame_request probe = davy_frame_probe(&request);
+    struct davy_bus_request probe = davy_frame_probe(&request);
     CHECK(davy_frame_data_bytes(&probe) != davy_frame_data_bytes(&request));
     return 0;
 }

@@ -60,9 +60,10 @@ static int read_all(const struct davy_config *config, struct davy_bus_link bus, 
 {
     static struct davy_reading decoded[DAVY_DECODE_MAX];
     for (uint32_t i = 0; i < config->request_count; i++) {
-        const struct davy_request *request = &config->requests[i];
+        const struct davy_request *planned = &config->requests[i];
+        const struct davy_bus_request request = {UNIT, planned->table, planned->start, planned->count, davy_span_s(5)};
         struct davy_bus_reply reply;
-        bus.ops->read(bus.link, UNIT, request->table, request->start, request->count, davy_span_s(5), &reply);
+        bus.ops->read(bus.link, &request, &reply);
         struct davy_block block = {.generation = config->generation, .request = i, .answer = reply.answer};
         memcpy(block.words, reply.words, sizeof block.words);
         size_t count = davy_decode_block(decoder, &block, decoded);

@@ -53,17 +53,16 @@ static DAVY_UNUSED void fake_bus_free(void *link)
     bus->frees++;
 }
 
-static DAVY_UNUSED void fake_bus_read(void *link, uint8_t unit, enum davy_table table, uint16_t start, uint16_t count,
-                                      davy_span max_reply, struct davy_bus_reply *ret_reply)
+static DAVY_UNUSED void fake_bus_read(void *link, const struct davy_bus_request *request,
+                                      struct davy_bus_reply *ret_reply)
 {
     struct fake_bus *bus = link;
-    (void)table;
-    (void)max_reply;
-    bus->log[bus->count++ % FAKE_BUS_LOG] = (struct fake_bus_request){unit, start, count, bus->clock->now.mono};
-    ret_reply->answer = bus->is_open ? bus->answers[unit] : DAVY_ANSWER_DOWN;
+    bus->log[bus->count++ % FAKE_BUS_LOG] =
+        (struct fake_bus_request){request->unit, request->start, request->count, bus->clock->now.mono};
+    ret_reply->answer = bus->is_open ? bus->answers[request->unit] : DAVY_ANSWER_DOWN;
     ret_reply->exception = bus->exception;
-    for (unsigned i = 0; i < count && i < DAVY_BLOCK_WORDS; i++)
-        ret_reply->words[i] = (uint16_t)(start + i);
+    for (unsigned i = 0; i < request->count && i < DAVY_BLOCK_WORDS; i++)
+        ret_reply->words[i] = (uint16_t)(request->start + i);
     bool silent = ret_reply->answer == DAVY_ANSWER_TIMEOUT || ret_reply->answer == DAVY_ANSWER_INVALID;
     fake_clock_advance(bus->clock, silent ? bus->silence_cost : bus->answer_cost);
 }
