@@ -53,6 +53,7 @@ static void point_row(struct davy_buf *out, const struct davy_config *config, co
     bool any = newest->at.mono.ns != 0;
     davy_json_open(out, '{');
     davy_json_text(out, "point", davy_config_point_name(config, index, name));
+    davy_json_text(out, "name", config->devices[config->points[index].device].name);
     davy_json_text(out, "zone", zone_id(config, config->points[index].zone));
     number_or_null(out, "value", newest->has_value, newest->value);
     davy_json_text(out, "unit", config->points[index].unit);

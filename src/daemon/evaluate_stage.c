@@ -15,6 +15,9 @@
 /* Blocks taken in one turn, so that a flood of them does not hold up commands. */
 #define BLOCKS_A_TURN 256
 
+/* Counting all alarms and points is not free: at most this often, and each second. */
+#define COUNT_AFTER_EVENT (100 * DAVY_NS_PER_MS)
+
 struct evaluate_stage {
     struct route *route;
     struct davy_thread *thread;
@@ -27,6 +30,7 @@ struct evaluate_stage {
     bool any_flagged;
     struct evaluator_status status;
     davy_mono counted_at; /* when status was last put */
+    bool news;            /* an event since then */
     struct davy_reading readings[DAVY_DECODE_MAX];
 };
 
@@ -44,6 +48,7 @@ static void on_event(void *context, const struct davy_event *event)
     record.event.decided_after = davy_mono_sub(now.mono, event->at.mono);
     hand_over(stage, &record);
     stage->status.events++;
+    stage->news = true;
     preview_add(stage->preview, &record.event, stage->status.events, now.mono);
     if (event->subject.kind == DAVY_ALARM_RULE) {
         stage->flagged[event->subject.device] = true;
@@ -307,9 +312,11 @@ static void count_alarms(struct evaluate_stage *stage)
 
 static void put_status(struct evaluate_stage *stage, davy_mono now)
 {
-    if (davy_mono_sub(now, stage->counted_at).ns < DAVY_NS_PER_S)
+    int64_t age = davy_mono_sub(now, stage->counted_at).ns;
+    if (age < COUNT_AFTER_EVENT || (age < DAVY_NS_PER_S && !stage->news))
         return;
     stage->counted_at = now;
+    stage->news = false;
     count_points(stage);
     count_alarms(stage);
     stage->status.previews = preview_sent(stage->preview);
@@ -320,6 +327,8 @@ static void put_status(struct evaluate_stage *stage, davy_mono now)
 static davy_span time_to_sleep(struct evaluate_stage *stage, davy_mono now)
 {
     davy_mono due = davy_mono_min(davy_engine_due(stage->engine), preview_due(stage->preview));
+    if (stage->news)
+        due = davy_mono_min(due, davy_mono_add(stage->counted_at, (davy_span){COUNT_AFTER_EVENT}));
     davy_span sleep = davy_mono_sub(due, now);
     return sleep.ns < DAVY_NS_PER_S ? sleep : davy_span_s(1);
 }
@@ -340,6 +349,7 @@ static void run(struct davy_thread *thread, void *context)
         davy_thread_beat(thread);
     }
     take_blocks(stage);
+    davy_engine_tell_all(stage->engine); /* how far delays have run goes on after the restart */
 }
 
 int evaluate_stage_start(struct evaluate_stage *stage)

@@ -34,8 +34,10 @@ struct outbox {
     struct route *route;
     struct davy_ledger *ledger;
     struct davy_readings *readings;
-    int64_t event_row; /* handed over up to here */
-    int64_t telemetry_row;
+    int64_t event_row;   /* handed over up to here */
+    int64_t live_row;    /* telemetry made since the connection stands, handed over up to here */
+    int64_t backlog_row; /* older telemetry likewise, until backlog_end */
+    int64_t backlog_end;
     int64_t retried_row;  /* of those that were refused before: tried again up to here */
     davy_mono retry_from; /* when they are gone through from the begin again */
     bool connected;
@@ -62,12 +64,6 @@ struct outbox *outbox_free(struct outbox *outbox)
 {
     free(outbox);
     return NULL;
-}
-
-void outbox_use(struct outbox *outbox, struct davy_ledger *ledger, struct davy_readings *readings)
-{
-    outbox->ledger = ledger;
-    outbox->readings = readings;
 }
 
 /* ---- towards the broker ---------------------------------------------------------------------------------------- */
@@ -117,19 +113,55 @@ static void hand_over_refused(struct outbox *outbox, struct davy_stamp now)
     }
 }
 
-static void hand_over_telemetry(struct outbox *outbox)
+static bool post_telemetry(struct outbox *outbox, const struct davy_outbox_row *row, bool backlog)
+{
+    struct davy_message message;
+    if (davy_message_new(DAVY_MESSAGE_TELEMETRY, row->row, row->topic, row->payload, &message) < 0)
+        return false;
+    message.expiry_s = TELEMETRY_EXPIRY_S;
+    message.schema = "davy.telemetry/1";
+    if (backlog)
+        message.length = davy_payload_mark_replayed(message.payload);
+    return post(outbox, &message);
+}
+
+/* Rows of (*cursor, end], as long as there is room. Returns false when the publisher is full. */
+static bool hand_over_range(struct outbox *outbox, int64_t *cursor, int64_t end, bool backlog)
 {
     struct davy_outbox_row row;
-    while (outbox->readings && davy_readings_outbox_next(outbox->readings, outbox->telemetry_row, &row) == 0) {
-        struct davy_message message;
-        if (davy_message_new(DAVY_MESSAGE_TELEMETRY, row.row, row.topic, row.payload, &message) < 0)
-            return;
-        message.expiry_s = TELEMETRY_EXPIRY_S;
-        message.schema = "davy.telemetry/1";
-        if (!post(outbox, &message))
-            return;
-        outbox->telemetry_row = row.row;
+    while (davy_readings_outbox_next(outbox->readings, *cursor, &row) == 0 && row.row <= end) {
+        if (!post_telemetry(outbox, &row, backlog))
+            return false;
+        *cursor = row.row;
     }
+    return true;
+}
+
+/* The newest first: what was made since the connection stands, then what piled up before. */
+static void hand_over_telemetry(struct outbox *outbox)
+{
+    if (!outbox->connected || !outbox->readings)
+        return;
+    if (hand_over_range(outbox, &outbox->live_row, INT64_MAX, false))
+        hand_over_range(outbox, &outbox->backlog_row, outbox->backlog_end, true);
+}
+
+/* What is in the outbox of telemetry now is backlog. */
+static void begin_backlog(struct outbox *outbox)
+{
+    outbox->backlog_end = outbox->readings ? davy_readings_outbox_last(outbox->readings) : 0;
+    outbox->live_row = outbox->backlog_end;
+}
+
+void outbox_use(struct outbox *outbox, struct davy_ledger *ledger, struct davy_readings *readings)
+{
+    bool other = outbox->readings != readings;
+    outbox->ledger = ledger;
+    outbox->readings = readings;
+    if (!other)
+        return;
+    outbox->backlog_row = 0;
+    begin_backlog(outbox);
 }
 
 void outbox_hand_over(struct outbox *outbox)
@@ -229,6 +261,7 @@ static void take_delivery(struct outbox *outbox, const struct davy_delivery *del
     switch (delivery->kind) {
     case DAVY_DELIVERY_CONNECTED:
         outbox->connected = true;
+        begin_backlog(outbox);
         outbox->retry_from = now;
         outbox->snapshot_wanted = true;
         outbox->unpark = true;

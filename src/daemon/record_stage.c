@@ -99,8 +99,8 @@ int record_stage_new(struct route *route, struct davy_thread *thread, const stru
     open_readings(stage);
     if (stage->ledger) {
         rc = davy_ledger_recall(stage->ledger, davy_clock_now(route->clock), route->boot_id, recalled, context);
-        if (rc < 0)
-            trouble(stage, "the state of alarms cannot be read", rc);
+        if (rc != 0)
+            trouble(stage, "the state of alarms cannot be read whole", rc < 0 ? rc : -EUCLEAN);
     }
     *ret_stage = stage;
     return 0;

@@ -5,8 +5,10 @@
  */
 #include <errno.h>
 #include <jansson.h>
+#include <math.h>
 #include <string.h>
 
+#include "base/buf.h"
 #include "ledger_internal.h"
 
 static void drop_json(json_t **value)
@@ -51,6 +53,52 @@ static int rewrite(json_t *payload, int64_t seq, davy_wall now, const char *boot
     return rc == 0 ? 0 : -ENOMEM;
 }
 
+static void put(struct davy_buf *out, const char *key, json_t *value);
+
+static void put_members(struct davy_buf *out, json_t *object)
+{
+    const char *key;
+    json_t *value;
+    json_object_foreach(object, key, value) put(out, key, value);
+}
+
+static void put_items(struct davy_buf *out, json_t *list)
+{
+    for (size_t i = 0; i < json_array_size(list); i++) {
+        davy_json_open(out, '{');
+        put_members(out, json_array_get(list, i));
+        davy_json_close(out, '}');
+    }
+}
+
+/* One member as the MQTT payloads have it: numbers as the shortest decimal, keys in their order. */
+static void put(struct davy_buf *out, const char *key, json_t *value)
+{
+    if (json_is_object(value)) {
+        davy_json_key_open(out, key, '{');
+        put_members(out, value);
+        davy_json_close(out, '}');
+    } else if (json_is_array(value)) {
+        davy_json_key_open(out, key, '[');
+        put_items(out, value);
+        davy_json_close(out, ']');
+    } else if (json_is_integer(value)) {
+        davy_json_integer(out, key, json_integer_value(value));
+    } else if (json_is_real(value)) {
+        davy_json_number(out, key, json_real_value(value));
+    } else if (json_is_boolean(value)) {
+        davy_json_bool(out, key, json_is_true(value));
+    } else {
+        davy_json_text(out, key, json_string_value(value));
+    }
+}
+
+static double number(const json_t *payload, const char *key)
+{
+    const json_t *value = json_object_get(payload, key);
+    return json_is_number(value) ? json_number_value(value) : NAN;
+}
+
 static const char *member(const json_t *payload, const char *key)
 {
     return json_string_value(json_object_get(payload, key));
@@ -65,11 +113,16 @@ int davy_ledger_retire(struct davy_ledger *ledger, const struct davy_alarm_memor
         payload = latest_payload(ledger, memory->key, topic);
     int64_t seq = davy_ledger_next_seq(ledger);
     if (payload) {
+        char text[8192];
+        struct davy_buf out;
+        davy_buf_init(&out, text, sizeof text);
         if (rewrite(payload, seq, now, boot_id, config_hash) < 0)
             return davy_ledger_fail(ledger, -ENOMEM);
-        DAVY_AUTO_FREE char *text = json_dumps(payload, JSON_COMPACT | JSON_REAL_PRECISION(17));
-        if (!text)
-            return davy_ledger_fail(ledger, -ENOMEM);
+        davy_json_open(&out, '{');
+        put_members(&out, payload);
+        davy_json_close(&out, '}');
+        if (out.overflow)
+            return davy_ledger_fail(ledger, -EMSGSIZE);
         struct davy_ledger_event event = {.seq = seq,
                                           .time = now,
                                           .id = member(payload, "id"),
@@ -80,8 +133,8 @@ int davy_ledger_retire(struct davy_ledger *ledger, const struct davy_alarm_memor
                                           .zone = member(payload, "zone"),
                                           .device = member(payload, "device"),
                                           .point = member(payload, "point"),
-                                          .value = json_number_value(json_object_get(payload, "value")),
-                                          .limit = json_number_value(json_object_get(payload, "limit")),
+                                          .value = number(payload, "value"),
+                                          .limit = number(payload, "limit"),
                                           .payload = text,
                                           .topic = topic[0] ? topic : NULL,
                                           .alarm = memory->key,
