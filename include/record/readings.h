@@ -76,5 +76,11 @@ uint64_t davy_readings_outbox_dropped(const struct davy_readings *readings);
  */
 int davy_readings_prune(struct davy_readings *readings, davy_wall now) DAVY_MUST_CHECK;
 
-/* Size of the database files of both stores, and what the file system has free. 0 or a negative errno. */
-int davy_storage_usage(const char *directory, int64_t *ret_bytes, int64_t *ret_free_bytes) DAVY_MUST_CHECK;
+struct davy_disk_usage {
+    int64_t bytes;       /* of the database files of both stores */
+    int64_t free_bytes;  /* of the file system, for us */
+    int64_t total_bytes; /* of the file system */
+};
+
+/* Measure the state directory. 0 or a negative errno. */
+int davy_storage_measure(const char *directory, struct davy_disk_usage *ret_usage) DAVY_MUST_CHECK;

@@ -69,7 +69,7 @@ void daemon_request(void *context, const struct davy_control_peer *peer, const c
         break;
     case DAVY_VERB_RELOAD:
         davy_notice("reload", "asked for by %s", peer->user);
-        daemon_reload(daemon, peer->ticket);
+        daemon_reload(daemon, peer->ticket, peer->user);
         break;
     case DAVY_VERB_READ:
         do_read(daemon, peer->ticket, &request);

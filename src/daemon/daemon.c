@@ -92,7 +92,7 @@ static int on_hangup(sd_event_source *source, const struct signalfd_siginfo *inf
     (void)source;
     (void)info;
     davy_notice("reload", "asked for by signal");
-    daemon_reload(context, 0);
+    daemon_reload(context, 0, "signal");
     return 0;
 }
 
@@ -226,7 +226,7 @@ static int run(struct daemon *daemon, const struct davy_config *config)
                 "davyd " DAVY_VERSION " runs: %zu buses, %zu devices, %zu points, %zu rules; monitoring, not a "
                 "certified safety function",
                 config->bus_count, config->device_count, config->point_count, config->rule_count);
-    report_config(daemon->pipeline, NULL, config, NULL, davy_clock_now(daemon->clock).wall);
+    report_config(daemon->pipeline, NULL, config, NULL, "start");
     daemon_publish_status(daemon);
     sd_notify(0, "READY=1\nSTATUS=running");
     rc = sd_event_loop(daemon->event);

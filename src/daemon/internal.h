@@ -14,8 +14,10 @@ struct selfwatch {
     bool storage, mqtt, config; /* as last told to the evaluator */
     bool config_refused;
     davy_mono disconnected_since; /* ns = 0: connected */
-    uint64_t refused;             /* by the broker, when last looked */
+    uint64_t refused;             /* refused, or heard by nobody, when last looked */
     davy_mono refused_at;
+    uint64_t acknowledged;     /* when last looked */
+    davy_mono acknowledged_at; /* of the last acknowledgement, or since when there is nothing to acknowledge */
 };
 
 struct daemon {
@@ -29,8 +31,9 @@ struct daemon {
     struct davy_control *control;
     struct selfwatch watch;
     uint32_t generation;
-    bool reload_again;      /* one more was asked for while one was under way */
-    bool reloading;         /* the evaluator has not switched yet */
+    bool reload_again; /* one more was asked for while one was under way */
+    bool reloading;    /* the evaluator has not switched yet */
+    char reload_by[DAVY_BY_SIZE];
     uint64_t reload_ticket; /* of the control client that asked; 0: nobody */
     size_t reload_changes;
     davy_mono status_at;   /* next davy.status/1 */
@@ -44,8 +47,8 @@ void daemon_request(void *context, const struct davy_control_peer *peer, const c
 /* commands.c: what stages answered. */
 void daemon_take_replies(struct daemon *daemon);
 
-/* reload.c; ticket 0: by signal */
-void daemon_reload(struct daemon *daemon, uint64_t ticket);
+/* reload.c; ticket 0: nobody waits for the outcome */
+void daemon_reload(struct daemon *daemon, uint64_t ticket, const char *by);
 void daemon_switched(struct daemon *daemon);
 
 /* selfwatch.c: tell the evaluator what changed about the gateway itself. */

@@ -239,9 +239,12 @@ static void free_records(struct route *route)
     struct record record;
     struct record_reading reading;
     struct reply reply;
-    while (route->records.ready && davy_queue_pop(&route->records, &record))
+    while (route->records.ready && davy_queue_pop(&route->records, &record)) {
         if (record.kind == RECORD_SWITCH)
             davy_config_unref(record.config);
+        else if (record.kind == RECORD_ACTION)
+            free(record.action.detail);
+    }
     while (route->readings.ready && davy_queue_pop(&route->readings, &reading))
         davy_config_unref(reading.config);
     while (route->replies.ready && davy_queue_pop(&route->replies, &reply))

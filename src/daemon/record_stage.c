@@ -19,6 +19,10 @@
 /* How often the stores are trimmed and measured. */
 #define HOUSEKEEPING (10 * DAVY_NS_PER_S)
 
+/* Less free space than this, or than a twentieth of the file system, is a trouble of the storage. */
+#define LEAST_FREE       (INT64_C(64) << 20)
+#define LEAST_FREE_SHARE 20
+
 struct record_stage {
     struct route *route;
     struct davy_thread *thread;
@@ -135,6 +139,16 @@ static int write_batch(struct record_stage *stage, size_t count)
     return davy_ledger_commit(stage->ledger);
 }
 
+/* What a record owns goes when it is out of the batch. */
+static void forget_records(struct record_stage *stage, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (stage->batch[i].kind == RECORD_ACTION)
+            free(stage->batch[i].action.detail);
+    stage->batch_count -= count;
+    memmove(stage->batch, stage->batch + count, stage->batch_count * sizeof *stage->batch);
+}
+
 static uint64_t count_events(const struct record_stage *stage, size_t count)
 {
     uint64_t events = 0;
@@ -164,8 +178,7 @@ static bool commit_batch(struct record_stage *stage, size_t count)
         trouble(stage, "a commit of the ledger took longer than announce_within", 0);
     outbox_settled(stage->outbox);
     stage->status.events += count_events(stage, count);
-    stage->batch_count -= count;
-    memmove(stage->batch, stage->batch + count, stage->batch_count * sizeof *stage->batch);
+    forget_records(stage, count);
     return true;
 }
 
@@ -182,8 +195,7 @@ static void switch_records(struct record_stage *stage)
 {
     davy_config_unref(stage->config);
     stage->config = stage->batch[0].config;
-    stage->batch_count--;
-    memmove(stage->batch, stage->batch + 1, stage->batch_count * sizeof *stage->batch);
+    forget_records(stage, 1);
 }
 
 static void fill_batch(struct record_stage *stage)
@@ -330,16 +342,16 @@ static davy_wall before_retention(davy_wall now, davy_span retention)
 
 static void measure_storage(struct record_stage *stage)
 {
-    int64_t bytes, free_bytes;
-    int rc = davy_storage_usage(stage->directory, &bytes, &free_bytes);
+    struct davy_disk_usage usage;
+    int rc = davy_storage_measure(stage->directory, &usage);
     if (rc < 0) {
         trouble(stage, "the state directory cannot be read", rc);
         return;
     }
-    stage->status.bytes = bytes;
-    stage->status.free_bytes = free_bytes;
-    if (free_bytes < (INT64_C(64) << 20))
-        trouble(stage, "less than 64 MiB are free in the state directory", -ENOSPC);
+    stage->status.bytes = usage.bytes;
+    stage->status.free_bytes = usage.free_bytes;
+    if (usage.free_bytes < LEAST_FREE || usage.free_bytes < usage.total_bytes / LEAST_FREE_SHARE)
+        trouble(stage, "less than 64 MiB or 5 % are free in the state directory", -ENOSPC);
 }
 
 static void housekeep(struct record_stage *stage, struct davy_stamp now)
@@ -419,6 +431,10 @@ struct record_stage *record_stage_free(struct record_stage *stage)
         write_records(stage);
         commit_batch(stage, 0);
     }
+    for (size_t i = 0; i < stage->batch_count; i++)
+        if (stage->batch[i].kind == RECORD_SWITCH)
+            davy_config_unref(stage->batch[i].config);
+    forget_records(stage, stage->batch_count);
     outbox_free(stage->outbox);
     davy_telemetry_free(stage->telemetry);
     davy_readings_close(stage->readings);

@@ -39,7 +39,7 @@ static void refuse(struct daemon *daemon, const struct davy_problems *problems, 
 {
     davy_error("reload", "refused, the old configuration runs on: %s", error);
     daemon->watch.config_refused = true;
-    report_config(daemon->pipeline, NULL, NULL, problems, davy_clock_now(daemon->clock).wall);
+    report_config(daemon->pipeline, pipeline_config(daemon->pipeline), NULL, problems, daemon->reload_by);
     answer_problems(daemon, problems, error);
     sd_notifyf(0, "READY=1\nSTATUS=running on the old configuration: the reload was refused");
 }
@@ -72,10 +72,10 @@ static void begin(struct daemon *daemon, const struct davy_config *config, const
         return;
     }
     daemon->reloading = true;
-    report_config(daemon->pipeline, running, config, problems, davy_clock_now(daemon->clock).wall);
+    report_config(daemon->pipeline, running, config, problems, daemon->reload_by);
 }
 
-void daemon_reload(struct daemon *daemon, uint64_t ticket)
+void daemon_reload(struct daemon *daemon, uint64_t ticket, const char *by)
 {
     if (daemon->reloading) {
         daemon->reload_again = true;
@@ -85,6 +85,7 @@ void daemon_reload(struct daemon *daemon, uint64_t ticket)
     }
     tell_systemd_reloading(davy_clock_now(daemon->clock).mono);
     daemon->reload_ticket = ticket;
+    snprintf(daemon->reload_by, sizeof daemon->reload_by, "%s", by);
     struct davy_problems problems = {0};
     struct davy_config *config = NULL;
     int rc = setup_load(daemon->options->config, daemon->generation + 1, &problems, &config);
@@ -115,6 +116,6 @@ void daemon_switched(struct daemon *daemon)
     daemon_publish_status(daemon);
     if (daemon->reload_again) {
         daemon->reload_again = false;
-        daemon_reload(daemon, 0);
+        daemon_reload(daemon, 0, "signal");
     }
 }

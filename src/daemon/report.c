@@ -174,9 +174,25 @@ static void add_errors(struct config_items *items, const struct davy_problems *p
     }
 }
 
-void report_config(struct pipeline *pipeline, const struct davy_config *from, const struct davy_config *to,
-                   const struct davy_problems *problems, davy_wall now)
+/* The configuration history of the ledger. */
+static void keep_history(struct pipeline *pipeline, const char *verb, const char *file, bool accepted,
+                         const char *detail, const char *by, struct davy_stamp now)
 {
+    struct record record = {.kind = RECORD_ACTION, .at = now};
+    struct record_action *action = &record.action;
+    snprintf(action->by, sizeof action->by, "%s", by);
+    snprintf(action->verb, sizeof action->verb, "%s", verb);
+    snprintf(action->target, sizeof action->target, "%s", file ? file : "");
+    snprintf(action->result, sizeof action->result, "%s", accepted ? "done" : "refused: the file has errors");
+    action->detail = strdup(detail);
+    if (davy_queue_push(&pipeline_route(pipeline)->records, &record) == DAVY_QUEUE_LOST)
+        free(action->detail);
+}
+
+void report_config(struct pipeline *pipeline, const struct davy_config *from, const struct davy_config *to,
+                   const struct davy_problems *problems, const char *by)
+{
+    struct davy_stamp now = davy_clock_now(pipeline_route(pipeline)->clock);
     DAVY_AUTO_FREE struct config_items *items = calloc(1, sizeof *items);
     DAVY_AUTO_FREE char *text = malloc(STATUS_SIZE);
     if (!items || !text)
@@ -188,8 +204,10 @@ void report_config(struct pipeline *pipeline, const struct davy_config *from, co
     struct davy_buf out;
     davy_buf_init(&out, text, STATUS_SIZE);
     const struct davy_config *running = to ? to : pipeline_config(pipeline);
-    davy_payload_config(&out, running->hash, now, to != NULL, items->errors, items->error_count, items->changes,
+    davy_payload_config(&out, running->hash, now.wall, to != NULL, items->errors, items->error_count, items->changes,
                         items->change_count);
-    if (!out.overflow)
-        report_publish(pipeline, "config", "davy.config/1", text);
+    if (out.overflow)
+        return;
+    report_publish(pipeline, "config", "davy.config/1", text);
+    keep_history(pipeline, from ? "reload" : "load", running->file, to != NULL, text, by, now);
 }

@@ -19,9 +19,9 @@ void report_publish(struct pipeline *pipeline, const char *rest, const char *sch
 int report_farewell(struct pipeline *pipeline, struct davy_message *ret_message) DAVY_MUST_CHECK;
 
 /*
- * Publish davy.config/1.
+ * Publish davy.config/1, and keep it in the ledger as an action of `by`.
  * from      the configuration before; NULL at the start
  * to        the accepted one; NULL where it was refused: then `problems` says why
  */
 void report_config(struct pipeline *pipeline, const struct davy_config *from, const struct davy_config *to,
-                   const struct davy_problems *problems, davy_wall now);
+                   const struct davy_problems *problems, const char *by);

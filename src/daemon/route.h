@@ -49,7 +49,7 @@ struct reply {
     char *line;
 };
 
-/* evaluator → recorder */
+/* evaluator (actions: main too) → recorder */
 enum record_kind {
     RECORD_EVENT,
     RECORD_MEMORY,
@@ -65,6 +65,7 @@ struct record_action {
     char target[DAVY_KEY_SIZE];
     char note[DAVY_NOTE_SIZE];
     char result[96];
+    char *detail; /* JSON or NULL; passes, freed when it is written */
 };
 
 struct record {

@@ -5,6 +5,9 @@
 /* Without a connection for this long, or after a refusal for this long. */
 #define MQTT_PATIENCE (60 * DAVY_NS_PER_S)
 
+/* Events that nobody confirms for this long. */
+#define UNCONFIRMED (600 * DAVY_NS_PER_S)
+
 /* The storage must be well for this long. */
 #define STORAGE_CALM (60 * DAVY_NS_PER_S)
 
@@ -24,24 +27,46 @@ static bool storage_troubled(struct daemon *daemon, davy_mono now)
     return recorder.troubled_at.ns != 0 && davy_mono_sub(now, recorder.troubled_at).ns < STORAGE_CALM;
 }
 
+/* Events wait, yet the broker has acknowledged nothing for long. */
+static bool unconfirmed(struct selfwatch *watch, int64_t waiting, uint64_t acknowledged, davy_mono now)
+{
+    if (waiting == 0 || acknowledged != watch->acknowledged || watch->acknowledged_at.ns == 0)
+        watch->acknowledged_at = now;
+    watch->acknowledged = acknowledged;
+    return davy_mono_sub(now, watch->acknowledged_at).ns >= UNCONFIRMED;
+}
+
+/* A refusal, or an acknowledgement that says that nobody subscribed, within MQTT_PATIENCE. */
+static bool refused(struct selfwatch *watch, uint64_t refusals, davy_mono now)
+{
+    if (refusals > watch->refused)
+        watch->refused_at = now;
+    watch->refused = refusals;
+    return watch->refused_at.ns != 0 && davy_mono_sub(now, watch->refused_at).ns < MQTT_PATIENCE;
+}
+
+static bool away(struct selfwatch *watch, bool connected, davy_mono now)
+{
+    if (connected)
+        watch->disconnected_since = (davy_mono){0};
+    else if (watch->disconnected_since.ns == 0)
+        watch->disconnected_since = now;
+    return !connected && davy_mono_sub(now, watch->disconnected_since).ns >= MQTT_PATIENCE;
+}
+
 static bool mqtt_troubled(struct daemon *daemon, davy_mono now)
 {
     struct route *route = pipeline_route(daemon->pipeline);
     if (!route->publisher)
         return false;
-    struct davy_publisher_status status;
-    davy_publisher_status(route->publisher, &status);
-    struct selfwatch *watch = &daemon->watch;
-    if (status.connected)
-        watch->disconnected_since = (davy_mono){0};
-    else if (watch->disconnected_since.ns == 0)
-        watch->disconnected_since = now;
-    if (status.refused > watch->refused)
-        watch->refused_at = now;
-    watch->refused = status.refused;
-    bool away = watch->disconnected_since.ns != 0 && davy_mono_sub(now, watch->disconnected_since).ns >= MQTT_PATIENCE;
-    bool refused = watch->refused_at.ns != 0 && davy_mono_sub(now, watch->refused_at).ns < MQTT_PATIENCE;
-    return away || refused;
+    struct davy_publisher_status publisher;
+    struct recorder_status recorder;
+    davy_publisher_status(route->publisher, &publisher);
+    davy_cell_get(&route->recorder, &recorder);
+    bool troubled = away(&daemon->watch, publisher.connected, now);
+    troubled |= refused(&daemon->watch, publisher.refused + publisher.unheard, now);
+    troubled |= unconfirmed(&daemon->watch, recorder.outbox_events, publisher.acknowledged, now);
+    return troubled;
 }
 
 void daemon_watch_self(struct daemon *daemon, davy_mono now)

@@ -93,6 +93,7 @@ static int write_action(struct davy_ledger *ledger, const struct record *record)
                                        .target = action->target[0] ? action->target : NULL,
                                        .note = action->note[0] ? action->note : NULL,
                                        .result = action->result,
+                                       .detail = action->detail,
                                    });
 }
 

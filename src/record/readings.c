@@ -285,7 +285,7 @@ int davy_readings_append(struct davy_readings *readings, const struct davy_readi
     return r < 0 ? davy_readings_fail(readings, r) : 0;
 }
 
-int davy_storage_usage(const char *directory, int64_t *ret_bytes, int64_t *ret_free_bytes)
+int davy_storage_measure(const char *directory, struct davy_disk_usage *ret_usage)
 {
     static const char *const files[] = {"ledger.db", "ledger.db-wal", "readings.db", "readings.db-wal"};
     char path[DAVY_DB_PATH];
@@ -299,7 +299,10 @@ int davy_storage_usage(const char *directory, int64_t *ret_bytes, int64_t *ret_f
         if (length > 0 && (size_t)length < sizeof(path) && stat(path, &found) == 0)
             bytes += found.st_size;
     }
-    *ret_bytes = bytes;
-    *ret_free_bytes = (int64_t)volume.f_bavail * (int64_t)volume.f_frsize;
+    *ret_usage = (struct davy_disk_usage){
+        .bytes = bytes,
+        .free_bytes = (int64_t)volume.f_bavail * (int64_t)volume.f_frsize,
+        .total_bytes = (int64_t)volume.f_blocks * (int64_t)volume.f_frsize,
+    };
     return 0;
 }

@@ -366,11 +366,10 @@ static void a_file_taken_away_is_made_anew(void **state)
 static void usage_counts_the_files_and_the_free_space(void **state)
 {
     struct fixture *f = *state;
-    int64_t bytes = 0;
-    int64_t free_bytes = 0;
-    assert_int_equal(davy_storage_usage(f->folder.path, &bytes, &free_bytes), 0);
-    assert_true(bytes >= file_bytes(f) && free_bytes > 0);
-    assert_int_equal(davy_storage_usage("/nonexistent", &bytes, &free_bytes), -ENOENT);
+    struct davy_disk_usage usage;
+    assert_int_equal(davy_storage_measure(f->folder.path, &usage), 0);
+    assert_true(usage.bytes >= file_bytes(f) && usage.free_bytes > 0 && usage.total_bytes >= usage.free_bytes);
+    assert_int_equal(davy_storage_measure("/nonexistent", &usage), -ENOENT);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
