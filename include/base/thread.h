@@ -19,10 +19,15 @@ struct davy_thread {
     void (*body)(struct davy_thread *thread, void *context);
     void *context;
     atomic_bool stop;
+    atomic_bool returned;
     atomic_uint_fast64_t beats;
     struct davy_waker waker; /* the body sleeps on it; davy_thread_stop() rings it */
+    struct davy_waker ended; /* made by davy_thread_done_within(), rung when the body has returned */
     bool started;
 };
+
+/* Before davy_thread_init(), so that davy_thread_done() is safe. */
+#define DAVY_THREAD_INIT ((struct davy_thread){.waker = DAVY_WAKER_INIT, .ended = DAVY_WAKER_INIT})
 
 /* Prepare the waker, so that queues can refer to it before the start. 0 or a negative errno. */
 int davy_thread_init(struct davy_thread *thread, const char *name) DAVY_MUST_CHECK;
@@ -37,7 +42,10 @@ int davy_thread_start(struct davy_thread *thread, size_t stack_bytes,
 /* Ask the body to return; does not wait. */
 void davy_thread_stop(struct davy_thread *thread);
 
-/* Stop and join; repeatable; also for a thread that was never started. Blocks until the body returns. */
+/* Stop and join; repeatable; also for a thread that was never started. The waker stays: others may still ring it. */
+void davy_thread_join(struct davy_thread *thread);
+
+/* Join, and close the waker: nobody may ring it any more. Repeatable. Blocks until the body returns. */
 void davy_thread_done(struct davy_thread *thread);
 
 /* Like davy_thread_done(), but give up after `timeout`. 0 or -ETIMEDOUT (the thread runs on). */

@@ -2,14 +2,11 @@
 #include "base/thread.h"
 
 #include <errno.h>
-#include <limits.h>
 #include <signal.h>
-#include <string.h>
-#include <time.h>
 
 int davy_thread_init(struct davy_thread *thread, const char *name)
 {
-    *thread = (struct davy_thread){.waker = DAVY_WAKER_INIT};
+    *thread = DAVY_THREAD_INIT;
     snprintf(thread->name, sizeof thread->name, "%s", name);
     return davy_waker_init(&thread->waker);
 }
@@ -19,6 +16,9 @@ static void *run(void *argument)
     struct davy_thread *thread = argument;
     pthread_setname_np(pthread_self(), thread->name);
     thread->body(thread, thread->context);
+    atomic_store(&thread->returned, true);
+    if (thread->ended.fd >= 0)
+        davy_waker_ring(&thread->ended);
     return NULL;
 }
 
@@ -55,29 +55,30 @@ void davy_thread_stop(struct davy_thread *thread)
         davy_waker_ring(&thread->waker);
 }
 
+void davy_thread_join(struct davy_thread *thread)
+{
+    if (!thread->started)
+        return;
+    davy_thread_stop(thread);
+    pthread_join(thread->id, NULL);
+    thread->started = false;
+}
+
 void davy_thread_done(struct davy_thread *thread)
 {
-    if (thread->started) {
-        davy_thread_stop(thread);
-        pthread_join(thread->id, NULL);
-        thread->started = false;
-    }
+    davy_thread_join(thread);
     davy_waker_done(&thread->waker);
+    davy_waker_done(&thread->ended);
 }
 
 int davy_thread_done_within(struct davy_thread *thread, davy_span timeout)
 {
-    if (thread->started) {
-        davy_thread_stop(thread);
-        struct timespec deadline;
-        clock_gettime(CLOCK_MONOTONIC, &deadline);
-        int64_t ns = deadline.tv_nsec + timeout.ns;
-        deadline.tv_sec += ns / DAVY_NS_PER_S;
-        deadline.tv_nsec = ns % DAVY_NS_PER_S;
-        if (pthread_clockjoin_np(thread->id, NULL, CLOCK_MONOTONIC, &deadline) != 0)
+    if (thread->started && davy_waker_init(&thread->ended) == 0) {
+        davy_thread_stop(thread); /* from here on the body may see `ended` */
+        davy_waker_wait(&thread->ended, timeout);
+        if (!atomic_load(&thread->returned))
             return -ETIMEDOUT;
-        thread->started = false;
     }
-    davy_waker_done(&thread->waker);
+    davy_thread_done(thread);
     return 0;
 }

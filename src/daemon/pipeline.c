@@ -210,7 +210,7 @@ int pipeline_new(const struct davy_config *config, const char *directory, const 
     struct pipeline *pipeline = calloc(1, sizeof *pipeline);
     if (!pipeline)
         return -ENOMEM;
-    pipeline->evaluator_thread.waker = pipeline->recorder_thread.waker = DAVY_WAKER_INIT;
+    pipeline->evaluator_thread = pipeline->recorder_thread = DAVY_THREAD_INIT;
     pipeline->config = davy_config_ref(config);
     pipeline->route.clock = clock;
     davy_boot_id(pipeline->route.boot_id);
@@ -284,13 +284,15 @@ struct pipeline *pipeline_free(struct pipeline *pipeline, struct davy_message *f
     for (size_t b = 0; pollers && b < bus_count(pipeline->config); b++)
         if (pollers[b])
             davy_poller_stop(pollers[b]);
-    davy_thread_done(&pipeline->evaluator_thread);
+    davy_thread_join(&pipeline->evaluator_thread);
     pipeline->evaluator = evaluate_stage_free(pipeline->evaluator);
     free_pollers(pollers, bus_count(pipeline->config), NULL, 0);
-    davy_thread_done(&pipeline->recorder_thread);
+    davy_thread_join(&pipeline->recorder_thread);
     pipeline->route.publisher = davy_publisher_free(pipeline->route.publisher, davy_span_s(1), farewell);
     pipeline->recorder = record_stage_free(pipeline->recorder);
     free_route(&pipeline->route);
+    davy_thread_done(&pipeline->evaluator_thread);
+    davy_thread_done(&pipeline->recorder_thread);
     davy_config_unref(pipeline->next);
     davy_config_unref(pipeline->config);
     free(pipeline->poller_beats);
