@@ -105,7 +105,10 @@ static int parse_rfc3339(const char *text, davy_wall *ret_t)
     int64_t seconds = timegm(&tm) - offset;
     if (tm.tm_mday != day && tm.tm_sec < 60) /* a day that its month does not have was carried over */
         return -EINVAL;
-    ret_t->ns = seconds * DAVY_NS_PER_S + fraction;
+    int64_t ns; /* ends in the year 2262 */
+    if (__builtin_mul_overflow(seconds, DAVY_NS_PER_S, &ns) || __builtin_add_overflow(ns, fraction, &ns))
+        return -EINVAL;
+    ret_t->ns = ns;
     return 0;
 }
 
