@@ -12,6 +12,9 @@
 /* Room that readings leave in their queue for a change of configuration, which must not be lost. */
 #define ROOM_FOR_SWITCH 16
 
+/* Room that memories leave to events: memories can be told again. */
+#define ROOM_FOR_EVENTS (ROUTE_RECORDS / 2)
+
 /* Blocks taken in one turn, so that a flood of them does not hold up commands. */
 #define BLOCKS_A_TURN 256
 
@@ -31,13 +34,16 @@ struct evaluate_stage {
     struct evaluator_status status;
     davy_mono counted_at; /* when status was last put */
     bool news;            /* an event since then */
+    bool memories_left_out;
     struct davy_reading readings[DAVY_DECODE_MAX];
 };
 
 static void hand_over(struct evaluate_stage *stage, const struct record *record)
 {
-    if (davy_queue_push(&stage->route->records, record) == DAVY_QUEUE_LOST)
-        davy_error("evaluate", "the recorder takes nothing more: an item of the ledger is lost");
+    if (davy_queue_push(&stage->route->records, record) == 0)
+        return;
+    if (stage->status.lost_records++ == 0)
+        davy_error("evaluate", "the recorder takes nothing more: events are lost, and counted");
 }
 
 static void on_event(void *context, const struct davy_event *event)
@@ -60,7 +66,17 @@ static void on_memory(void *context, const struct davy_alarm_memory *memory)
 {
     struct evaluate_stage *stage = context;
     struct record record = {.kind = RECORD_MEMORY, .at = davy_clock_now(stage->route->clock), .memory = *memory};
-    hand_over(stage, &record);
+    stage->memories_left_out |= davy_queue_space(&stage->route->records) <= ROOM_FOR_EVENTS ||
+                                davy_queue_push(&stage->route->records, &record) == DAVY_QUEUE_LOST;
+}
+
+/* What was left out while the recorder could not keep up is told once it has caught up. */
+static void tell_left_out(struct evaluate_stage *stage)
+{
+    if (!stage->memories_left_out || davy_queue_count(&stage->route->records) > 0)
+        return;
+    stage->memories_left_out = false;
+    davy_engine_tell_all(stage->engine);
 }
 
 static void record_reading(void *context, const struct davy_reading *reading)
@@ -345,6 +361,7 @@ static void run(struct davy_thread *thread, void *context)
         davy_engine_advance(stage->engine, now);
         tell_pollers(stage);
         preview_turn(stage->preview, now.mono);
+        tell_left_out(stage);
         put_status(stage, now.mono);
         davy_thread_beat(thread);
     }

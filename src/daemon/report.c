@@ -94,7 +94,7 @@ static void loss_member(struct davy_buf *out, struct route *route)
     davy_cell_get(&route->evaluator, &evaluator);
     davy_json_key_open(out, "lost", '{');
     davy_json_integer(out, "blocks", (int64_t)davy_queue_lost(&route->blocks));
-    davy_json_integer(out, "records", (int64_t)davy_queue_lost(&route->records));
+    davy_json_integer(out, "records", (int64_t)evaluator.lost_records);
     davy_json_integer(out, "readings", (int64_t)evaluator.lost_readings);
     davy_json_close(out, '}');
 }

@@ -100,6 +100,7 @@ struct evaluator_status {
     uint64_t events; /* handed to the recorder */
     uint64_t previews;
     uint64_t lost_readings; /* the recorder could not take them */
+    uint64_t lost_records;  /* likewise events and actions: the ledger's silence was longer than its queue */
 };
 
 /* The recorder's figures, copied out. */
@@ -118,7 +119,7 @@ struct recorder_status {
 /* Items that a queue holds. Blocks drop the oldest and are counted; asks are refused; records see evaluate_stage.c. */
 #define ROUTE_BLOCKS   1024
 #define ROUTE_ASKS     64
-#define ROUTE_RECORDS  4096
+#define ROUTE_RECORDS  16384
 #define ROUTE_READINGS 16384
 #define ROUTE_REPLIES  64
 #define ROUTE_NOTICES  16

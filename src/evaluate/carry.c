@@ -88,6 +88,7 @@ static void restore_limits(struct alarm *alarm, const struct davy_alarm_memory *
 
 static void restore_occurrence(struct alarm *alarm, const struct davy_alarm_memory *memory)
 {
+    alarm->remembered = true;
     alarm->id = memory->id;
     alarm->count = memory->count;
     alarm->state = memory->state;

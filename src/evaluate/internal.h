@@ -22,6 +22,7 @@ struct alarm {
     enum davy_state state;
     bool acknowledged;
     bool queued;                 /* in engine.changed */
+    bool remembered;             /* of a fault: its memory was told and not yet taken back */
     enum davy_level level;       /* highest tripped; NONE */
     enum davy_level true_level;  /* highest whose condition is true; NONE */
     enum davy_level shown_level; /* of the latest event of the occurrence */
@@ -107,7 +108,7 @@ void davy_engine_transition(struct davy_engine *engine, struct alarm *alarm, enu
 /* Recompute level and true_level from the limits. Returns the index of the limit that gives the level, or the last. */
 void davy_engine_measure_levels(struct alarm *alarm);
 
-void davy_engine_tell_memory(struct davy_engine *engine, const struct alarm *alarm);
+void davy_engine_tell_memory(struct davy_engine *engine, struct alarm *alarm);
 void davy_engine_memory_of(const struct davy_engine *engine, const struct alarm *alarm,
                            struct davy_alarm_memory *ret_memory);
 

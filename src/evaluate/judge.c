@@ -60,10 +60,13 @@ void davy_engine_memory_of(const struct davy_engine *engine, const struct alarm 
     }
 }
 
-void davy_engine_tell_memory(struct davy_engine *engine, const struct alarm *alarm)
+void davy_engine_tell_memory(struct davy_engine *engine, struct alarm *alarm)
 {
-    if (!engine->options.memory)
+    /* A fault that is not raised is not worth remembering: thousands begin and end with each hiccup of a line. */
+    bool worth = alarm->subject.kind != DAVY_ALARM_FAULT || alarm->state != DAVY_STATE_NORMAL || alarm->remembered;
+    if (!engine->options.memory || !worth)
         return;
+    alarm->remembered = alarm->state != DAVY_STATE_NORMAL;
     struct davy_alarm_memory memory;
     davy_engine_memory_of(engine, alarm, &memory);
     engine->options.memory(engine->options.context, &memory);
