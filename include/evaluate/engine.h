@@ -27,9 +27,9 @@ struct davy_engine_options {
     void (*event)(void *context, const struct davy_event *event);
     /*
      * The memory of an alarm whose memory is no longer what was last given (timers, causes without event). Called after
-     * the events of a cause. May be NULL.
+     * the events of a cause. Returns false when it is not taken: it is told again by davy_engine_tell_all(). May be NULL.
      */
-    void (*memory)(void *context, const struct davy_alarm_memory *memory);
+    bool (*memory)(void *context, const struct davy_alarm_memory *memory);
     /* The id of a new occurrence, asked right before its `raised`. NULL: random UUIDv7. */
     struct davy_uuid (*new_id)(void *context, davy_wall t);
     /* A reading that the engine made itself (stale), for the record. May be NULL. */
@@ -53,7 +53,7 @@ void davy_engine_start(struct davy_engine *engine, struct davy_stamp now, bool l
  */
 void davy_engine_restore(struct davy_engine *engine, const struct davy_alarm_memory *memory, struct davy_stamp now);
 
-/* Tell the memory of every alarm that is not at rest: the store of memories was begun anew. */
+/* Tell the memory of every alarm that is not at rest, or whose memory was not taken. */
 void davy_engine_tell_all(struct davy_engine *engine);
 
 /* Whether the configuration has an alarm of this key. */

@@ -62,12 +62,14 @@ static void on_event(void *context, const struct davy_event *event)
     }
 }
 
-static void on_memory(void *context, const struct davy_alarm_memory *memory)
+static bool on_memory(void *context, const struct davy_alarm_memory *memory)
 {
     struct evaluate_stage *stage = context;
     struct record record = {.kind = RECORD_MEMORY, .at = davy_clock_now(stage->route->clock), .memory = *memory};
-    stage->memories_left_out |= davy_queue_space(&stage->route->records) <= ROOM_FOR_EVENTS ||
-                                davy_queue_push(&stage->route->records, &record) == DAVY_QUEUE_LOST;
+    bool taken = davy_queue_space(&stage->route->records) > ROOM_FOR_EVENTS &&
+                 davy_queue_push(&stage->route->records, &record) == 0;
+    stage->memories_left_out |= !taken;
+    return taken;
 }
 
 /* What was left out while the recorder could not keep up is told once it has caught up. */

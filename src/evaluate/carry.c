@@ -164,7 +164,7 @@ static bool at_rest(const struct alarm *alarm)
 void davy_engine_tell_all(struct davy_engine *engine)
 {
     for (uint32_t i = 0; i < engine->alarm_count; i++)
-        if (!at_rest(&engine->alarms[i]))
+        if (engine->alarms[i].untold || !at_rest(&engine->alarms[i]))
             davy_engine_tell_memory(engine, &engine->alarms[i]);
 }
 

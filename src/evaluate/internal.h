@@ -22,6 +22,7 @@ struct alarm {
     enum davy_state state;
     bool acknowledged;
     bool queued;                 /* in engine.changed */
+    bool untold;                 /* its memory was not taken */
     bool remembered;             /* of a fault: its memory was told and not yet taken back */
     enum davy_level level;       /* highest tripped; NONE */
     enum davy_level true_level;  /* highest whose condition is true; NONE */

@@ -66,10 +66,10 @@ void davy_engine_tell_memory(struct davy_engine *engine, struct alarm *alarm)
     bool worth = alarm->subject.kind != DAVY_ALARM_FAULT || alarm->state != DAVY_STATE_NORMAL || alarm->remembered;
     if (!engine->options.memory || !worth)
         return;
-    alarm->remembered = alarm->state != DAVY_STATE_NORMAL;
     struct davy_alarm_memory memory;
     davy_engine_memory_of(engine, alarm, &memory);
-    engine->options.memory(engine->options.context, &memory);
+    alarm->untold = !engine->options.memory(engine->options.context, &memory);
+    alarm->remembered = alarm->state != DAVY_STATE_NORMAL || alarm->untold;
 }
 
 /* Active alarms of rules in the zone of this one. */

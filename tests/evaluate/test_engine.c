@@ -24,11 +24,12 @@ static void on_event(void *context, const struct davy_event *event)
     bench->events[bench->count++] = *event;
 }
 
-static void on_memory(void *context, const struct davy_alarm_memory *memory)
+static bool on_memory(void *context, const struct davy_alarm_memory *memory)
 {
     struct bench *bench = context;
     if (strncmp(memory->key, "h2s:", 4) == 0)
         bench->memory = *memory;
+    return true;
 }
 
 static struct davy_stamp at(double seconds)
