@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What a bus will carry, before it runs: the closed formula of domain.md E1 over the plan. Pure. Thread: any.
+ * What a bus will carry, before it runs: characters, turn-around and silences (Modbus over
+ * Serial Line V1.02, 2.5.1.1), summed. Pure. Thread: any.
  */
 #pragma once
 

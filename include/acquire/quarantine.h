@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Devices that do not answer, and how much of the bus they may cost the others (domain.md E4). After three misses in a
+ * Devices that do not answer, and how much of the bus they may cost the others. After three misses in a
  * row a device is only probed, with a growing period: all probes together take about a tenth of the bus time, as long
  * as each is probed once in 30 s; where nobody on the bus answers, every 2 s. Pure but for its memory. Thread: one
  * caller.

@@ -7,7 +7,7 @@
 
 /*
  * Fill config->requests (grouped by bus in order, then device in order). Points of one device, table and interval are
- * joined where the gap costs less than a request (domain.md E4), within the device's max_gap and max_registers (bits: 16
+ * joined where the gap costs less than a request, within the device's max_gap and max_registers (bits: 16
  * times as many, at most 2000). Status words go into the request of the points that they qualify where they fit, else
  * into requests of their own, first. A value is never split. Devices that are not enabled get none.
  * returns   0 or -ENOMEM

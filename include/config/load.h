@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * From files to a checked configuration (contract config.md). Reads, never writes; logs nothing: what is wrong goes into
+ * From files to a checked configuration (davyd.conf(5)). Reads, never writes; logs nothing: what is wrong goes into
  * the list of problems, all of it in one run. Blocks on the file system only. Thread: any, main by use.
  */
 #pragma once

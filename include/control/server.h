@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The control socket: one JSON line asks, one JSON line answers (contract cli.md). The server frames, bounds and names
+ * The control socket: one JSON line asks, one JSON line answers. The server frames, bounds and names
  * the peer; what a request means is the caller's. Non-blocking; lives on the main thread's event loop by file
  * descriptors: it is given an epoll-able fd set through davy_control_fd() and turned by davy_control_turn().
  *

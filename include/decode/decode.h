@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * From a block (one Modbus answer or failure) to readings with quality and reason (contract alarms.md, section 1).
+ * From a block (one Modbus answer or failure) to readings with quality and reason
+ * (ARCHITECTURE.md, Readings and quality).
  * Holds what must be remembered between polls: status words, settling counters, over-range latches, how long a warm-up
  * lasts. No clock, no I/O, no allocation after _new. Thread: one caller at a time per object (the evaluator).
  */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The life of an alarm as a table: state × input → next state and event (contract alarms.md, section 3; ISA-18.2).
+ * The life of an alarm as a table: state × input → next state and event
+ * (ARCHITECTURE.md, States of an alarm; ISA-18.2).
  * Pure. ARCHITECTURE.md shows the same table; a test holds the two against each other.
  */
 #pragma once

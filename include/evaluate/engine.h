@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The alarm engine (contract alarms.md): readings and commands in, events out. Pure: no clock, no I/O, no log; time is
+ * The alarm engine (ARCHITECTURE.md, Rules and limits): readings and commands in, events out. Pure:
+ * no clock, no I/O, no log; time is
  * a parameter, so replay and life run the same code. All memory is taken at _new.
  *
  * Each input is one cause at one instant. Timers that are due at or before it fire first, in order of their due time.

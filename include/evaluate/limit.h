@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One limit with deadband, delays and latch (contract alarms.md, section 2 Limits). Pure: no clock, no allocation.
+ * One limit with deadband, delays and latch (ARCHITECTURE.md, Rules and limits). Pure: no clock, no allocation.
  * Thread: any, one caller at a time per state.
  */
 #pragma once
@@ -22,7 +22,7 @@ struct davy_limit_state {
     double crossed;    /* the bound that was crossed */
 };
 
-/* How a reading counts (contract, table of section 1). */
+/* How a reading counts (ARCHITECTURE.md, Readings and quality). */
 enum davy_feed {
     DAVY_FEED_FULL,  /* good: trips and returns */
     DAVY_FEED_RAISE, /* uncertain but evaluated: trips only, cancels a running off-delay */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Alarm, event and what of an alarm survives a restart: plain values (contract alarms.md, section 3). An event is one
+ * Alarm, event and what of an alarm survives a restart: plain values
+ * (ARCHITECTURE.md, States of an alarm). An event is one
  * transition of one alarm; the engine creates it, nobody changes it, the record stage gives it its seq.
  */
 #pragma once
@@ -102,5 +103,5 @@ char *davy_subject_key(const struct davy_config *config, const struct davy_subje
 /* Index of the zone that the alarm belongs to, or DAVY_NONE. */
 uint32_t davy_subject_zone(const struct davy_config *config, const struct davy_subject *subject);
 
-/* A sentence for people, as in `message` of the MQTT contract: "Tank farm H2S: H2S 15.2 ppm ≥ 14 ppm". */
+/* A sentence for people, the `message` of davy.alarm/1: "Tank farm H2S: H2S 15.2 ppm ≥ 14 ppm". */
 void davy_event_message(const struct davy_config *config, const struct davy_event *event, char *text, size_t size);

@@ -52,7 +52,7 @@ enum davy_condition {
     DAVY_CONDITION_COUNT_
 };
 
-/* ISA-18.2 / contract alarms.md section 3. */
+/* ISA-18.2; ARCHITECTURE.md, States of an alarm. */
 enum davy_state {
     DAVY_STATE_NORMAL,
     DAVY_STATE_UNACKNOWLEDGED,

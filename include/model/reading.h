@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One reading of one point: value, quality and the reason for it, stamped once, when the response arrived (contract
- * alarms.md, section 1). A failed poll is a reading too, without a value. NaN and infinity never get in here.
+ * One reading of one point: value, quality and the reason for it, stamped once, when the response arrived
+ * (ARCHITECTURE.md, Readings and quality). A failed poll is a reading too, without a value.
+ * NaN and infinity never get in here.
  * And the block: one Modbus answer, or failure, as it leaves a poller.
  */
 #pragma once

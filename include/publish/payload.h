@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The JSON of the MQTT contract, one function a schema: keys always present, null where unknown. Pure; bounded; written
+ * The JSON of the payloads in conf/schema, one function a schema: keys always present, null where unknown.
+ * Pure; bounded; written
  * into a davy_buf whose overflow the caller asks for.
  */
 #pragma once
@@ -22,7 +23,7 @@ struct davy_payload_context {
     bool replayed;
     bool has_latency;
     double decided_ms; /* below 0: no latency at all */
-    double stored_ms; /* below 0: null */
+    double stored_ms;  /* below 0: null */
 };
 
 /* davy.alarm/1 */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Topic names of the MQTT contract. Ids are topic levels already; nothing needs escaping. Pure. */
+/* Topic names (ARCHITECTURE.md, MQTT). Ids are topic levels already; nothing needs escaping. Pure. */
 #pragma once
 
 #include "model/alarm.h"

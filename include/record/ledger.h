@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * ledger.db: events, their outbox, alarm memory, operator actions, configuration history (contract cli.md). WAL,
+ * ledger.db: events, their outbox, alarm memory, operator actions, configuration history
+ * (ARCHITECTURE.md, Storage). WAL,
  * synchronous=FULL. What davy_ledger_commit() returned 0 for survives a power cut on a disk that honours flushes.
  * One writer: the record stage's thread, all calls but davy_ledger_query_…. Calls block on the disk.
  * Errors are negative errno: -EIO (I/O), -ENOSPC (full), -EUCLEAN (corrupt), -EROFS, -ENOMEM, -EBUSY, -EPROTONOSUPPORT

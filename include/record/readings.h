@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * readings.db: readings in time order and the outbox of telemetry (contract cli.md). WAL, one transaction per
+ * readings.db: readings in time order and the outbox of telemetry (ARCHITECTURE.md, Storage). WAL, one transaction per
  * commit_interval. Loss-tolerant and capped: never in the way of an alarm. One writer: the record stage's thread.
  * Errors as in record/ledger.h.
  */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "acquire/estimate.h"
 
-/* Silence of a device between request and reply, where nothing was measured (domain.md E3: 20 ms is usual). */
+/* Silence of a device between request and reply, where nothing was measured: 20 ms is usual of sensors. */
 static const davy_span turn_around = {20 * DAVY_NS_PER_MS};
 
 static const davy_span tcp_round_trip = {1 * DAVY_NS_PER_MS};

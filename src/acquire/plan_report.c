@@ -54,7 +54,9 @@ void davy_plan_report_print(FILE *out, const struct davy_config *config)
                 100 * davy_estimate_utilization(config, b));
     for (size_t r = 0; r < config->rule_count; r++) {
         const struct davy_rule *rule = &config->rules[r];
-        for (size_t i = 0; i < rule->limit_count; i++)
+        if (rule->measure != DAVY_MEASURE_VALUE)
+            fprintf(out, "rule %s: NOT watched, its measure is not in effect yet\n", rule->name);
+        for (size_t i = 0; rule->measure == DAVY_MEASURE_VALUE && i < rule->limit_count; i++)
             fprintf(out, "rule %s, %s: %zu points, in alarm within %.2f s, within %.2f s beside a dead device\n",
                     rule->name, davy_level_name(rule->limits[i].level), rule->point_count,
                     seconds(slowest(config, rule, &rule->limits[i], 0)),

@@ -6,7 +6,7 @@
 #include <string.h>
 
 /*
- * A gap is worth reading while its characters take less time than a request of its own (domain.md E4): on a serial line
+ * A gap is worth reading while its characters take less time than a request of its own: on a serial line
  * about (13 characters + turn-around + silence) / 2 characters a register. Of TCP only the device's max_gap counts.
  */
 #define TURN_AROUND_NS     (20 * DAVY_NS_PER_MS)

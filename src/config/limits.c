@@ -160,7 +160,7 @@ static bool extent_of(const struct davy_point *point, struct extent *ret)
     return true;
 }
 
-/* A reading above range is evaluated at the high end (alarms.md, section 1), so that is the highest there is. */
+/* A reading above range is evaluated at the high end, so that is the highest there is. */
 static const char *why_never_trips(const struct davy_limit *limit, struct extent e)
 {
     switch ((int)limit->condition) {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Rules: which points, which limits, and what else stands there (contract alarms.md, section 2). */
+/* Rules: which points, which limits, and what else stands there (ARCHITECTURE.md, Rules and limits). */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>

@@ -8,8 +8,9 @@
 
 #include "base/attr.h"
 #include "base/clock.h"
+#include "base/num.h"
 
-/* Exit codes (contract cli.md). */
+/* Exit statuses of davyctl(1). */
 enum ctl_exit { CTL_DONE = 0, CTL_REFUSED = 1, CTL_USAGE = 2, CTL_UNREACHABLE = 3 };
 
 #define CTL_ARGUMENTS 8
@@ -122,5 +123,8 @@ int davy_ctl_time(const struct ctl *ctl, const char *text, davy_wall *ret_t) DAV
 
 /* malloc and the like that end the program without memory. */
 void *davy_ctl_grow(void *memory, size_t count, size_t size);
+/* A value for the eye: six digits; --json has the exact one. Returns text. */
+char *davy_ctl_number(double value, char text[DAVY_NUM_TEXT]);
+
 char *davy_ctl_copy(const char *text);
 char *davy_ctl_format(const char *format, ...) DAVY_PRINTF(1, 2);

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Foreign text and JSON for a terminal. */
 #include <errno.h>
+#include <math.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/num.h"
 #include "ctl/ctl.h"
 #include "ctl/utf8.h"
 
@@ -70,10 +70,16 @@ char *davy_ctl_cell(const json_t *object, const char *key)
     if (json_is_integer(value))
         return davy_ctl_format("%lld", (long long)json_integer_value(value));
     if (json_is_real(value))
-        return davy_ctl_copy(davy_num_print(json_real_value(value), number));
+        return davy_ctl_copy(davy_ctl_number(json_real_value(value), number));
     if (json_is_boolean(value))
         return davy_ctl_copy(json_is_true(value) ? "yes" : "no");
     return davy_ctl_copy("-");
+}
+
+char *davy_ctl_number(double value, char text[DAVY_NUM_TEXT])
+{
+    snprintf(text, DAVY_NUM_TEXT, fabs(value) < 1e6 ? "%.6g" : "%.0f", value);
+    return text;
 }
 
 static void print_string(const char *text)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* replay: the engine of the daemon over a trace, without device, broker or clock (contract alarms.md, section 4). */
+/* replay: the engine of the daemon over a trace, without device, broker or clock (davyctl(1), replay). */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>

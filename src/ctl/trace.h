@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A trace for replay (contract alarms.md, section 4), one row at a time: `time,point,value,quality`, and the operator's
+ * A trace for replay (davyctl(1), replay), one row at a time: `time,point,value,quality`, and the operator's
  * commands between. No quoting: no field of a trace needs it. Nothing is allocated after the opening.
  */
 #pragma once

@@ -38,7 +38,8 @@ static int take_time(const struct ctl *ctl, const char *option, davy_wall *ret_t
     const char *text = davy_ctl_option(ctl, option);
     *ret_t = (davy_wall){0};
     if (text && davy_ctl_time(ctl, text, ret_t) < 0)
-        return davy_ctl_fail(ctl, CTL_USAGE, "--%s: '%s' is not a time or a duration back from now", option, text);
+        return davy_ctl_fail(ctl, CTL_USAGE,
+                             "--%s: '%s' is not a time, nor a duration back from now (ms, s, min, h, d)", option, text);
     return CTL_DONE;
 }
 
@@ -172,7 +173,7 @@ struct history_list {
 static char *value_cell(bool has_value, double value)
 {
     char text[DAVY_NUM_TEXT];
-    return davy_ctl_copy(has_value ? davy_num_print(value, text) : "-");
+    return davy_ctl_copy(has_value ? davy_ctl_number(value, text) : "-");
 }
 
 static json_t *value_json(bool has_value, double value)

@@ -7,5 +7,5 @@
 
 #include "daemon/options.h"
 
-/* Run until stopped. Returns the exit status of contract cli.md. */
+/* Run until stopped. Returns an exit status of daemon/options.h. */
 int daemon_run(const struct options *options);

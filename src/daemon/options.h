@@ -6,7 +6,7 @@
 
 #include "base/log.h"
 
-/* Exit statuses of contract cli.md; the numbers are sysexits.h's. */
+/* Exit statuses of davyd(8); the numbers are sysexits.h's. */
 #define EXIT_USAGE    64
 #define EXIT_SOFTWARE 70
 #define EXIT_BUSY     75

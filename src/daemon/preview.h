@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Where the disk is slower than announce_within, the missed alarm is the greater evil: the event is announced before it
- * is stored, with durable false and seq null (contract alarms.md, section 3). Belongs to the evaluator's thread.
+ * is stored, with durable false and seq null (ARCHITECTURE.md, Degraded routes). Belongs to the evaluator's thread.
  */
 #pragma once
 

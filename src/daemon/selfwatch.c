@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The alarms of the gateway about itself: `storage`, `mqtt`, `config` (contract alarms.md, section 1). */
+/* The alarms of the gateway about itself: `storage`, `mqtt`, `config` (ARCHITECTURE.md, Built-in alarms). */
 #include "daemon/internal.h"
 
 /* Without a connection for this long, or after a refusal for this long. */

@@ -8,7 +8,7 @@
 
 #include "decode/registers.h"
 
-/* More than this part of the span below the range is a fault (contract alarms.md, section 1). */
+/* More than this part of the span below the range is a fault (ARCHITECTURE.md, Readings and quality). */
 #define UNDER_RANGE_SHARE 0.1
 
 /* One status word of a device, shared by all points that it qualifies. */
@@ -320,7 +320,8 @@ static bool is_over(const struct davy_point *point, double value)
 }
 
 /*
- * The order of the contract: the first that applies wins. A warm-up or calibration beyond inhibit_max is a fault and
+ * The first that applies wins, in the order of ARCHITECTURE.md, Readings and quality.
+ * A warm-up or calibration beyond inhibit_max is a fault and
  * ranks as one, so that it hides no over-range.
  */
 static enum davy_reason judge(const struct davy_point *point, const struct evidence *evidence)
@@ -407,7 +408,7 @@ size_t davy_decode_block(struct davy_decoder *decoder, const struct davy_block *
     return count;
 }
 
-/* A reason that the contract ranks before the range checks, or that is the outcome of one. */
+/* A reason that ranks before the range checks, or that is the outcome of one. */
 static bool outranks_range(const struct davy_reading *reading)
 {
     switch (reading->reason) {

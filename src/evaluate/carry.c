@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What alarms were, carried over a restart or a reload (contract alarms.md, section 3). A restart reads memories by
+ * What alarms were, carried over a restart or a reload
+ * (ARCHITECTURE.md, Storage; Configuration and reload). A restart reads memories by
  * key; a reload carries the same memories from the old engine to the new one, and what only lives in RAM beside them.
  */
 #include <errno.h>

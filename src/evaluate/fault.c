@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The built-in alarms that watch the sensors: `fault` of bus, device and point, and `inhibit` (contract alarms.md,
- * section 1). Bus before device before point; none is raised below one that stands.
+ * The built-in alarms that watch the sensors: `fault` of bus, device and point, and `inhibit`
+ * (ARCHITECTURE.md, Built-in alarms). Bus before device before point; none is raised below one that stands.
  */
 #include "evaluate/internal.h"
 

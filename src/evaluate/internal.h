@@ -39,7 +39,7 @@ struct alarm {
 /* Follows the answers of a bus, or the readings of a device or a point, for its fault alarm. */
 struct tracker {
     bool failing;
-    davy_mono since; /* first failure after the last success, or the end of a fault above */
+    davy_mono since;        /* first failure after the last success, or the end of a fault above */
     unsigned streak;        /* successes in a row */
     unsigned device_streak; /* of a point: likewise, since its device's fault was raised */
     davy_mono answered_at;  /* of a device: readings of one device at one time are one answer of the bus */

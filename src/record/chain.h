@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The hash chain of the ledger (contract cli.md). Private to this floor. Thread: any. */
+/* The hash chain of the ledger: hex SHA-256 of the hash before it, then the payload. Private to this floor.
+ * Thread: any. */
 #pragma once
 
 #include <stdbool.h>

@@ -47,8 +47,9 @@ static const char *const statements[LEDGER_STATEMENT_COUNT_] = {
     [LEDGER_LATEST_UPSERT] = "INSERT INTO latest (alarm, seq) VALUES (?1, ?2)"
                              " ON CONFLICT (alarm) DO UPDATE SET seq = excluded.seq, payload = NULL",
     [LEDGER_LATEST_DELETE] = "DELETE FROM latest WHERE alarm = ?1",
-    [LEDGER_LATEST_GET] = "SELECT coalesce(l.payload, e.payload), t.name FROM latest l LEFT JOIN event e ON e.seq = l.seq"
-                          " LEFT JOIN topic t ON t.id = e.topic WHERE l.alarm = ?1",
+    [LEDGER_LATEST_GET] =
+        "SELECT coalesce(l.payload, e.payload), t.name FROM latest l LEFT JOIN event e ON e.seq = l.seq"
+        " LEFT JOIN topic t ON t.id = e.topic WHERE l.alarm = ?1",
     [LEDGER_SNAPSHOT] = "SELECT coalesce(l.payload, e.payload) FROM latest l LEFT JOIN event e ON e.seq = l.seq"
                         " WHERE l.payload IS NOT NULL OR e.payload IS NOT NULL ORDER BY l.seq",
     [LEDGER_OUTBOX_REVIVE] = "UPDATE outbox SET parked_us = 1 WHERE parked_us > 0 AND topic = ?1",

@@ -6,7 +6,7 @@
 
 #include "ledger_internal.h"
 
-/* Contract mqtt.md: after 60 s, doubling to 10 min. */
+/* A refused row is tried again after 60 s, doubling to 10 min. */
 #define PARK_FIRST_US INT64_C(60000000)
 #define PARK_MOST_US  INT64_C(600000000)
 

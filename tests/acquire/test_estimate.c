@@ -9,7 +9,7 @@
 #include "acquire/request.h"
 #include "support/small_config.h"
 
-/* domain.md E3: turn-around 20 ms, gap 5 ms, 11 bits a character; tenths of milliseconds at N = 2, 10, 22. */
+/* By hand: turn-around 20 ms, gap 5 ms, 11 bits a character; tenths of milliseconds at N = 2, 10, 22. */
 static void request_times_are_those_of_the_table(void **state)
 {
     (void)state;

@@ -43,7 +43,7 @@ static void a_gap_that_costs_more_than_a_request_is_not_read(void **state)
     config->buses[0].pause = davy_span_ms(5);
     config->buses[0].parity = 'E';
     small_point(config, "a", 0, DAVY_TYPE_UINT16);
-    small_point(config, "b", 18, DAVY_TYPE_UINT16); /* gap 17: the limit of domain.md E4 at 9600 8E1, 20 and 5 ms */
+    small_point(config, "b", 18, DAVY_TYPE_UINT16); /* gap 17: the longest worth reading at 9600 8E1, 20 and 5 ms */
     small_point(config, "c", 37, DAVY_TYPE_UINT16); /* gap 18 */
     assert_int_equal(davy_requests_plan(config), 0);
     assert_int_equal(config->request_count, 2);

@@ -54,7 +54,7 @@ static const char *data_file(const char *name, char path[1024])
     return path;
 }
 
-static void the_example_of_the_contract_is_loaded_whole(void **state)
+static void a_file_with_every_group_is_loaded_whole(void **state)
 {
     (void)state;
     char path[1024];
@@ -236,7 +236,7 @@ static void a_point_of_the_device_replaces_that_of_the_profile(void **state)
     davy_config_unref(config);
 }
 
-static void syntax_is_forgiving_where_the_contract_says_so(void **state)
+static void syntax_is_forgiving_where_the_manual_says_so(void **state)
 {
     (void)state;
     struct davy_config *config = load_text(
@@ -319,7 +319,7 @@ static void the_hash_is_that_of_the_bytes(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(the_example_of_the_contract_is_loaded_whole),
+        cmocka_unit_test(a_file_with_every_group_is_loaded_whole),
         cmocka_unit_test(limits_come_ascending_and_inherit_from_their_rule),
         cmocka_unit_test(absent_keys_have_the_documented_defaults),
         cmocka_unit_test(a_scale_of_one_nth_becomes_a_divisor),
@@ -327,7 +327,7 @@ int main(void)
         cmocka_unit_test(parts_of_a_register_are_mask_and_shift),
         cmocka_unit_test(bad_values_are_bits_of_the_width_of_the_type),
         cmocka_unit_test(a_point_of_the_device_replaces_that_of_the_profile),
-        cmocka_unit_test(syntax_is_forgiving_where_the_contract_says_so),
+        cmocka_unit_test(syntax_is_forgiving_where_the_manual_says_so),
         cmocka_unit_test(what_is_unwise_is_warned_of),
         cmocka_unit_test(settings_are_sorted_and_named_by_id),
         cmocka_unit_test(the_hash_is_that_of_the_bytes),

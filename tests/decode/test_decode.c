@@ -137,8 +137,8 @@ static void failed_polls_are_readings_without_value(void **state)
     rig_done(&rig);
 }
 
-/* All combinations of status bits × value classes × lost status × settling, against the contract's list. */
-static void the_first_of_the_contract_list_wins(void **state)
+/* All combinations of status bits × value classes × lost status × settling, against the list of ARCHITECTURE.md. */
+static void the_first_reason_of_the_list_wins(void **state)
 {
     (void)state;
     static const struct {
@@ -412,7 +412,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_good_value_is_scaled_and_stamped),
         cmocka_unit_test(failed_polls_are_readings_without_value),
-        cmocka_unit_test(the_first_of_the_contract_list_wins),
+        cmocka_unit_test(the_first_reason_of_the_list_wins),
         cmocka_unit_test(over_range_keeps_the_value_it_measured),
         cmocka_unit_test(a_latched_over_range_stays_until_reset),
         cmocka_unit_test(only_the_first_readings_after_a_bad_one_settle),

@@ -20,7 +20,7 @@ struct vector {
 
 /*
  * Bits of the floats after IEEE 754 (123456.0f is 0x47F12000, as in libmodbus' own unit test; pi as float is 0x40490FDB
- * and as double 0x400921FB54442D18; -0.1 as float is 0xBDCCCCCD). Orders as contract config.md names them.
+ * and as double 0x400921FB54442D18; -0.1 as float is 0xBDCCCCCD). Orders as davyd.conf(5) names them.
  */
 static const struct vector vectors[] = {
     {DAVY_TYPE_INT16, DAVY_ORDER_ABCD, {0xFFFE}, -2},

@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""The schemas accept the payloads of the MQTT contract and refuse each mutation of them."""
+"""The schemas accept payloads of each kind and refuse each mutation of them."""
 import copy
 import json
 import sys

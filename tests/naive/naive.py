@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""The alarm contract once more, slow and plain: a second opinion on `davyctl replay`.
+"""The alarm semantics once more, slow and plain: a second opinion on `davyctl replay`.
 
 naive.py --config PLANT.json --input TRACE.csv [--until TIME] prints one event per line, a subset of the keys of
 `davy.alarm/1`.
@@ -9,7 +9,7 @@ In scope: measure `value`; above, below, outside, equals; levels, deadband, dela
 checks, stale; the built-in alarms `fault` and `inhibit`; commands ack and reset. Out of scope: everything else.
 
 Nothing here is clever on purpose. Every pending timer is looked for anew at each step, whole histories are kept,
-and times are whole milliseconds. The choices made where the contract is silent carry the word CHOICE.
+and times are whole milliseconds. Choices where two readings were possible carry the word CHOICE.
 """
 import argparse
 import csv
@@ -25,7 +25,7 @@ HELD = ("warm-up", "calibration")
 NO_ANSWER = ("comm", "stale")
 IN_A_ROW = 3
 
-# Choices that can be turned over (compare.py --choose NAME); each is the reading of the contract taken here.
+# Choices that can be turned over (compare.py --choose NAME); each is the reading taken here.
 CHOICES = {
     "bad_trip_is_uncertain": False,  # a limit that on_fault = trip has tripped is not told as uncertain
     "hold_zone_can_be_uncertain": True,  # an uncertain reading in the hold zone makes a standing condition uncertain
@@ -85,7 +85,7 @@ class Point:
         return self.newest().time + self.max_age
 
     def check_range(self, time, value, quality, reason):
-        """Section 1: where several apply, the first of the contract's list wins."""
+        """Where several apply, the first of the list wins."""
         low, high = self.range or (-math.inf, math.inf)
         before_range = quality == "bad" or reason in HELD or reason == "over-range"
         if not before_range and self.range and low - value > 0.1 * (high - low):

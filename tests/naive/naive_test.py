@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""naive.py against histories worked out by hand from the alarm contract. Each case: rule, rows, events expected.
+"""naive.py against histories worked out by hand from the alarm semantics. Each case: rule, rows, events expected.
 
 A row is `second value [quality]` of point D.p (`Q value` of the second point D.q), or `second !verb`. An event is
 `second event state level`, of the rule; built-in alarms are written `second RULE:WHERE event`.

@@ -45,7 +45,7 @@ static void print_alarm(const struct davy_event *event, const struct davy_payloa
     davy_config_unref(config);
 }
 
-static void writes_a_rules_alarm_as_in_the_contract(void **state)
+static void writes_a_rules_alarm_with_every_key(void **state)
 {
     struct davy_event event = raised();
     print_alarm(&event, &live);
@@ -256,7 +256,7 @@ static void marks_replayed_in_place_and_nothing_else(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(writes_a_rules_alarm_as_in_the_contract),
+        cmocka_unit_test(writes_a_rules_alarm_with_every_key),
         cmocka_unit_test(writes_a_lines_fault_with_nulls),
         cmocka_unit_test(takes_the_owner_of_the_device_then_of_the_zone),
         cmocka_unit_test(escapes_notes_and_replaces_what_is_not_utf8),

@@ -121,7 +121,7 @@ static void the_same_event_once_more_changes_nothing(void **state)
     assert_int_equal(davy_ledger_outbox_count(f->ledger), 2);
 }
 
-static void the_view_of_events_has_the_columns_of_the_contract(void **state)
+static void the_view_of_events_has_its_public_columns(void **state)
 {
     struct fixture *f = *state;
     char text[512];
@@ -510,7 +510,7 @@ int main(void)
         TEST(a_rolled_back_transaction_takes_no_seq),
         TEST(a_seq_out_of_order_is_refused_and_rolled_back),
         TEST(the_same_event_once_more_changes_nothing),
-        TEST(the_view_of_events_has_the_columns_of_the_contract),
+        TEST(the_view_of_events_has_its_public_columns),
         TEST(another_program_sees_the_same_chain),
         TEST(the_outbox_gives_rows_in_order_and_marks_what_was_sent),
         TEST(a_refused_row_waits_with_its_topic_and_holds_up_no_other),
