@@ -51,21 +51,34 @@ static void count_change(void *context, const struct davy_change *change)
                 change->new ? change->new : "(none)");
 }
 
-static bool needs_restart(const struct davy_config *from, const struct davy_config *to)
+static bool differs(const char *a, const char *b)
 {
-    const char *old = from->storage.directory ? from->storage.directory : "";
-    const char *new = to->storage.directory ? to->storage.directory : "";
-    return strcmp(old, new) != 0 || from->mqtt.enabled != to->mqtt.enabled ||
-           strcmp(from->gateway.id, to->gateway.id) != 0 || strcmp(from->gateway.site, to->gateway.site) != 0;
+    return strcmp(a ? a : "", b ? b : "") != 0;
 }
 
-static void begin(struct daemon *daemon, const struct davy_config *config, const struct davy_problems *problems)
+/* What cannot change under a running daemon: the identity that seq belongs to, and where the state is. NULL: nothing. */
+static const char *needs_restart(const struct davy_config *from, const struct davy_config *to)
+{
+    if (differs(from->gateway.id, to->gateway.id))
+        return "gateway.id";
+    if (differs(from->gateway.site, to->gateway.site))
+        return "gateway.site";
+    if (differs(from->storage.directory, to->storage.directory))
+        return "storage.directory";
+    return from->mqtt.enabled != to->mqtt.enabled ? "the mqtt group" : NULL;
+}
+
+static void begin(struct daemon *daemon, const struct davy_config *config, struct davy_problems *problems)
 {
     const struct davy_config *running = pipeline_config(daemon->pipeline);
+    const char *fixed = needs_restart(running, config);
+    if (fixed) {
+        davy_problems_add(problems, DAVY_PROBLEM_ERROR, NULL, 0, fixed,
+                          "cannot change by a reload: restart the daemon");
+        refuse(daemon, problems, "it needs a restart");
+        return;
+    }
     daemon->reload_changes = davy_config_diff(running, config, count_change, NULL);
-    if (needs_restart(running, config))
-        davy_warning("reload",
-                     "storage.directory, gateway.id, gateway.site and the mqtt group need a restart to change");
     int rc = pipeline_reload(daemon->pipeline, config);
     if (rc < 0) {
         refuse(daemon, problems, strerror(-rc));
