@@ -45,7 +45,7 @@ char *davy_uuid_format(const struct davy_uuid *uuid, char text[DAVY_UUID_TEXT])
 static int hex_digit(char c)
 {
     const char *digits = "0123456789abcdef";
-    const char *found = c ? strchr(digits, c | 0x20) : NULL;
+    const char *found = c >= '0' ? strchr(digits, c | 0x20) : NULL;
     return found ? (int)(found - digits) : -1;
 }
 
