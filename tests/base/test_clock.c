@@ -1,0 +1,201 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "base/clock.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/attr.h"
+#include "base/num.h"
+#include "support/cmocka_all.h"
+#include "support/fake_clock.h"
+
+#define ROUNDS 20000
+
+/* 2262-01-01: the type ends in that year. */
+#define LAST_YEAR_S INT64_C(9214646400)
+
+static struct davy_random seeded(void)
+{
+    const char *text = getenv("DAVY_SEED");
+    struct davy_random random = {text ? strtoull(text, NULL, 10) : 20261125};
+    print_message("DAVY_SEED=%llu\n", (unsigned long long)random.state);
+    return random;
+}
+
+static void times_are_formatted_to_the_nearest_millisecond(void **unused)
+{
+    (void)unused;
+    const struct {
+        int64_t ns;
+        const char *text;
+    } cases[] = {
+        {0, "1970-01-01T00:00:00.000Z"},
+        {499999, "1970-01-01T00:00:00.000Z"},
+        {500000, "1970-01-01T00:00:00.001Z"},
+        {INT64_C(999499999), "1970-01-01T00:00:00.999Z"},
+        {INT64_C(999500000), "1970-01-01T00:00:01.000Z"},
+        {INT64_C(1798761599999499999), "2026-12-31T23:59:59.999Z"},
+        {INT64_C(1798761599999500000), "2027-01-01T00:00:00.000Z"},
+        {INT64_C(1709164799999500000), "2024-02-29T00:00:00.000Z"},
+        {-1, "1970-01-01T00:00:00.000Z"},
+        {-500001, "1969-12-31T23:59:59.999Z"},
+        {-1000000, "1969-12-31T23:59:59.999Z"},
+        {INT64_MAX, "2262-04-11T23:47:16.855Z"},
+    };
+    char text[DAVY_WALL_TEXT];
+    for (size_t i = 0; i < DAVY_LENGTH(cases); i++)
+        assert_string_equal(davy_wall_format((davy_wall){cases[i].ns}, text), cases[i].text);
+}
+
+static void what_is_formatted_is_parsed_within_half_a_millisecond(void **unused)
+{
+    (void)unused;
+    struct davy_random random = seeded();
+    for (int i = 0; i < ROUNDS; i++) {
+        char text[DAVY_WALL_TEXT];
+        davy_wall t = {(int64_t)(davy_random_unit(&random) * (double)LAST_YEAR_S) * DAVY_NS_PER_S +
+                       (int64_t)(davy_random_next(&random) % (uint64_t)DAVY_NS_PER_S)};
+        davy_wall back;
+        assert_int_equal(davy_wall_parse(davy_wall_format(t, text), &back), 0);
+        assert_true(llabs(back.ns - t.ns) <= DAVY_NS_PER_MS / 2);
+        assert_int_equal(back.ns % DAVY_NS_PER_MS, 0);
+    }
+}
+
+static void rfc3339_is_parsed_with_any_offset_and_up_to_nine_decimals(void **unused)
+{
+    (void)unused;
+    const struct {
+        const char *text;
+        int64_t s;
+        int64_t ns;
+    } cases[] = {
+        {"2026-11-23T08:01:02Z", 1795420862, 0},
+        {"2026-11-23T08:01:02.5Z", 1795420862, 500000000},
+        {"2026-11-23t08:01:02.123456789z", 1795420862, 123456789},
+        {"2026-11-23 16:01:02+08:00", 1795420862, 0},
+        {"2026-11-22T20:31:02.000-11:30", 1795420862, 0},
+        {"2024-02-29T00:00:00Z", 1709164800, 0},
+        {"2000-02-29T23:59:59Z", 951868799, 0},
+        {"1969-12-31T23:59:59Z", -1, 0},
+        {"1795420862", 1795420862, 0},
+        {"1795420862.25", 1795420862, 250000000},
+        {"0", 0, 0},
+    };
+    for (size_t i = 0; i < DAVY_LENGTH(cases); i++) {
+        davy_wall t = {0};
+        if (davy_wall_parse(cases[i].text, &t) != 0)
+            fail_msg("%s was refused", cases[i].text);
+        assert_int_equal(t.ns, cases[i].s * DAVY_NS_PER_S + cases[i].ns);
+    }
+}
+
+static void days_and_times_that_do_not_exist_are_refused(void **unused)
+{
+    (void)unused;
+    const char *const bad[] = {
+        "2026-02-29T00:00:00Z",
+        "2026-02-30T00:00:00Z",
+        "1900-02-29T00:00:00Z",
+        "2026-04-31T00:00:00Z",
+        "2026-13-01T00:00:00Z",
+        "2026-00-01T00:00:00Z",
+        "2026-01-00T00:00:00Z",
+        "2026-01-32T00:00:00Z",
+        "2026-01-01T24:00:00Z",
+        "2026-01-01T00:60:00Z",
+        "2026-01-01T00:00:61Z",
+        "2026-01-01T00:00:00",
+        "2026-01-01T00:00:00.Z",
+        "2026-01-01T00:00Z",
+        "2026-01-01T00:00:00+0800",
+        "2026-01-01T00:00:00+24:00",
+        "2026-01-01T00:00:00+08:60",
+        "2026-1-1T00:00:00Z",
+        "26-01-01T00:00:00Z",
+        "2026-01-01X00:00:00Z",
+        "2026-01-01T00:00:00Zz",
+        "2026-01-01T00:00:00 Z",
+        "2026-01-01T00:00:00.1234567890Z",
+        "2026-11-31T10:00:60Z",
+        "",
+        "abc",
+        "12x",
+        "-5",
+        "1.",
+        "1e5",
+        "9999999999999999999",
+        ":",
+        "2026-01-01T00:00:00.1+08:0",
+    };
+    unsigned taken = 0;
+    for (size_t i = 0; i < DAVY_LENGTH(bad); i++) {
+        davy_wall t = {-7};
+        int rc = davy_wall_parse(bad[i], &t);
+        if (rc != -EINVAL || t.ns != -7)
+            print_error("\"%s\" was taken\n", bad[i]);
+        taken += rc != -EINVAL || t.ns != -7;
+    }
+    assert_int_equal(taken, 0);
+}
+
+static void arithmetic_saturates(void **unused)
+{
+    (void)unused;
+    assert_int_equal(davy_mono_add(DAVY_MONO_NEVER, davy_span_s(1)).ns, INT64_MAX);
+    assert_int_equal(davy_mono_add((davy_mono){INT64_MIN}, davy_span_s(-1)).ns, INT64_MIN);
+    assert_int_equal(davy_mono_sub((davy_mono){INT64_MAX}, (davy_mono){-1}).ns, INT64_MAX);
+    assert_int_equal(davy_mono_sub((davy_mono){INT64_MIN}, (davy_mono){1}).ns, INT64_MIN);
+    assert_int_equal(davy_mono_add((davy_mono){5}, davy_span_ms(-1)).ns, 5 - DAVY_NS_PER_MS);
+    assert_int_equal(davy_mono_min(DAVY_MONO_NEVER, (davy_mono){3}).ns, 3);
+}
+
+static void the_system_clock_never_goes_back(void **unused)
+{
+    (void)unused;
+    struct davy_stamp before = davy_clock_now(&davy_system_clock);
+    for (int i = 0; i < 1000; i++) {
+        struct davy_stamp now = davy_clock_now(&davy_system_clock);
+        assert_true(now.mono.ns >= before.mono.ns);
+        before = now;
+    }
+    assert_true(llabs(before.wall.ns / DAVY_NS_PER_S - time(NULL)) <= 2);
+}
+
+static void a_fake_clock_stands_until_it_is_moved(void **unused)
+{
+    (void)unused;
+    struct fake_clock fake;
+    fake_clock_init(&fake);
+    struct davy_stamp before = davy_clock_now(&fake.clock);
+    assert_int_equal(davy_clock_now(&fake.clock).mono.ns, before.mono.ns);
+    fake_clock_advance(&fake, davy_span_s(3));
+    assert_int_equal(davy_clock_now(&fake.clock).wall.ns - before.wall.ns, 3 * DAVY_NS_PER_S);
+}
+
+static void the_boot_id_is_the_same_all_along(void **unused)
+{
+    (void)unused;
+    char a[37], b[37];
+    davy_boot_id(a);
+    davy_boot_id(b);
+    assert_string_equal(a, b);
+    assert_true(strlen(a) == 36 || strcmp(a, "unknown") == 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(times_are_formatted_to_the_nearest_millisecond),
+        cmocka_unit_test(what_is_formatted_is_parsed_within_half_a_millisecond),
+        cmocka_unit_test(rfc3339_is_parsed_with_any_offset_and_up_to_nine_decimals),
+        cmocka_unit_test(days_and_times_that_do_not_exist_are_refused),
+        cmocka_unit_test(arithmetic_saturates),
+        cmocka_unit_test(the_system_clock_never_goes_back),
+        cmocka_unit_test(a_fake_clock_stands_until_it_is_moved),
+        cmocka_unit_test(the_boot_id_is_the_same_all_along),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
