@@ -57,7 +57,7 @@ static const char *sign_of(const struct davy_event *event)
 /* Four digits are enough for people; the exact value has its own key. */
 static void quantity_text(struct davy_buf *out, double value, const char *unit)
 {
-    davy_buf_printf(out, fabs(value) < 1e4 ? "%.4g" : "%.0f", value);
+    davy_buf_printf(out, fabs(value) < 9999.5 ? "%.4g" : "%.0f", value);
     if (unit && !(unit[0] == '1' && unit[1] == '\0'))
         davy_buf_printf(out, " %s", unit);
 }

@@ -94,8 +94,8 @@ static void numbers_have_four_digits_and_no_exponent_where_people_read(void **un
     const struct {
         double value;
         const char *text;
-    } cases[] = {
-        {15.23456, "15.23"}, {1234.5678, "1235"}, {12345.6, "12346"}, {-0.5, "-0.5"}, {123456789, "123456789"}};
+    } cases[] = {{15.23456, "15.23"}, {1234.5678, "1235"}, {12345.6, "12346"},      {9999.6, "10000"},
+                 {9999.6, "10000"},   {-0.5, "-0.5"},      {123456789, "123456789"}};
     struct davy_config *config = plant();
     for (size_t i = 0; i < DAVY_LENGTH(cases); i++) {
         char text[128];
