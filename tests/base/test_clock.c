@@ -141,6 +141,16 @@ static void days_and_times_that_do_not_exist_are_refused(void **unused)
     assert_int_equal(taken, 0);
 }
 
+static void times_beyond_the_type_are_refused(void **unused)
+{
+    (void)unused;
+    const char *const texts[] = {"9999-01-01T00:00:00Z", "2263-01-01T00:00:00Z", "1600-01-01T00:00:00Z", "9223372037"};
+    davy_wall t = {-7};
+    for (size_t i = 0; i < DAVY_LENGTH(texts); i++)
+        assert_int_equal(davy_wall_parse(texts[i], &t), -EINVAL);
+    assert_int_equal(t.ns, -7);
+}
+
 static void arithmetic_saturates(void **unused)
 {
     (void)unused;
@@ -192,6 +202,7 @@ int main(void)
         cmocka_unit_test(what_is_formatted_is_parsed_within_half_a_millisecond),
         cmocka_unit_test(rfc3339_is_parsed_with_any_offset_and_up_to_nine_decimals),
         cmocka_unit_test(days_and_times_that_do_not_exist_are_refused),
+        cmocka_unit_test(times_beyond_the_type_are_refused),
         cmocka_unit_test(arithmetic_saturates),
         cmocka_unit_test(the_system_clock_never_goes_back),
         cmocka_unit_test(a_fake_clock_stands_until_it_is_moved),
