@@ -69,6 +69,17 @@ static void on_event(void *context, const struct davy_event *event)
     twin->events[twin->count++] = *event;
 }
 
+/* Like the ledger, which forgets an alarm at rest. */
+static bool worth_keeping(const struct davy_alarm_memory *memory)
+{
+    bool keep = memory->state != DAVY_STATE_NORMAL;
+    for (size_t l = 0; l < memory->limit_count; l++) {
+        const struct davy_limit_memory *limit = &memory->limits[l];
+        keep = keep || limit->tripped || limit->held || limit->timer != DAVY_TIMER_NONE;
+    }
+    return keep;
+}
+
 static bool on_memory(void *context, const struct davy_alarm_memory *memory)
 {
     struct store *store = &((struct twin *)context)->store;
@@ -76,8 +87,12 @@ static bool on_memory(void *context, const struct davy_alarm_memory *memory)
     while (i < store->count && strcmp(store->memories[i].key, memory->key) != 0)
         i++;
     assert_true(i < KEYS);
-    store->memories[i] = *memory;
-    store->count += i == store->count;
+    if (worth_keeping(memory)) {
+        store->memories[i] = *memory;
+        store->count += i == store->count;
+    } else if (i < store->count) {
+        store->memories[i] = store->memories[--store->count];
+    }
     return true;
 }
 
@@ -236,12 +251,19 @@ static bool same_transition(const struct davy_event *a, const struct davy_event 
            memcmp(&a->id, &b->id, sizeof a->id) == 0;
 }
 
+/* A bad reading that counts as a trip has crossed no bound; which one is named was lost with an alarm at rest. */
+static bool same_limit(const struct davy_event *a, const struct davy_event *b)
+{
+    bool names_either = a->condition == DAVY_CONDITION_OUTSIDE && a->quality == DAVY_QUALITY_BAD;
+    return a->limit_index == b->limit_index && a->condition == b->condition &&
+           (names_either || (a->limit <= b->limit && a->limit >= b->limit));
+}
+
 static bool same_facts(const struct davy_event *a, const struct davy_event *b)
 {
     return a->active == b->active && a->acknowledged == b->acknowledged && a->latched == b->latched &&
            a->uncertain == b->uncertain && a->first_out == b->first_out && a->ends == b->ends &&
-           a->raised_at.ns == b->raised_at.ns && a->limit_index == b->limit_index && a->condition == b->condition &&
-           a->limit <= b->limit && a->limit >= b->limit && strcmp(a->by, b->by) == 0;
+           a->raised_at.ns == b->raised_at.ns && same_limit(a, b) && strcmp(a->by, b->by) == 0;
 }
 
 /* Only an alarm that is not at rest has a memory, so the last value of one at rest is lost, and nobody misses it. */
