@@ -22,7 +22,7 @@ struct davy_thread {
     atomic_bool returned;
     atomic_uint_fast64_t beats;
     struct davy_waker waker; /* the body sleeps on it; davy_thread_stop() rings it */
-    struct davy_waker ended; /* made by davy_thread_done_within(), rung when the body has returned */
+    struct davy_waker ended; /* made by davy_thread_bound(), rung when the body has returned */
     bool started;
 };
 
@@ -48,7 +48,10 @@ void davy_thread_join(struct davy_thread *thread);
 /* Join, and close the waker: nobody may ring it any more. Repeatable. Blocks until the body returns. */
 void davy_thread_done(struct davy_thread *thread);
 
-/* Like davy_thread_done(), but give up after `timeout`. 0 or -ETIMEDOUT (the thread runs on). */
+/* Before the start: prepare for davy_thread_done_within(). 0 or a negative errno. */
+int davy_thread_bound(struct davy_thread *thread) DAVY_MUST_CHECK;
+
+/* Like davy_thread_done(), for a thread that is bound, but give up after `timeout`. 0 or -ETIMEDOUT (the thread runs on). */
 int davy_thread_done_within(struct davy_thread *thread, davy_span timeout) DAVY_MUST_CHECK;
 
 /* In the body. */

@@ -8,6 +8,7 @@
 #pragma once
 
 #include "base/attr.h"
+#include "model/alarm.h"
 #include "model/config.h"
 #include "model/reading.h"
 
@@ -48,3 +49,15 @@ void davy_decode_judge(const struct davy_point *point, struct davy_reading *read
  * returns   0, or -ENOENT where nothing was latched
  */
 int davy_decoder_reset(struct davy_decoder *decoder, uint32_t point) DAVY_MUST_CHECK;
+
+/*
+ * What of a point survives a restart: its over-range latch and, while one of its alarms is active, that readings have to
+ * settle. Without it a restart could clear an alarm on the first value of a sensor that has not settled, or is burnt.
+ * in_alarm  whether an alarm of a rule on the point is active
+ * returns   true with the memory filled when it is no longer what was last told; its key, "=DEVICE.POINT", is of no alarm
+ */
+bool davy_decoder_tell(struct davy_decoder *decoder, uint32_t point, bool in_alarm,
+                       struct davy_alarm_memory *ret_memory);
+
+/* Put a memory back before the first block. Returns false when it is of an alarm, or of a point that is gone. */
+bool davy_decoder_recall(struct davy_decoder *decoder, const struct davy_alarm_memory *memory);

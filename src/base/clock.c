@@ -67,19 +67,46 @@ static int parse_fraction(const char **text, int64_t *ret_ns)
     return 0;
 }
 
+/* sscanf() takes signs and blanks where RFC 3339 has digits only. `pattern`: 0 stands for a digit, ? for anything. */
+static bool has_shape(const char *text, const char *pattern)
+{
+    for (; *pattern; pattern++, text++) {
+        bool digit = *text >= '0' && *text <= '9';
+        if (*text == '\0' || (*pattern == '0' ? !digit : *pattern != '?' && *pattern != *text))
+            return false;
+    }
+    return true;
+}
+
 static int parse_offset(const char *text, int64_t *ret_s)
 {
     if ((text[0] == 'Z' || text[0] == 'z') && text[1] == '\0') {
         *ret_s = 0;
         return 0;
     }
-    int hours, minutes, end = 0;
+    int hours, minutes;
     char sign;
-    if (sscanf(text, "%c%2d:%2d%n", &sign, &hours, &minutes, &end) != 3 || text[end] != '\0' || end != 6)
+    if (strlen(text) != 6 || !has_shape(text, "?00:00") || sscanf(text, "%c%2d:%2d", &sign, &hours, &minutes) != 3)
         return -EINVAL;
-    if ((sign != '+' && sign != '-') || hours < 0 || hours > 23 || minutes < 0 || minutes > 59)
+    if ((sign != '+' && sign != '-') || hours > 23 || minutes > 59)
         return -EINVAL;
     *ret_s = (hours * 3600 + minutes * 60) * (sign == '-' ? -1 : 1);
+    return 0;
+}
+
+/* Seconds since 1970 of a day and time that exist. */
+static int count_seconds(struct tm *tm, int64_t *ret_s)
+{
+    const int day = tm->tm_mday, month = tm->tm_mon, leap = tm->tm_sec == 60;
+    if (month < 1 || month > 12 || day < 1 || day > 31 || tm->tm_hour > 23 || tm->tm_min > 59 || tm->tm_sec > 60)
+        return -EINVAL;
+    tm->tm_sec -= leap; /* a leap second is the second after */
+    tm->tm_year -= 1900;
+    tm->tm_mon -= 1;
+    int64_t seconds = timegm(tm);
+    if (tm->tm_mday != day) /* a day that its month does not have was carried over */
+        return -EINVAL;
+    *ret_s = seconds + leap;
     return 0;
 }
 
@@ -87,26 +114,16 @@ static int parse_rfc3339(const char *text, davy_wall *ret_t)
 {
     struct tm tm = {0};
     char separator;
-    int end = 0;
-    if (sscanf(text, "%4d-%2d-%2d%c%2d:%2d:%2d%n", &tm.tm_year, &tm.tm_mon, &tm.tm_mday, &separator, &tm.tm_hour,
-               &tm.tm_min, &tm.tm_sec, &end) != 7 ||
-        end != 19 || !strchr("Tt ", separator))
+    if (!has_shape(text, "0000-00-00?00:00:00") ||
+        sscanf(text, "%4d-%2d-%2d%c%2d:%2d:%2d", &tm.tm_year, &tm.tm_mon, &tm.tm_mday, &separator, &tm.tm_hour,
+               &tm.tm_min, &tm.tm_sec) != 7 ||
+        !strchr("Tt ", separator))
         return -EINVAL;
-    if (tm.tm_mon < 1 || tm.tm_mon > 12 || tm.tm_mday < 1 || tm.tm_mday > 31 || tm.tm_hour < 0 || tm.tm_hour > 23 ||
-        tm.tm_min < 0 || tm.tm_min > 59 || tm.tm_sec < 0 || tm.tm_sec > 60)
+    int64_t seconds, fraction, offset, ns;
+    const char *rest = text + strlen("0000-00-00?00:00:00");
+    if (count_seconds(&tm, &seconds) < 0 || parse_fraction(&rest, &fraction) < 0 || parse_offset(rest, &offset) < 0)
         return -EINVAL;
-    const int day = tm.tm_mday;
-    int64_t fraction, offset;
-    const char *rest = text + end;
-    if (parse_fraction(&rest, &fraction) < 0 || parse_offset(rest, &offset) < 0)
-        return -EINVAL;
-    tm.tm_year -= 1900;
-    tm.tm_mon -= 1;
-    int64_t seconds = timegm(&tm) - offset;
-    if (tm.tm_mday != day && tm.tm_sec < 60) /* a day that its month does not have was carried over */
-        return -EINVAL;
-    int64_t ns; /* ends in the year 2262 */
-    if (__builtin_mul_overflow(seconds, DAVY_NS_PER_S, &ns) || __builtin_add_overflow(ns, fraction, &ns))
+    if (__builtin_mul_overflow(seconds - offset, DAVY_NS_PER_S, &ns) || __builtin_add_overflow(ns, fraction, &ns))
         return -EINVAL;
     ret_t->ns = ns;
     return 0;
@@ -114,10 +131,10 @@ static int parse_rfc3339(const char *text, davy_wall *ret_t)
 
 static int parse_epoch(const char *text, davy_wall *ret_t)
 {
-    char *end;
+    char *end = NULL;
     errno = 0;
-    long long seconds = strtoll(text, &end, 10);
-    if (end == text || errno != 0 || seconds < 0 || seconds > INT64_MAX / DAVY_NS_PER_S - 1)
+    long long seconds = has_shape(text, "0") ? strtoll(text, &end, 10) : -1;
+    if (errno != 0 || seconds < 0 || seconds > INT64_MAX / DAVY_NS_PER_S - 1)
         return -EINVAL;
     int64_t fraction;
     const char *rest = end;

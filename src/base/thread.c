@@ -71,10 +71,15 @@ void davy_thread_done(struct davy_thread *thread)
     davy_waker_done(&thread->ended);
 }
 
+int davy_thread_bound(struct davy_thread *thread)
+{
+    return davy_waker_init(&thread->ended);
+}
+
 int davy_thread_done_within(struct davy_thread *thread, davy_span timeout)
 {
-    if (thread->started && davy_waker_init(&thread->ended) == 0) {
-        davy_thread_stop(thread); /* from here on the body may see `ended` */
+    if (thread->started) {
+        davy_thread_stop(thread);
         davy_waker_wait(&thread->ended, timeout);
         if (!atomic_load(&thread->returned))
             return -ETIMEDOUT;

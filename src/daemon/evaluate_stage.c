@@ -131,14 +131,14 @@ struct evaluate_stage *evaluate_stage_free(struct evaluate_stage *stage)
     return NULL;
 }
 
-void evaluate_stage_restore(struct evaluate_stage *stage, const struct davy_alarm_memory *memory)
+bool evaluate_stage_restore(struct evaluate_stage *stage, const struct davy_alarm_memory *memory)
 {
+    if (davy_decoder_recall(stage->decoder, memory))
+        return true;
+    if (!davy_engine_knows(stage->engine, memory->key))
+        return false;
     davy_engine_restore(stage->engine, memory, davy_clock_now(stage->route->clock));
-}
-
-bool evaluate_stage_knows(const struct evaluate_stage *stage, const char *key)
-{
-    return davy_engine_knows(stage->engine, key);
+    return true;
 }
 
 /* Devices in alarm are polled at their alarm_interval. */
@@ -157,6 +157,14 @@ static void tell_pollers(struct evaluate_stage *stage)
     stage->any_flagged = false;
 }
 
+static void tell_of_point(struct evaluate_stage *stage, uint32_t point)
+{
+    struct davy_alarm_memory memory;
+    bool in_alarm = davy_engine_point_level(stage->engine, point) != DAVY_LEVEL_NONE;
+    if (davy_decoder_tell(stage->decoder, point, in_alarm, &memory))
+        (void)on_memory(stage, &memory); /* where it is not taken, the next change tells */
+}
+
 /* One answer of the wire: its readings are recorded and judged. A block of an older configuration says nothing now. */
 static void take_block(struct evaluate_stage *stage, const struct davy_block *block)
 {
@@ -166,6 +174,7 @@ static void take_block(struct evaluate_stage *stage, const struct davy_block *bl
     for (size_t i = 0; i < count; i++) {
         record_reading(stage, &stage->readings[i]);
         davy_engine_reading(stage->engine, &stage->readings[i]);
+        tell_of_point(stage, stage->readings[i].point);
     }
     tell_pollers(stage);
 }
@@ -246,8 +255,10 @@ static void audit(struct evaluate_stage *stage, const struct ask *ask, const cha
 static int reset_point(struct evaluate_stage *stage, const char *name, char *reason, size_t size)
 {
     uint32_t point = davy_config_find_point(stage->config, name);
-    if (point != DAVY_NONE && davy_decoder_reset(stage->decoder, point) == 0)
+    if (point != DAVY_NONE && davy_decoder_reset(stage->decoder, point) == 0) {
+        tell_of_point(stage, point);
         return 0;
+    }
     snprintf(reason, size, point == DAVY_NONE ? "no such alarm or point: %s" : "%s is not latched over range", name);
     return DAVY_REFUSED;
 }

@@ -17,11 +17,11 @@ struct evaluate_stage;
 int evaluate_stage_new(struct route *route, struct davy_thread *thread, const struct davy_config *config,
                        struct davy_poller **pollers, struct evaluate_stage **ret_stage) DAVY_MUST_CHECK;
 
-/* Before the start, from the thread that recalls: put an alarm back. Called for each. */
-void evaluate_stage_restore(struct evaluate_stage *stage, const struct davy_alarm_memory *memory);
-
-/* Whether the configuration still has the alarm of this key. */
-bool evaluate_stage_knows(const struct evaluate_stage *stage, const char *key);
+/*
+ * Before the start, from the thread that recalls: put an alarm, or what the decoder knew of a point, back. Called for each.
+ * returns   false when the configuration knows no such alarm or point any more
+ */
+bool evaluate_stage_restore(struct evaluate_stage *stage, const struct davy_alarm_memory *memory);
 
 int evaluate_stage_start(struct evaluate_stage *stage) DAVY_MUST_CHECK;
 

@@ -179,9 +179,7 @@ static void recalled(void *context, const struct davy_alarm_memory *memory)
 {
     struct pipeline *pipeline = context;
     struct record orphan = {.kind = RECORD_ORPHAN, .at = davy_clock_now(pipeline->route.clock), .memory = *memory};
-    if (evaluate_stage_knows(pipeline->evaluator, memory->key))
-        evaluate_stage_restore(pipeline->evaluator, memory);
-    else
+    if (!evaluate_stage_restore(pipeline->evaluator, memory))
         davy_queue_push(&pipeline->route.records, &orphan);
 }
 

@@ -29,8 +29,9 @@ struct link {
 struct memory {
     size_t first_link;
     size_t link_count;
-    int settling; /* readings still to settle */
-    bool latched; /* over-range until reset */
+    int settling;                     /* readings still to settle */
+    bool latched;                     /* over-range until reset */
+    bool told_latched, told_settling; /* as davy_decoder_tell() last said */
     bool inhibited;
     davy_mono inhibited_since; /* by status bits */
 };
@@ -122,6 +123,8 @@ static void keep_point(const struct memory *old, struct memory *memory)
 {
     memory->settling = old->settling;
     memory->latched = old->latched;
+    memory->told_latched = old->told_latched;
+    memory->told_settling = old->told_settling;
     memory->inhibited = old->inhibited;
     memory->inhibited_since = old->inhibited_since;
 }
@@ -460,4 +463,38 @@ int davy_decoder_reset(struct davy_decoder *decoder, uint32_t point)
         return -ENOENT;
     decoder->points[point].latched = false;
     return 0;
+}
+
+/* The form of an alarm's memory serves: tripped is the latch, held is "still to settle", and count how many readings. */
+bool davy_decoder_tell(struct davy_decoder *decoder, uint32_t point, bool in_alarm,
+                       struct davy_alarm_memory *ret_memory)
+{
+    struct memory *memory = &decoder->points[point];
+    bool settling = memory->settling > 0 && in_alarm;
+    if (memory->latched == memory->told_latched && settling == memory->told_settling)
+        return false;
+    memory->told_latched = memory->latched;
+    memory->told_settling = settling;
+    const struct davy_device *device = &decoder->config->devices[decoder->config->points[point].device];
+    *ret_memory = (struct davy_alarm_memory){
+        .count = settling ? (uint32_t)device->settle : 0,
+        .limit_count = 1,
+        .limits = {{.tripped = memory->latched, .held = settling}},
+    };
+    char name[DAVY_KEY_SIZE];
+    snprintf(ret_memory->key, sizeof ret_memory->key, "=%.*s", DAVY_KEY_SIZE - 2,
+             davy_config_point_name(decoder->config, point, name));
+    return true;
+}
+
+bool davy_decoder_recall(struct davy_decoder *decoder, const struct davy_alarm_memory *memory)
+{
+    uint32_t point = memory->key[0] == '=' ? davy_config_find_point(decoder->config, memory->key + 1) : DAVY_NONE;
+    if (point == DAVY_NONE)
+        return false;
+    struct memory *of = &decoder->points[point];
+    of->latched = of->told_latched = memory->limits[0].tripped;
+    of->told_settling = memory->limits[0].held;
+    of->settling = (int)memory->count;
+    return true;
 }

@@ -154,18 +154,10 @@ void davy_engine_restore(struct davy_engine *engine, const struct davy_alarm_mem
     davy_engine_settle(engine, now);
 }
 
-static bool at_rest(const struct alarm *alarm)
-{
-    for (uint8_t i = 0; i < alarm->limit_count; i++)
-        if (davy_limit_tripped(&alarm->states[i]) || alarm->states[i].timer != DAVY_TIMER_NONE)
-            return false;
-    return alarm->state == DAVY_STATE_NORMAL;
-}
-
 void davy_engine_tell_all(struct davy_engine *engine)
 {
     for (uint32_t i = 0; i < engine->alarm_count; i++)
-        if (engine->alarms[i].untold || !at_rest(&engine->alarms[i]))
+        if (engine->alarms[i].untold || !davy_engine_at_rest(&engine->alarms[i]))
             davy_engine_tell_memory(engine, &engine->alarms[i]);
 }
 
@@ -185,7 +177,7 @@ static void retire_gone(struct davy_engine *old, struct davy_engine *new, struct
 {
     for (uint32_t i = 0; i < old->alarm_count; i++) {
         struct alarm *alarm = &old->alarms[i];
-        if (at_rest(alarm))
+        if (davy_engine_at_rest(alarm))
             continue;
         struct davy_alarm_memory memory;
         davy_engine_memory_of(old, alarm, &memory);

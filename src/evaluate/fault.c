@@ -72,22 +72,31 @@ void davy_engine_expire_fault(struct davy_engine *engine, uint32_t index, davy_m
     }
 }
 
-/* A fault ended: what still fails below it counts its delay from here. */
-static void restart_below(struct davy_engine *engine, const struct davy_subject *ended, davy_mono now)
+/* Do something with every device and point below a bus or device that fails and is not in fault itself. */
+static void each_failing_below(struct davy_engine *engine, const struct davy_subject *above, davy_mono now,
+                               void (*act)(struct davy_engine *engine, uint32_t index, davy_mono now))
 {
     const struct davy_config *config = engine->options.config;
-    if (ended->point != DAVY_NONE)
+    if (above->point != DAVY_NONE)
         return;
     for (uint32_t d = 0; d < config->device_count; d++) {
         const struct davy_device *device = &config->devices[d];
-        if (device->bus != ended->bus || (ended->device != DAVY_NONE && ended->device != d))
+        if (device->bus != above->bus || (above->device != DAVY_NONE && above->device != d))
             continue;
-        if (ended->device == DAVY_NONE && device_tracker(engine, d)->failing)
-            start_delay(engine, engine->first.device_fault + d, now);
+        if (above->device == DAVY_NONE && device_tracker(engine, d)->failing)
+            act(engine, engine->first.device_fault + d, now);
         for (uint32_t p = device->first_point; p < device->first_point + device->point_count; p++)
             if (point_tracker(engine, p)->failing)
-                start_delay(engine, engine->first.point_fault + p, now);
+                act(engine, engine->first.point_fault + p, now);
     }
+}
+
+/* Its delay stands for itself now, and is worth remembering (davy_engine_tell_memory). */
+static void remember(struct davy_engine *engine, uint32_t index, davy_mono now)
+{
+    (void)now;
+    if (!engine->alarms[index].remembered)
+        davy_engine_touch(engine, index);
 }
 
 static void fail(struct davy_engine *engine, uint32_t index, struct tracker *tracker, davy_mono now)
@@ -105,12 +114,15 @@ static void fail(struct davy_engine *engine, uint32_t index, struct tracker *tra
 /* `streak` is that of the tracker itself, or for a device that of the point that was read. */
 static void succeed(struct davy_engine *engine, uint32_t index, struct tracker *tracker, unsigned streak, davy_mono now)
 {
+    const struct davy_subject *subject = &engine->alarms[index].subject;
+    if (tracker->failing)
+        each_failing_below(engine, subject, now, remember);
     tracker->failing = false;
     stop_delay(engine, index);
     if (!stands(engine, index) || streak < STREAK_THAT_CLEARS)
         return;
     davy_engine_set_condition(engine, index, false);
-    restart_below(engine, &engine->alarms[index].subject, now);
+    each_failing_below(engine, subject, now, start_delay); /* what still fails counts its delay from here */
 }
 
 static void watch_bus(struct davy_engine *engine, uint32_t device, const struct davy_reading *reading)

@@ -23,7 +23,7 @@ struct alarm {
     bool acknowledged;
     bool queued;                 /* in engine.changed */
     bool untold;                 /* its memory was not taken */
-    bool remembered;             /* of a fault: its memory was told and not yet taken back */
+    bool remembered;             /* what was told last is not "at rest" */
     enum davy_level level;       /* highest tripped; NONE */
     enum davy_level true_level;  /* highest whose condition is true; NONE */
     enum davy_level shown_level; /* of the latest event of the occurrence */
@@ -108,6 +108,9 @@ void davy_engine_transition(struct davy_engine *engine, struct alarm *alarm, enu
 
 /* Recompute level and true_level from the limits. Returns the index of the limit that gives the level, or the last. */
 void davy_engine_measure_levels(struct alarm *alarm);
+
+/* Nothing tripped, no timer, no occurrence. */
+bool davy_engine_at_rest(const struct alarm *alarm);
 
 void davy_engine_tell_memory(struct davy_engine *engine, struct alarm *alarm);
 void davy_engine_memory_of(const struct davy_engine *engine, const struct alarm *alarm,

@@ -60,16 +60,37 @@ void davy_engine_memory_of(const struct davy_engine *engine, const struct alarm 
     }
 }
 
+/*
+ * A fault that is not raised, below something that fails as well, is not worth remembering: the delay above it is, and with
+ * each hiccup of a line thousands begin and end.
+ */
+static bool worth_telling(struct davy_engine *engine, const struct alarm *alarm)
+{
+    const struct davy_subject *subject = &alarm->subject;
+    if (subject->kind != DAVY_ALARM_FAULT || alarm->state != DAVY_STATE_NORMAL || alarm->remembered)
+        return true;
+    if (subject->device == DAVY_NONE)
+        return true;
+    bool above = bus_tracker(engine, subject->bus)->failing;
+    return !above && (subject->point == DAVY_NONE || !device_tracker(engine, subject->device)->failing);
+}
+
 void davy_engine_tell_memory(struct davy_engine *engine, struct alarm *alarm)
 {
-    /* A fault that is not raised is not worth remembering: thousands begin and end with each hiccup of a line. */
-    bool worth = alarm->subject.kind != DAVY_ALARM_FAULT || alarm->state != DAVY_STATE_NORMAL || alarm->remembered;
-    if (!engine->options.memory || !worth)
+    if (!engine->options.memory || !worth_telling(engine, alarm))
         return;
     struct davy_alarm_memory memory;
     davy_engine_memory_of(engine, alarm, &memory);
     alarm->untold = !engine->options.memory(engine->options.context, &memory);
-    alarm->remembered = alarm->state != DAVY_STATE_NORMAL || alarm->untold;
+    alarm->remembered = alarm->untold || !davy_engine_at_rest(alarm);
+}
+
+bool davy_engine_at_rest(const struct alarm *alarm)
+{
+    for (uint8_t i = 0; i < alarm->limit_count; i++)
+        if (davy_limit_tripped(&alarm->states[i]) || alarm->states[i].timer != DAVY_TIMER_NONE)
+            return false;
+    return alarm->state == DAVY_STATE_NORMAL;
 }
 
 /* Active alarms of rules in the zone of this one. */

@@ -73,6 +73,8 @@ static int build(struct davy_publisher *publisher, const struct davy_publisher_o
 {
     int rc = davy_thread_init(&publisher->thread, "publisher");
     if (rc == 0)
+        rc = davy_thread_bound(&publisher->thread);
+    if (rc == 0)
         rc = init_queues(publisher);
     if (rc < 0)
         return rc;

@@ -67,6 +67,7 @@ static void one_that_was_never_started_is_done_at_once(void **unused)
     (void)unused;
     struct davy_thread thread;
     assert_int_equal(davy_thread_init(&thread, "t"), 0);
+    assert_int_equal(davy_thread_bound(&thread), 0);
     davy_thread_stop(&thread);
     assert_int_equal(davy_thread_done_within(&thread, davy_span_s(0)), 0);
     davy_thread_done(&thread);
@@ -98,6 +99,7 @@ static void waiting_for_a_stubborn_body_gives_up(void **unused)
     struct davy_waker let_go;
     assert_int_equal(davy_waker_init(&let_go), 0);
     assert_int_equal(davy_thread_init(&thread, "stubborn"), 0);
+    assert_int_equal(davy_thread_bound(&thread), 0);
     assert_int_equal(davy_thread_start(&thread, STACK, stubborn, &let_go), 0);
     assert_int_equal(davy_thread_done_within(&thread, davy_span_ms(20)), -ETIMEDOUT);
     assert_true(thread.started);
@@ -139,9 +141,31 @@ static void a_ring_makes_the_body_turn_once_more(void **unused)
     }
 }
 
+static void return_at_once(struct davy_thread *thread, void *context)
+{
+    (void)thread;
+    (void)context;
+}
+
+/* Stopping all threads first and then joining one after the other must not cost a deadline each. */
+static void one_that_has_returned_is_not_waited_for(void **unused)
+{
+    (void)unused;
+    struct davy_thread thread;
+    assert_int_equal(davy_thread_init(&thread, "t"), 0);
+    assert_int_equal(davy_thread_bound(&thread), 0);
+    assert_int_equal(davy_thread_start(&thread, STACK, return_at_once, NULL), 0);
+    while (!atomic_load(&thread.returned))
+        sched_yield();
+    struct davy_stamp before = davy_clock_now(&davy_system_clock);
+    assert_int_equal(davy_thread_done_within(&thread, davy_span_s(5)), 0);
+    assert_true(davy_mono_sub(davy_clock_now(&davy_system_clock).mono, before.mono).ns < 4 * DAVY_NS_PER_S);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(one_that_has_returned_is_not_waited_for),
         cmocka_unit_test(a_stop_wakes_the_body_and_done_joins_it),
         cmocka_unit_test(the_caller_keeps_its_own_signal_mask),
         cmocka_unit_test(one_that_was_never_started_is_done_at_once),

@@ -151,6 +151,8 @@ static void take_config(struct gateway *gateway, struct davy_config *config)
 static void recalled(void *context, const struct davy_alarm_memory *memory)
 {
     struct gateway *gateway = context;
+    if (davy_decoder_recall(gateway->decoder, memory))
+        return;
     if (davy_engine_knows(gateway->engine, memory->key))
         davy_engine_restore(gateway->engine, memory, gateway->clock.now);
     else
@@ -223,6 +225,14 @@ static void fill_words(const struct gateway_device *device, const struct davy_re
     }
 }
 
+static void tell_of_point(struct gateway *gateway, uint32_t point)
+{
+    struct davy_alarm_memory memory;
+    bool in_alarm = davy_engine_point_level(gateway->engine, point) != DAVY_LEVEL_NONE;
+    if (davy_decoder_tell(gateway->decoder, point, in_alarm, &memory))
+        (void)on_memory(gateway, &memory);
+}
+
 static void poll_request(struct gateway *gateway, uint32_t index)
 {
     const struct davy_request *request = &gateway->config->requests[index];
@@ -236,8 +246,10 @@ static void poll_request(struct gateway *gateway, uint32_t index)
     if (block.answer == DAVY_ANSWER_OK)
         fill_words(device, request, &block);
     size_t count = davy_decode_block(gateway->decoder, &block, gateway->readings);
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < count; i++) {
         davy_engine_reading(gateway->engine, &gateway->readings[i]);
+        tell_of_point(gateway, gateway->readings[i].point);
+    }
 }
 
 davy_span gateway_next(const struct gateway *gateway)
