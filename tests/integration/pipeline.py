@@ -1,0 +1,432 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""The whole route with real parts: simulated devices, davyd, mosquitto, davyctl.
+
+usage: pipeline.py [CASE...]       all by default; exit 0 when all pass. Environment: DAVYD, DAVYCTL, DAVYSIM.
+"""
+import os
+import pwd
+import re
+import signal
+import subprocess
+import sys
+import time
+
+from plant import BASE, DAVYD, Plant, Program, run_cases, wait_for
+
+SIM = """
+lines = ( { name = "plc-1"; type = "tcp"; port = %(port)d; } );
+devices = (
+  { id = "GT"; copies = 3; line = "plc-1"; unit = 1; points = (
+    { name = "gas"; register = 0; type = "float32"; value = 5.0; },
+    { name = "aux"; register = 2; type = "float32"; value = 5.0; } ); } );
+"""
+
+CONFIG = """
+gateway = { id = "edge"; site = "site"; };
+mqtt = { url = "mqtt://127.0.0.1:%(broker)d"; telemetry = "changes"; telemetry_interval = "1s"; };
+storage = { commit_interval = "1s"; };
+buses = ( { name = "plc-1"; type = "tcp"; host = "127.0.0.1"; port = %(port)d; timeout = "1s"; fault_delay = "2s"; }%(buses)s );
+zones = ( { id = "A1"; name = "Tank farm"; owner = "zhang.wei"; risk = "orange"; row = 0; column = 0; } );
+profiles = ( { name = "gas-two"; points = (
+  { name = "gas"; kind = "gas"; quantity = "H2S"; unit = "ppm"; register = 0; type = "float32"; range = [0.0, 100.0]; },
+  { name = "aux"; kind = "other"; unit = "ppm"; register = 2; type = "float32"; range = [0.0, 100.0]; } ); } );
+devices = (
+  { id = "GT-1"; name = "Tank 1"; zone = "A1"; bus = "plc-1"; unit = 1; profile = "gas-two"; interval = "200ms"; settle = 0; },
+  { id = "GT-2"; name = "Tank 2"; zone = "A1"; bus = "plc-1"; unit = 2; profile = "gas-two"; interval = "200ms"; settle = 0; },
+  { id = "GT-3"; name = "Tank 3"; zone = "A1"; bus = "plc-1"; unit = 3; profile = "gas-two"; interval = "200ms"; settle = 0; }%(devices)s );
+rules = (
+  { name = "gas"; points = ["GT-*.gas"]; orange = { above = %(orange)s; }; red = { above = 40.0; }; deadband = 1.0; },
+  { name = "trip"; points = ["GT-*.aux"]; red = { above = 50.0; latch = true; }; deadband = 1.0; } );
+"""
+
+USER = "local:" + pwd.getpwuid(os.getuid()).pw_name
+
+
+def config(plant, orange="20.0", buses="", devices=""):
+    return CONFIG % {"broker": plant.broker_port, "port": plant.plant_port, "orange": orange, "buses": buses,
+                     "devices": devices}
+
+
+def started(plant, recorder=True):
+    plant.broker.start()
+    plant.start_sim(SIM % {"port": plant.plant_port})
+    seen = plant.record() if recorder else None
+    plant.start_daemon(config(plant))
+    if seen:
+        wait_for(lambda: seen.of("snapshot"), 20, "a snapshot")
+        calm(plant)
+    return seen
+
+
+def calm(plant):
+    """Every point has been read: what follows is caused by the test."""
+    wait_for(lambda: plant.status()["status"]["points"]["good"] == 6, 20, "six good points")
+
+
+def event(seen, rule, name, count=1, timeout=30):
+    """The `count`th event of that rule and name, once it has arrived."""
+    def found():
+        return [e for e in seen.events(rule) if e["event"] == name][count - 1:count]
+    return wait_for(found, timeout, f"event {count} {name} of {rule}; seen: {[(e['rule'], e['event']) for e in seen.events()]}")[0]
+
+
+def requests(plant, line="plc-1"):
+    return int(re.search(rf"{line} requests=(\d+)", plant.sim.send("stats")).group(1))
+
+
+def connections(plant, line="plc-1"):
+    return int(re.search(rf"{line} .*?connections=(\d+)", plant.sim.send("stats")).group(1))
+
+
+def check_all(seen, first_seq=1):
+    """What must hold for everything that was published."""
+    errors = seen.schema_errors()
+    assert not errors, f"{len(errors)} schema errors, first: {errors[0]}"
+    by_seq = {}
+    for e in seen.events():
+        if e["seq"] is None:
+            continue
+        first = by_seq.setdefault(e["seq"], e)
+        assert {**first, "replayed": None} == {**e, "replayed": None}, f"seq {e['seq']} names two events: {first} {e}"
+    assert sorted(by_seq) == list(range(first_seq, first_seq + len(by_seq))), f"gap in {sorted(by_seq)}"
+    per_alarm = {}
+    for e in seen.events():
+        if e["seq"] is not None:
+            key = (e["rule"], e["device"], e["point"])
+            assert per_alarm.get(key, 0) <= e["seq"], f"out of order: {key} {e['seq']}"
+            per_alarm[key] = e["seq"]
+    return by_seq
+
+
+def alarm_goes_its_whole_way():
+    with Plant() as plant:
+        seen = started(plant)
+        topic = f"{BASE}/alarm/A1/GT-1/gas/gas"
+        plant.sim.set("GT-1.gas", 25)
+        raised = event(seen, "gas", "raised")
+        assert (raised["level"], raised["state"], raised["value"], raised["limit"], raised["count"], raised["zone"],
+                raised["device"], raised["point"], raised["active"], raised["first_out"], raised["previous_state"]) == (
+                    "orange", "unacknowledged", 25, 20, 1, "A1", "GT-1", "gas", True, True, "normal"), raised
+        assert raised["durable"] and not raised["replayed"] and raised["by"] is None, raised
+        plant.sim.set("GT-1.gas", 45)
+        escalated = event(seen, "gas", "escalated")
+        assert (escalated["level"], escalated["previous_level"], escalated["id"]) == ("red", "orange", raised["id"])
+        plant.sim.set("GT-1.gas", 30)
+        lowered = event(seen, "gas", "lowered")
+        assert (lowered["level"], lowered["state"]) == ("orange", "unacknowledged"), lowered
+        plant.sim.set("GT-1.gas", 19.5)  # within the deadband: nothing may happen
+        wait_for(lambda: plant.ctl_json("points", "GT-1.gas")["points"][0]["value"] == 19.5, 10, "19.5 has been read")
+        assert "gas:GT-1.gas" in plant.alarms()
+        plant.sim.set("GT-1.gas", 5)
+        cleared = event(seen, "gas", "cleared")
+        assert (cleared["state"], cleared["level"], cleared["active"]) == ("returned", "orange", False), cleared
+        assert wait_for(lambda: [m for m in seen.of("alarm") if m.topic == topic], 5)[-1].payload, "still retained"
+        done = plant.ctl("ack", "gas:GT-1.gas", "--note", "seen it")
+        assert done.returncode == 0, done
+        taken = event(seen, "gas", "acknowledged")
+        assert (taken["state"], taken["by"], taken["note"], taken["id"]) == ("normal", USER, "seen it", raised["id"]), taken
+        wait_for(lambda: not [m for m in seen.of("alarm") if m.topic == topic][-1].payload, 10, "retained message cleared")
+        again = plant.ctl("ack", "gas:GT-1.gas")
+        assert again.returncode == 1, again
+        check_all(seen)
+        rows = plant.ledger("SELECT seq, event, by FROM events WHERE rule = 'gas' ORDER BY seq")
+        assert [r[1] for r in rows] == ["raised", "escalated", "lowered", "cleared", "acknowledged"], rows
+        audit = plant.ledger('SELECT "by", verb, target, result, note FROM actions')
+        assert any(a[0] == USER and a[1] == "ack" and a[4] == "seen it" for a in audit), audit
+
+
+def ack_while_active_then_second_ack_is_refused():
+    with Plant() as plant:
+        seen = started(plant)
+        plant.sim.set("GT-1.gas", 25)
+        raised = event(seen, "gas", "raised")
+        assert plant.ctl("ack", raised["id"]).returncode == 0
+        assert event(seen, "gas", "acknowledged")["state"] == "acknowledged"
+        second = plant.ctl("ack", raised["id"])
+        assert second.returncode == 1 and second.stderr.strip(), second
+        audit = [r[0] for r in plant.ledger("SELECT result FROM actions WHERE verb = 'ack' ORDER BY seq")]
+        assert audit[:1] == ["done"] and audit[1:] in ([], ["refused"]), audit
+        plant.sim.set("GT-1.gas", 45)
+        assert event(seen, "gas", "escalated")["state"] == "unacknowledged"
+        glob = plant.ctl("ack", "gas:*")
+        assert plant.alarms()["gas:GT-1.gas"]["state"] == "unacknowledged", f"a glob must not take a red one: {glob}"
+        plant.sim.set("GT-1.gas", 5)
+        event(seen, "gas", "cleared")
+        check_all(seen)
+
+
+def latch_holds_until_reset():
+    with Plant() as plant:
+        seen = started(plant)
+        plant.sim.set("GT-2.aux", 60)
+        event(seen, "trip", "raised")
+        assert plant.ctl("reset", "trip:GT-2.aux").returncode == 1, "reset while the condition is true"
+        plant.sim.set("GT-2.aux", 5)
+        latched = event(seen, "trip", "latched")
+        assert (latched["state"], latched["active"], latched["latched"], latched["level"]) == (
+            "latched", False, True, "red"), latched
+        plant.sim.set("GT-2.aux", 70)
+        raised = event(seen, "trip", "raised", 2)
+        assert (raised["id"], raised["count"]) == (latched["id"], 2), raised
+        plant.sim.set("GT-2.aux", 5)
+        event(seen, "trip", "latched", 2)
+        assert plant.ctl("reset", "trip:GT-2.aux").returncode == 0
+        reset = event(seen, "trip", "reset")
+        assert (reset["state"], reset["by"]) == ("normal", USER), reset
+        assert plant.ctl("reset", "trip:GT-2.aux").returncode == 1, "nothing left to release"
+        check_all(seen)
+
+
+def silence_is_a_fault_and_never_clears():
+    with Plant() as plant:
+        seen = started(plant)
+        plant.sim.set("GT-1.gas", 45)
+        event(seen, "gas", "raised")
+        plant.sim.send("fault GT-1 timeout")
+        fault = event(seen, "fault", "raised")
+        assert (fault["device"], fault["point"], fault["level"], fault["state"]) == (
+            "GT-1", None, "yellow", "acknowledged"), fault
+        assert plant.status()["status"]["points"]["bad"] == 2
+        row = plant.alarms()["gas:GT-1.gas"]
+        assert row["active"] and row["level"] == "red", row
+        plant.sim.set("GT-1.gas", 5)
+        plant.sim.send("clear GT-1")
+        event(seen, "fault", "cleared")
+        event(seen, "gas", "cleared")
+        order = [e["event"] for e in seen.events("gas")]
+        assert order == ["raised", "cleared"], order
+        plant.sim.send("unplug plc-1")
+        bus = event(seen, "fault", "raised", 2)
+        assert (bus["device"], bus["zone"], bus["point"]) == ("plc-1", None, None), bus
+        plant.sim.send("plug plc-1")
+        event(seen, "fault", "cleared", 2)
+        topics = {m.topic for m in seen.of("alarm")}
+        assert f"{BASE}/alarm/A1/GT-1/_/fault" in topics and f"{BASE}/alarm/_/plc-1/_/fault" in topics, topics
+        check_all(seen)
+
+
+def late_subscriber_sees_the_present():
+    with Plant() as plant:
+        seen = started(plant)
+        plant.sim.set("GT-1.gas", 45)
+        plant.sim.set("GT-2.gas", 25)
+        plant.sim.set("GT-3.aux", 60)
+        plant.sim.set("GT-3.gas", 22)
+        wait_for(lambda: len([e for e in seen.events() if e["event"] == "raised"]) >= 4, 20, "four alarms")
+        assert plant.ctl("ack", "gas:GT-2.gas").returncode == 0
+        assert plant.ctl("ack", "gas:GT-3.gas").returncode == 0
+        plant.sim.set("GT-3.gas", 5)
+        event(seen, "gas", "cleared")
+        wait_for(lambda: any(m.topic.endswith("GT-3/gas/gas") and not m.payload for m in seen.of("alarm")), 10, "cleared")
+        late = plant.record("late", topics=("davy/v1/+/+/alarm/#",))
+        newest = {}
+        for m in seen.of("alarm"):
+            newest[m.topic] = m.payload
+        present = {topic: payload for topic, payload in newest.items() if payload}
+        wait_for(lambda: len(late.messages) >= len(present), 10, f"{sorted(present)} retained, got {late.messages}")
+        shown = {m.topic: m.payload for m in late.messages if m.retain}
+        assert shown == present, f"late sees {sorted(shown)}, present is {sorted(present)}"
+        states = {a["alarm"]: a["state"] for a in plant.alarms().values()}
+        assert {f"{m.data['rule']}:{m.data['device']}.{m.data['point']}": m.data["state"] for m in late.messages
+                if m.data["kind"] != "self" and m.data["rule"] in ("gas", "trip")} == {
+                    k: v for k, v in states.items() if k.split(":")[0] in ("gas", "trip")}, states
+        check_all(seen)
+
+
+def states_at_connect_and_last_will():
+    with Plant() as plant:
+        seen = started(plant)
+        status = wait_for(lambda: seen.of("status"), 10)[0].data
+        assert (status["state"], status["schema"]) == ("online", "davy.status/1"), status
+        assert wait_for(lambda: seen.of("config"), 10)[0].data["accepted"] is True
+        snapshot = seen.of("snapshot")[0].data
+        assert snapshot["part"] == 1 and snapshot["parts"] == 1, snapshot
+        assert wait_for(lambda: seen.of("zone/A1"), 10)[0].data["colour"]
+        plant.sim.set("GT-1.gas", 45)
+        event(seen, "gas", "raised")
+        wait_for(lambda: seen.of("zone/A1")[-1].data["colour"] == "red", 10, "the zone turns red")
+        first = len(seen.of("status"))
+        wait_for(lambda: len(seen.of("status")) >= first + 2, 45, "two more statuses")
+        times = [m.arrived for m in seen.of("status")][-2:]
+        assert 13 < times[1] - times[0] < 18, f"every 15 s, but {times[1] - times[0]:.1f} s"
+        assert seen.of("status")[-1].data["alarms"]["red"] == 1
+        plant.end_daemon(signal.SIGKILL)
+        wait_for(lambda: seen.of("status")[-1].data["state"] == "offline", 40, "the last will")
+        before = len(seen.messages)
+        plant.start_daemon()
+        wait_for(lambda: any(m.topic.endswith("/snapshot") for m in seen.messages[before:]), 20, "snapshot")
+        again = [m.data for m in seen.messages[before:] if m.topic.endswith("/snapshot")][0]
+        kept = [a for a in again["alarms"] if a["rule"] == "gas"]
+        assert len(kept) == 1 and kept[0]["id"] == seen.events("gas")[0]["id"], again
+        wait_for(lambda: seen.of("status")[-1].data["state"] == "online", 20, "online again")
+        began = time.monotonic()
+        code = plant.end_daemon(signal.SIGTERM)
+        assert code == 0 and time.monotonic() - began < 5, (code, time.monotonic() - began)
+        wait_for(lambda: seen.of("status")[-1].data["state"] == "offline", 10, "offline at a clean stop")
+        assert len([e for e in seen.events("gas") if e["event"] == "raised"]) == 1, "raised again by a restart"
+        check_all(seen)
+
+
+def reload_good_and_bad():
+    with Plant() as plant:
+        seen = started(plant)
+        plant.sim.set("GT-1.gas", 15)
+        plant.sim.set("GT-2.gas", 45)
+        old = event(seen, "gas", "raised")
+        wait_for(lambda: plant.ctl_json("points", "GT-1.gas")["points"][0]["value"] == 15, 10, "15 has been read")
+        before = connections(plant)
+        plant.config.write_text(config(plant, orange="10.0"), encoding="utf-8")
+        plant.daemon.process.send_signal(signal.SIGHUP)
+        new = event(seen, "gas", "raised", 2)
+        assert (new["device"], new["limit"], new["value"]) == ("GT-1", 10, 15), new
+        accepted = wait_for(lambda: [m for m in seen.of("config") if m.data["changes"]], 10)[-1].data
+        assert accepted["accepted"] and any("above" in c["path"] or "rules" in c["path"] for c in accepted["changes"]), accepted
+        assert connections(plant) == before, "the unchanged bus was reconnected"
+        row = plant.alarms()["gas:GT-2.gas"]
+        assert row["id"] == old["id"] and row["state"] == "unacknowledged", row
+        plant.config.write_text(config(plant, orange="10.0").replace("deadband", "deadbnad"), encoding="utf-8")
+        refused = plant.ctl("reload")
+        assert refused.returncode == 1 and "deadbnad" in refused.stderr + refused.stdout, refused
+        alarm = event(seen, "config", "raised")
+        assert (alarm["device"], alarm["zone"], alarm["level"]) == ("gateway", None, "yellow"), alarm
+        bad = wait_for(lambda: [m for m in seen.of("config") if not m.data["accepted"]], 10)[-1].data
+        assert any("deadbnad" in e for e in bad["errors"]) and bad["hash"] == new["config"], bad
+        plant.sim.set("GT-3.gas", 12)
+        assert event(seen, "gas", "raised", 3)["device"] == "GT-3", "the old configuration runs on"
+        plant.config.write_text(config(plant, orange="10.0"), encoding="utf-8")
+        assert plant.ctl("reload").returncode == 0
+        event(seen, "config", "cleared")
+        assert connections(plant) == before
+        without = config(plant, orange="10.0").replace('points = ["GT-*.gas"]', 'points = ["GT-[12].gas"]')
+        plant.config.write_text(without, encoding="utf-8")
+        assert plant.ctl("reload").returncode == 0
+        assert event(seen, "gas", "retired")["device"] == "GT-3"
+        check_all(seen)
+
+
+def broker_outage_loses_nothing():
+    with Plant(persistence=True) as plant:
+        plant.broker.start()
+        plant.start_sim(SIM % {"port": plant.plant_port})
+        seen = plant.record(persistent=True)
+        plant.start_daemon(config(plant))
+        wait_for(lambda: seen.of("snapshot"), 20, "a snapshot")
+        calm(plant)
+        plant.sim.set("GT-1.gas", 25)
+        event(seen, "gas", "raised")
+        plant.broker.stop()
+        began, polled, shown = time.monotonic(), requests(plant), len(seen.events())
+        for step in range(20):
+            plant.sim.set("GT-1.gas", 5 if step % 2 == 0 else 25)
+            plant.sim.set("GT-2.gas", 45 if step % 2 == 0 else 5)
+            wait_for(lambda s=step: plant.ledger("SELECT count(*) FROM events WHERE rule = 'gas'")[0][0] >= 2 * s + 3, 15,
+                     f"step {step} is in the ledger")
+        wait_for(lambda: time.monotonic() > began + 10, 30)
+        took, count = time.monotonic() - began, requests(plant) - polled
+        assert count > 0.7 * took * 15, f"{count} requests in {took:.1f} s without a broker, 15 per second are due"
+        assert plant.status()["broker"]["connected"] is False
+        assert len(seen.events()) == shown
+        plant.broker.start()
+        total = plant.ledger("SELECT count(*) FROM events")[0][0]
+        wait_for(lambda: len({e["seq"] for e in seen.events()}) >= total, 60, "all events arrive")
+        by_seq = check_all(seen)
+        first = [e["seq"] for e in seen.events() if not e["replayed"]]
+        assert first == sorted(first), f"out of order after the outage: {first}"
+        assert set(by_seq) >= set(range(1, total + 1))
+        assert not any(e["replayed"] for e in seen.events()[shown:shown + 30]), "a first sending is not replayed"
+        wait_for(lambda: plant.status()["status"]["outbox"]["events"] == 0, 20, "the outbox is empty")
+
+
+def starts_with_everything_away():
+    with Plant() as plant:
+        serial = ', { name = "rs485"; type = "rtu"; device = "%s/nothing"; baud = 9600; parity = "none"; timeout = "300ms"; }'
+        device = ', { id = "GT-9"; zone = "A1"; bus = "rs485"; unit = 9; profile = "gas-two"; interval = "1s"; }'
+        plant.start_daemon(config(plant, buses=serial % plant.folder, devices=device))
+        status = plant.status()
+        assert status["ok"] and not status["broker"]["connected"], status
+        wait_for(lambda: len(plant.ledger("SELECT seq FROM events WHERE rule = 'fault' AND event = 'raised'")) >= 1, 30,
+                 "a fault of the absent bus")
+        plant.broker.start()
+        seen = plant.record()
+        plant.start_sim(SIM % {"port": plant.plant_port})
+        event(seen, "fault", "raised", 1, 60)
+        wait_for(lambda: plant.status()["status"]["points"]["good"] == 6, 60, "the devices are found")
+        plant.sim.set("GT-1.gas", 25)
+        event(seen, "gas", "raised")
+        check_all(seen, first_seq=min(e["seq"] for e in seen.events()))
+
+
+def second_instance_and_bad_files():
+    with Plant() as plant:
+        started(plant)
+        other = Program("second", plant.folder, [DAVYD, "--config", plant.config], env=plant.daemon_env())
+        assert other.process.wait(20) == 75, other.text()
+        assert plant.status()["ok"], "the first runs on"
+        assert plant.end_daemon() == 0
+        bad = plant.folder / "bad.conf"
+        bad.write_text(config(plant).replace('unit = 1;', 'unit = 999;'), encoding="utf-8")
+        for path, code in ((bad, 78), (plant.folder / "missing.conf", 78)):
+            done = subprocess.run([DAVYD, "--config", path], env={**os.environ, **plant.daemon_env()},
+                                  capture_output=True, text=True, timeout=20, check=False)
+            assert done.returncode == code, done
+        done = subprocess.run([DAVYD, "--no-such-option"], capture_output=True, text=True, timeout=20, check=False)
+        assert done.returncode == 64, done
+        done = subprocess.run([DAVYD, "--check", "--config", plant.config], capture_output=True, text=True, timeout=20,
+                              check=False)
+        assert done.returncode == 0 and "plc-1" in done.stdout, done
+
+
+def stops_in_time_with_all_in_trouble():
+    with Plant() as plant:
+        started(plant)
+        plant.sim.send("fault plc-1 timeout")
+        plant.broker.program.process.send_signal(signal.SIGSTOP)
+        try:
+            plant.sim.send("stats")
+            began = time.monotonic()
+            code = plant.end_daemon(signal.SIGTERM, timeout=15)
+            took = time.monotonic() - began
+        finally:
+            plant.broker.program.process.send_signal(signal.SIGCONT)
+        assert code == 0 and took < 5.5, (code, took)
+
+
+def databases_are_readable_while_running():
+    with Plant() as plant:
+        seen = started(plant)
+        plant.sim.set("GT-1.gas", 25)
+        event(seen, "gas", "raised")
+        plant.sim.set("GT-1.gas", 5)
+        event(seen, "gas", "cleared")
+
+        def sqlite(name, query):
+            done = subprocess.run(["sqlite3", "-readonly", plant.state / name, query], capture_output=True, text=True,
+                                  timeout=20, check=False)
+            assert done.returncode == 0, done
+            return done.stdout.strip().splitlines()
+        wait_for(lambda: len(sqlite("readings.db", "SELECT DISTINCT value FROM readings WHERE point = 'GT-1.gas' "
+                                    "AND value = 25.0 AND quality = 'good'")) == 1, 20, "25 in readings.db")
+        rows = sqlite("ledger.db", "SELECT seq, event, state, rule, device, point, value, \"limit\" FROM events "
+                                   "WHERE rule = 'gas' ORDER BY seq")
+        assert [r.split("|", 1)[1] for r in rows] == [
+            "raised|unacknowledged|gas|GT-1|gas|25.0|20.0", "cleared|returned|gas|GT-1|gas|5.0|20.0"], rows
+        verify = plant.ctl("verify")
+        assert verify.returncode == 0, verify
+        history = plant.ctl_json("history", "GT-1.gas", "--since", "5min")
+        assert "25" in str(history) and history, history
+        events = plant.ctl("--json", "events", "--since", "5min", "--level", "orange")
+        assert events.returncode == 0 and len(events.stdout.strip().splitlines()) == 2, events
+        plant.end_daemon()
+        verify = plant.ctl("verify", "--database", plant.state / "ledger.db")
+        assert verify.returncode == 0, verify
+        check_all(seen)
+
+
+CASES = [alarm_goes_its_whole_way, ack_while_active_then_second_ack_is_refused, latch_holds_until_reset,
+         silence_is_a_fault_and_never_clears, late_subscriber_sees_the_present, states_at_connect_and_last_will,
+         reload_good_and_bad, broker_outage_loses_nothing, starts_with_everything_away, second_instance_and_bad_files,
+         stops_in_time_with_all_in_trouble, databases_are_readable_while_running]
+
+if __name__ == "__main__":
+    sys.exit(run_cases(CASES, sys.argv[1:]))
