@@ -1,0 +1,93 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""From a step in a register to the alarm at an MQTT subscriber, everything real: Modbus TCP, disk, broker.
+
+usage: latency.py [--steps N] [--interval-ms N] [--seed S]      exit 1 when the 99th percentile is over interval + 50 ms
+"""
+import argparse
+import datetime
+import json
+import pathlib
+import random
+import sys
+import time
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "integration"))
+from plant import BASE, Plant, wait_for
+
+SIM = """
+lines = ( { name = "plc-1"; type = "tcp"; port = %d; } );
+devices = ( { id = "GT-1"; line = "plc-1"; unit = 1; points = ( { name = "gas"; register = 0; type = "float32"; value = 5.0; } ); } );
+"""
+CONFIG = """
+gateway = { id = "edge"; site = "site"; };
+mqtt = { url = "mqtt://127.0.0.1:%d"; telemetry = "changes"; };
+buses = ( { name = "plc-1"; type = "tcp"; host = "127.0.0.1"; port = %d; timeout = "1s"; } );
+zones = ( { id = "A1"; name = "Tank farm"; } );
+devices = ( { id = "GT-1"; zone = "A1"; bus = "plc-1"; unit = 1; interval = "%dms"; settle = 0; points = (
+  { name = "gas"; kind = "gas"; quantity = "H2S"; unit = "ppm"; register = 0; type = "float32"; range = [0.0, 100.0]; } ); } );
+rules = ( { name = "gas"; points = ["*.gas"]; red = { above = 20.0; }; deadband = 1.0; acknowledge = false; } );
+"""
+ALLOWED_MS = 50
+
+
+def wall(text):
+    return datetime.datetime.fromisoformat(text[:-1] + "+00:00").timestamp()
+
+
+def percentile(values, share):
+    values = sorted(values)
+    return values[min(len(values) - 1, int(share * len(values)))]
+
+
+def step(plant, seen, high):
+    """One step of the register; times in ms: in all, until the register was read, from there on."""
+    shown = len(seen.messages)
+    plant.sim.set("GT-1.gas", 30 if high else 5)
+    began, began_wall = time.monotonic(), time.time()
+    wanted = "raised" if high else "cleared"
+
+    def found():
+        return [m for m in seen.messages[shown:] if m.data and m.data.get("event") == wanted]
+    message = wait_for(found, 20, f"{wanted}")[0]
+    total = message.arrived - began
+    read = wall(message.data["time"]) - began_wall
+    return {"total": 1e3 * total, "wait": 1e3 * read, "after": 1e3 * (total - read),
+            **{key: value for key, value in message.data["latency_ms"].items() if value is not None}}
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--steps", type=int, default=200)
+    parser.add_argument("--interval-ms", type=int, default=200)
+    parser.add_argument("--seed", type=int, default=1)
+    arguments = parser.parse_args()
+    rng = random.Random(arguments.seed)
+    with Plant() as plant:
+        plant.broker.start()
+        plant.start_sim(SIM % plant.plant_port)
+        seen = plant.record(topics=(f"{BASE}/alarm/#",))
+        plant.start_daemon(CONFIG % (plant.broker_port, plant.plant_port, arguments.interval_ms))
+        wait_for(lambda: plant.status()["status"]["points"]["good"] == 1, 20, "the point is read")
+        rows = []
+        for i in range(arguments.steps):
+            time.sleep(rng.uniform(0.02, 0.02 + arguments.interval_ms / 1e3))  # a random phase of the poll
+            rows.append(step(plant, seen, i % 2 == 0))
+    bound = arguments.interval_ms + ALLOWED_MS
+    print(f"{arguments.steps} steps, interval {arguments.interval_ms} ms      p50      p99      max  [ms]")
+    result = {"bench": "latency", "steps": arguments.steps, "interval_ms": arguments.interval_ms, "bound_ms": bound}
+    for key, what in (("total", "register to subscriber"), ("wait", "  until it was read"), ("after", "  from there on"),
+                      ("decided", "  decided (payload)"), ("stored", "  stored (payload)")):
+        values = [row[key] for row in rows if key in row]
+        if values:
+            figures = [round(percentile(values, share), 1) for share in (0.5, 0.99, 1)]
+            result[key] = dict(zip(("p50", "p99", "max"), figures))
+            print(f"{what:<33} {figures[0]:8.1f} {figures[1]:8.1f} {figures[2]:8.1f}")
+    result["ok"] = result["total"]["p99"] <= bound
+    print(f"interval + {ALLOWED_MS} ms is {bound} ms: {'kept' if result['ok'] else 'NOT KEPT'}")
+    print(json.dumps(result))
+    return 0 if result["ok"] else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
