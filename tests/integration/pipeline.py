@@ -145,8 +145,8 @@ def ack_while_active_then_second_ack_is_refused():
         assert event(seen, "gas", "acknowledged")["state"] == "acknowledged"
         second = plant.ctl("ack", raised["id"])
         assert second.returncode == 1 and second.stderr.strip(), second
-        audit = [r[0] for r in plant.ledger("SELECT result FROM actions WHERE verb = 'ack' ORDER BY seq")]
-        assert audit == ["done", "the alarm is acknowledged already"], audit
+        wait_for(lambda: [r[0] for r in plant.ledger("SELECT result FROM actions WHERE verb = 'ack' ORDER BY seq")] == [
+            "done", "the alarm is acknowledged already"], 10, "the refusal is audited")
         plant.sim.set("GT-1.gas", 45)
         assert event(seen, "gas", "escalated")["state"] == "unacknowledged"
         glob = plant.ctl("ack", "gas:*")
