@@ -8,6 +8,9 @@
 #include "daemon/answer.h"
 #include "daemon/preview.h"
 #include "decode/decode.h"
+#include "evaluate/zones.h"
+#include "publish/payload.h"
+#include "publish/topic.h"
 
 /* Room that readings leave in their queue for a change of configuration, which must not be lost. */
 #define ROOM_FOR_SWITCH 16
@@ -27,6 +30,7 @@ struct evaluate_stage {
     const struct davy_config *config;
     struct davy_engine *engine;
     struct davy_decoder *decoder;
+    struct davy_zones *zones;
     struct preview *preview;
     struct davy_poller **pollers; /* by bus */
     bool *flagged;                /* by device: an event may have changed whether it is in alarm */
@@ -106,6 +110,8 @@ int evaluate_stage_new(struct route *route, struct davy_thread *thread, const st
     if (rc == 0)
         rc = davy_decoder_new(config, &stage->decoder);
     if (rc == 0)
+        rc = davy_zones_new(config, NULL, &stage->zones);
+    if (rc == 0)
         rc = preview_new(route, &stage->preview);
     if (rc < 0) {
         evaluate_stage_free(stage);
@@ -122,6 +128,7 @@ struct evaluate_stage *evaluate_stage_free(struct evaluate_stage *stage)
     if (!stage)
         return NULL;
     preview_free(stage->preview);
+    davy_zones_free(stage->zones);
     davy_decoder_free(stage->decoder);
     davy_engine_free(stage->engine);
     davy_config_unref(stage->config);
@@ -205,9 +212,11 @@ static void on_switched(void *context)
 static bool take_reload(struct evaluate_stage *stage, const struct davy_config *config, struct davy_poller **pollers)
 {
     struct davy_decoder *decoder = NULL;
+    struct davy_zones *zones = NULL;
     bool *flagged = calloc(config->device_count + 1, sizeof *flagged);
     const struct davy_config *old = stage->config;
-    if (!flagged || davy_decoder_renew(stage->decoder, config, &decoder) < 0)
+    if (!flagged || davy_decoder_renew(stage->decoder, config, &decoder) < 0 ||
+        davy_zones_new(config, stage->zones, &zones) < 0)
         goto failed;
     stage->config = config;
     if (davy_engine_reload(stage->engine, config, davy_clock_now(stage->route->clock), on_switched) < 0) {
@@ -221,11 +230,15 @@ static bool take_reload(struct evaluate_stage *stage, const struct davy_config *
     memset(stage->flagged, 1, config->device_count);
     stage->any_flagged = true;
     davy_decoder_free(stage->decoder);
+    davy_zones_free(stage->zones);
     stage->decoder = decoder;
+    stage->zones = zones;
+    stage->news = true;
     davy_config_unref(old);
     return true;
 failed:
     davy_error("evaluate", "no memory for the new configuration: the old one runs on");
+    davy_zones_free(zones);
     davy_decoder_free(decoder);
     free(flagged);
     free(pollers);
@@ -339,8 +352,31 @@ static void count_alarms(struct evaluate_stage *stage)
     }
 }
 
-static void put_status(struct evaluate_stage *stage, davy_mono now)
+static void publish_zone(void *context, uint32_t zone, const struct davy_zone_view *view)
 {
+    struct evaluate_stage *stage = context;
+    char ids[DAVY_ZONE_CAUSES][DAVY_UUID_TEXT], text[4096], topic[DAVY_TOPIC_SIZE], rest[DAVY_KEY_SIZE];
+    const char *causes[DAVY_ZONE_CAUSES];
+    for (size_t i = 0; i < view->cause_count; i++)
+        causes[i] = davy_uuid_format(&view->causes[i], ids[i]);
+    struct davy_buf payload;
+    davy_buf_init(&payload, text, sizeof text);
+    davy_payload_zone(&payload, stage->config, zone, view->colour, view->previous, view->since, causes,
+                      view->cause_count);
+    snprintf(rest, sizeof rest, "zone/%s", stage->config->zones[zone].id);
+    struct davy_message message;
+    if (payload.overflow ||
+        davy_message_new(DAVY_MESSAGE_STATE, 0, davy_topic(stage->config, rest, topic), text, &message) < 0)
+        return;
+    message.retain = true;
+    message.schema = "davy.zone/1";
+    if (davy_publisher_post(stage->route->publisher, &message) < 0)
+        davy_message_done(&message);
+}
+
+static void put_status(struct evaluate_stage *stage, struct davy_stamp at)
+{
+    davy_mono now = at.mono;
     int64_t age = davy_mono_sub(now, stage->counted_at).ns;
     if (age < COUNT_AFTER_EVENT || (age < DAVY_NS_PER_S && !stage->news))
         return;
@@ -350,6 +386,8 @@ static void put_status(struct evaluate_stage *stage, davy_mono now)
     count_alarms(stage);
     stage->status.previews = preview_sent(stage->preview);
     davy_cell_put(&stage->route->evaluator, &stage->status);
+    if (stage->route->publisher)
+        davy_zones_judge(stage->zones, stage->engine, at, publish_zone, stage);
 }
 
 /* How long the stage may sleep: until a timer of the engine or a preview is due, at most a second. */
@@ -375,7 +413,7 @@ static void run(struct davy_thread *thread, void *context)
         tell_pollers(stage);
         preview_turn(stage->preview, now.mono);
         tell_left_out(stage);
-        put_status(stage, now.mono);
+        put_status(stage, now);
         davy_thread_beat(thread);
     }
     take_blocks(stage);

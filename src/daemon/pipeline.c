@@ -364,7 +364,9 @@ void pipeline_switched(struct pipeline *pipeline)
     if (!pipeline->next)
         return;
     switch_pollers(pipeline);
-    if (pipeline->route.publisher && davy_publisher_switch(pipeline->route.publisher, pipeline->next) < 0)
+    bool same_broker = davy_config_same_mqtt(&pipeline->config->mqtt, &pipeline->next->mqtt);
+    if (pipeline->route.publisher && !same_broker &&
+        davy_publisher_switch(pipeline->route.publisher, pipeline->next) < 0)
         davy_error("reload", "the publisher does not follow");
     davy_config_unref(pipeline->config);
     pipeline->config = pipeline->next;

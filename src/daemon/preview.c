@@ -23,6 +23,8 @@ struct preview {
     size_t head;
     size_t count;
     uint64_t sent;
+    uint64_t early_from; /* the first of those that are announced early now; 0: none */
+    uint64_t newest;     /* ordinal of the newest event */
 };
 
 int preview_new(struct route *route, struct preview **ret_preview)
@@ -52,6 +54,7 @@ void preview_switch(struct preview *preview, const struct davy_config *config)
 
 void preview_add(struct preview *preview, const struct davy_event *event, uint64_t ordinal, davy_mono now)
 {
+    preview->newest = ordinal;
     if (!preview->config || preview->count == WAITING_MAX)
         return;
     size_t at = (preview->head + preview->count++) % WAITING_MAX;
@@ -85,24 +88,38 @@ static void announce(struct preview *preview, const struct davy_event *event)
     message.schema = "davy.alarm/1";
     if (davy_publisher_post(preview->route->publisher, &message) < 0)
         davy_message_done(&message);
-    else
-        preview->sent++;
+}
+
+/* The log tells the begin and the end, not each event. */
+static void tell_log(struct preview *preview, bool early, uint64_t stored)
+{
+    if (early && preview->early_from == 0) {
+        preview->early_from = preview->sent;
+        davy_warning("evaluate", "events are not stored in time: they are announced before");
+    } else if (!early && preview->early_from != 0 && stored >= preview->newest) {
+        davy_notice("evaluate", "stored now: %llu events that were announced before",
+                    (unsigned long long)(preview->sent - preview->early_from + 1));
+        preview->early_from = 0;
+    }
 }
 
 void preview_turn(struct preview *preview, davy_mono now)
 {
-    if (preview->count == 0)
+    if (preview->count == 0 && preview->early_from == 0)
         return;
     struct recorder_status recorder;
     davy_cell_get(&preview->route->recorder, &recorder);
     while (preview->count > 0 && preview->ring[preview->head].ordinal <= recorder.events)
         drop_first(preview);
-    while (preview->count > 0 && preview->ring[preview->head].announce_at.ns <= now.ns) {
-        davy_warning("evaluate", "an event is not stored in time: it is announced before");
+    bool early = false;
+    while (preview->count > 0 && (recorder.failing || preview->ring[preview->head].announce_at.ns <= now.ns)) {
         if (preview->route->publisher)
             announce(preview, &preview->ring[preview->head].event);
+        preview->sent++;
+        early = true;
         drop_first(preview);
     }
+    tell_log(preview, early, recorder.events);
 }
 
 davy_mono preview_due(const struct preview *preview)

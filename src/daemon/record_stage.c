@@ -57,6 +57,7 @@ static void open_ledger(struct record_stage *stage)
 {
     bool set_aside = false;
     int rc = davy_ledger_open(stage->directory, davy_clock_now(stage->route->clock).wall, &set_aside, &stage->ledger);
+    stage->status.failing = rc < 0;
     if (rc < 0)
         trouble(stage, "ledger.db cannot be opened", rc);
     else if (set_aside)
@@ -170,12 +171,14 @@ static bool commit_batch(struct record_stage *stage, size_t count)
     int rc = write_batch(stage, count);
     davy_span took = davy_mono_sub(davy_clock_now(stage->route->clock).mono, begun);
     if (rc < 0) {
+        stage->status.failing = true;
         try_later(stage, "the ledger cannot be written", rc);
         outbox_unsettled(stage->outbox);
         return false;
     }
     if (took.ns > stage->config->storage.announce_within.ns)
         trouble(stage, "a commit of the ledger took longer than announce_within", 0);
+    stage->status.failing = false;
     outbox_settled(stage->outbox);
     stage->status.events += count_events(stage, count);
     forget_records(stage, count);

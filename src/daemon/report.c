@@ -11,6 +11,9 @@
 
 #define STATUS_SIZE (256 * 1024)
 
+/* The storage is called well again this long after its last trouble; the alarm takes a minute. */
+#define STORAGE_WELL (10 * DAVY_NS_PER_S)
+
 /* Errors and changes that one davy.config/1 lists at most. */
 #define CONFIG_ITEMS 100
 
@@ -48,7 +51,7 @@ void report_status(struct davy_buf *out, struct pipeline *pipeline, bool online)
     if (!buses)
         return;
     bus_rows(pipeline, buses, now.mono);
-    bool calm = recorder.troubled_at.ns == 0 || davy_mono_sub(now.mono, recorder.troubled_at).ns > 60 * DAVY_NS_PER_S;
+    bool calm = recorder.troubled_at.ns == 0 || davy_mono_sub(now.mono, recorder.troubled_at).ns > STORAGE_WELL;
     struct davy_status_report report = {
         .online = online,
         .since = publisher.since.ns ? publisher.since : now.wall,
@@ -61,7 +64,7 @@ void report_status(struct davy_buf *out, struct pipeline *pipeline, bool online)
         .bus_count = config->bus_count,
         .storage_bytes = recorder.bytes,
         .storage_free_bytes = recorder.free_bytes,
-        .storage_ok = calm,
+        .storage_ok = calm && !recorder.failing,
         .clock = davy_clock_synchronized() ? "synchronized" : "unsynchronized",
     };
     memcpy(report.alarms, evaluator.alarms, sizeof report.alarms);

@@ -112,6 +112,7 @@ struct recorder_status {
     uint64_t refused;      /* by the broker, so far */
     int64_t bytes;         /* of the databases */
     int64_t free_bytes;    /* of the file system */
+    bool failing;          /* the ledger cannot be written now */
     davy_mono troubled_at; /* last failure, slow commit or want of space; ns = 0: never */
     char trouble[160];     /* what it was */
 };

@@ -21,7 +21,7 @@ struct event_text {
  */
 static void number(struct davy_ledger *ledger, const struct route *route, struct record *record)
 {
-    if (record->seq != 0)
+    if (record->seq != 0 && davy_ledger_next_seq(ledger) > record->seq)
         return;
     record->seq = davy_ledger_next_seq(ledger);
     record->stored_after = davy_mono_sub(davy_clock_now(route->clock).mono, record->event.at.mono);

@@ -176,6 +176,8 @@ void davy_engine_transition(struct davy_engine *engine, struct alarm *alarm, enu
         count_raise(engine, alarm, at);
         event.first_out = alarm->subject.kind == DAVY_ALARM_RULE && *zone_count(engine, alarm) == 0;
     }
+    if (cell->event == DAVY_EVENT_RETIRED)
+        event.active = event.latched = event.uncertain = false;
     take_acknowledgement(alarm, cell);
     event.previous_level = alarm->shown_level;
     if (alarm->level != DAVY_LEVEL_NONE && cell->event != DAVY_EVENT_RETIRED)

@@ -42,6 +42,7 @@ struct paho {
     struct davy_queue *notices;
     struct davy_waker left; /* rung when a disconnect is done */
     MQTTAsync handle;
+    MQTTAsync anchor; /* never connects: while one client follows another, the library is never torn down between */
     atomic_int phase;
     unsigned busy;
     bool tls; /* of the handle */
@@ -512,6 +513,7 @@ static void paho_free(void *client)
 {
     struct paho *paho = client;
     destroy(paho);
+    MQTTAsync_destroy(&paho->anchor);
     davy_waker_done(&paho->left);
     free(paho);
 }
@@ -536,6 +538,12 @@ int davy_mqtt_paho_new(const struct davy_mqtt *mqtt, struct davy_queue *notices,
         return rc;
     }
     MQTTAsync_global_init(&init);
+    if (MQTTAsync_create(&paho->anchor, "tcp://127.0.0.1:1", "davy-anchor", MQTTCLIENT_PERSISTENCE_NONE, NULL) !=
+        MQTTASYNC_SUCCESS) {
+        davy_waker_done(&paho->left);
+        free(paho);
+        return -ENOMEM;
+    }
     *ret_client = (struct davy_mqtt_client){.ops = &paho_ops, .client = paho};
     return 0;
 }
