@@ -5,6 +5,7 @@
  */
 #pragma once
 
+#include <stdatomic.h>
 #include <stdint.h>
 
 #include "base/attr.h"
@@ -39,6 +40,11 @@ struct davy_bus_ops {
      * DOWN means that the link must be closed and opened again.
      */
     void (*read)(void *link, const struct davy_bus_request *request, struct davy_bus_reply *ret_reply);
+    /*
+     * From now on every wait ends within a quarter of a second once *stop is true, as if its time were over. May be NULL:
+     * then no wait is long.
+     */
+    void (*obey)(void *link, const atomic_bool *stop);
     /* Frees the link (closes it first). Accepts NULL. */
     void (*free)(void *link);
 };

@@ -74,9 +74,9 @@ struct davy_poller *davy_poller_free(struct davy_poller *poller);
 
 /*
  * Go on with another configuration, in which this bus has index `bus`, from the next request on.
- * Takes a reference. Thread: main. 0, or -EAGAIN when the previous change was not taken yet.
+ * One that was not taken yet is overtaken. Takes a reference. Thread: main.
  */
-int davy_poller_switch(struct davy_poller *poller, const struct davy_config *config, uint32_t bus) DAVY_MUST_CHECK;
+void davy_poller_switch(struct davy_poller *poller, const struct davy_config *config, uint32_t bus);
 
 /*
  * Tell it which devices are in alarm (their alarm_interval holds). Thread: evaluator. Never blocks.

@@ -100,6 +100,9 @@ const char *davy_subject_rule_name(const struct davy_config *config, const struc
 /* "RULE:DEVICE.POINT", "fault:BUS", "fault:DEVICE", "inhibit:DEVICE", "storage:gateway" into `text`; returns text. */
 char *davy_subject_key(const struct davy_config *config, const struct davy_subject *subject, char text[DAVY_KEY_SIZE]);
 
+/* The other way: what a key names under this configuration. False where there is no such rule, bus, device or point. */
+bool davy_subject_parse(const struct davy_config *config, const char *key, struct davy_subject *ret_subject);
+
 /* Index of the zone that the alarm belongs to, or DAVY_NONE. */
 uint32_t davy_subject_zone(const struct davy_config *config, const struct davy_subject *subject);
 

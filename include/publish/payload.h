@@ -11,8 +11,8 @@
 #include "model/config.h"
 #include "model/reading.h"
 
-/* Enough for one davy.alarm/1. */
-#define DAVY_PAYLOAD_ALARM_SIZE 4096
+/* Enough for one davy.alarm/1 with every text at its longest and every byte escaped. */
+#define DAVY_PAYLOAD_ALARM_SIZE (32 * 1024)
 
 /* What an alarm payload says beside the event. */
 struct davy_payload_context {

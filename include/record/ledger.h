@@ -160,6 +160,14 @@ int davy_ledger_outbox_unpark(struct davy_ledger *ledger) DAVY_MUST_CHECK;
 /* Undelivered rows that are committed; kept up to date in memory. */
 int64_t davy_ledger_outbox_count(const struct davy_ledger *ledger);
 
+struct davy_outbox_state {
+    int64_t parked;   /* rows that wait after a refusal, or behind one */
+    davy_wall oldest; /* time of the oldest event that is not delivered; ns = 0: none */
+};
+
+/* A look at the outbox as it is committed. 0 or an error. */
+int davy_ledger_outbox_state(struct davy_ledger *ledger, struct davy_outbox_state *ret_state) DAVY_MUST_CHECK;
+
 /* The payload of the latest event of each alarm that is not normal, by seq. `each` must not call the ledger. */
 int davy_ledger_snapshot(struct davy_ledger *ledger, void (*each)(void *context, const char *payload),
                          void *context) DAVY_MUST_CHECK;

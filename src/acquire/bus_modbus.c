@@ -57,6 +57,7 @@ struct link {
     uint16_t transaction;
     davy_mono quiet_until;
     struct shape shapes[256]; /* by unit, of serial lines */
+    const atomic_bool *stop;  /* ends waits early; may be NULL */
 };
 
 static davy_mono now(void)
@@ -64,24 +65,40 @@ static davy_mono now(void)
     return davy_clock_now(&davy_system_clock).mono;
 }
 
-static void wait_until(davy_mono until)
+/* The next bit of a wait, at most a quarter of a second, after which a stop request is looked at. */
+static struct timespec slice(davy_span left)
+{
+    int64_t ns = left.ns < 0 ? 0 : left.ns < DAVY_NS_PER_S / 4 ? left.ns : DAVY_NS_PER_S / 4;
+    return (struct timespec){.tv_sec = 0, .tv_nsec = ns};
+}
+
+static bool is_stopping(const struct link *link)
+{
+    return link->stop && atomic_load(link->stop);
+}
+
+static void wait_until(const struct link *link, davy_mono until)
 {
     davy_span left = davy_mono_sub(until, now());
-    while (left.ns > 0) {
-        struct timespec wait = {.tv_sec = left.ns / DAVY_NS_PER_S, .tv_nsec = left.ns % DAVY_NS_PER_S};
+    while (left.ns > 0 && !is_stopping(link)) {
+        struct timespec wait = slice(left);
         clock_nanosleep(CLOCK_MONOTONIC, 0, &wait, NULL);
         left = davy_mono_sub(until, now());
     }
 }
 
 /* True when `fd` has something to read, or its end, before `until`. */
-static bool wait_readable(int fd, short events, davy_mono until)
+static bool wait_readable(const struct link *link, int fd, short events, davy_mono until)
 {
-    davy_span left = davy_mono_sub(until, now());
-    int64_t ns = left.ns > 0 ? left.ns : 0;
-    struct timespec wait = {.tv_sec = ns / DAVY_NS_PER_S, .tv_nsec = ns % DAVY_NS_PER_S};
     struct pollfd item = {.fd = fd, .events = events};
-    return ppoll(&item, 1, &wait, NULL) > 0;
+    for (;;) {
+        davy_span left = davy_mono_sub(until, now());
+        struct timespec wait = slice(left);
+        if (ppoll(&item, 1, &wait, NULL) > 0)
+            return true;
+        if (left.ns <= 0 || is_stopping(link))
+            return false;
+    }
 }
 
 static bool is_line(const struct link *link)
@@ -126,7 +143,7 @@ static int connect_address(const struct link *link, const struct addrinfo *addre
     int error = connect(fd, address->ai_addr, address->ai_addrlen) < 0 ? errno : 0;
     if (error == EINPROGRESS) {
         socklen_t size = sizeof error;
-        if (!wait_readable(fd, POLLOUT, davy_mono_add(now(), link->timeout)))
+        if (!wait_readable(link, fd, POLLOUT, davy_mono_add(now(), link->timeout)))
             return -ETIMEDOUT;
         if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &size) < 0)
             return -errno;
@@ -233,7 +250,7 @@ static enum davy_answer swallow_echo(const struct link *link, const struct davy_
     int fd = modbus_get_socket(link->modbus);
     davy_frame_rtu_request(request, sent);
     while (length < sizeof heard) {
-        if (!wait_readable(fd, POLLIN, until))
+        if (!wait_readable(link, fd, POLLIN, until))
             return DAVY_ANSWER_TIMEOUT;
         ssize_t got = read(fd, heard + length, sizeof heard - length);
         if (got <= 0)
@@ -260,7 +277,7 @@ static enum davy_answer receive_reply(struct link *link, const struct davy_bus_r
     enum davy_answer answer = link->echo && is_line(link) ? swallow_echo(link, request, first) : DAVY_ANSWER_OK;
     if (answer != DAVY_ANSWER_OK)
         return answer;
-    if (!wait_readable(modbus_get_socket(link->modbus), POLLIN, first))
+    if (!wait_readable(link, modbus_get_socket(link->modbus), POLLIN, first))
         return DAVY_ANSWER_TIMEOUT;
     limit_receive(link, last);
     uint8_t frame[MODBUS_TCP_MAX_ADU_LENGTH];
@@ -312,7 +329,7 @@ static enum davy_answer exchange_line(struct link *link, const struct davy_bus_r
 {
     if (modbus_set_slave(link->modbus, request->unit) < 0)
         return DAVY_ANSWER_INVALID;
-    wait_until(link->quiet_until);
+    wait_until(link, link->quiet_until);
     if (!drain_line(link))
         return DAVY_ANSWER_DOWN;
     enum davy_answer answer = send_request(link, request);
@@ -329,7 +346,7 @@ static enum davy_answer exchange_line(struct link *link, const struct davy_bus_r
 /* The reply came first; a second one within max_reply would be the true one, and the first a late one. */
 static bool stays_silent(const struct link *link, davy_span max_reply)
 {
-    return !wait_readable(modbus_get_socket(link->modbus), POLLIN, davy_mono_add(now(), max_reply));
+    return !wait_readable(link, modbus_get_socket(link->modbus), POLLIN, davy_mono_add(now(), max_reply));
 }
 
 static void suspect(struct shape *shape, const struct davy_bus_request *request)
@@ -356,7 +373,7 @@ static enum davy_answer read_listening(struct link *link, const struct davy_bus_
         link->quiet_until = davy_mono_add(now(), request->max_reply);
         return DAVY_ANSWER_INVALID;
     }
-    link->shapes[request->unit].suspect = false;
+    link->shapes[request->unit].suspect = answer == DAVY_ANSWER_EXCEPTION;
     return answer;
 }
 
@@ -376,6 +393,8 @@ static enum davy_answer read_line(struct link *link, const struct davy_bus_reque
         shape->listen = answer == DAVY_ANSWER_TIMEOUT;
         if (!is_reply(answer))
             return answer;
+        if (answer == DAVY_ANSWER_EXCEPTION) /* an exception has no shape: it may be the late one of another request */
+            return read_listening(link, request, ret_reply);
         shape->suspect = false;
     }
     enum davy_answer answer = exchange_line(link, request, ret_reply);
@@ -388,7 +407,7 @@ static enum davy_answer read_line(struct link *link, const struct davy_bus_reque
 static enum davy_answer read_tcp(struct link *link, const struct davy_bus_request *request,
                                  struct davy_bus_reply *ret_reply)
 {
-    wait_until(link->quiet_until);
+    wait_until(link, link->quiet_until);
     enum davy_answer answer = is_clean(link) ? send_request(link, request) : DAVY_ANSWER_DOWN;
     if (answer == DAVY_ANSWER_OK)
         answer = receive_reply(link, request, now(), ret_reply);
@@ -396,6 +415,12 @@ static enum davy_answer read_tcp(struct link *link, const struct davy_bus_reques
         link_close(link);
     link->quiet_until = davy_mono_add(now(), link->silence);
     return answer;
+}
+
+static void link_obey(void *context, const atomic_bool *stop)
+{
+    struct link *link = context;
+    link->stop = stop;
 }
 
 static void link_read(void *context, const struct davy_bus_request *request, struct davy_bus_reply *ret_reply)
@@ -461,7 +486,7 @@ static int link_fill(struct link *link, const struct davy_bus *bus)
 int davy_bus_modbus_new(const struct davy_bus *bus, struct davy_bus_link *ret_link)
 {
     static const struct davy_bus_ops ops = {
-        .open = link_open, .close = link_close, .read = link_read, .free = link_free};
+        .open = link_open, .close = link_close, .read = link_read, .obey = link_obey, .free = link_free};
     if (bus->type == DAVY_BUS_RTU ? !bus->device || bus->baud <= 0 : !bus->host)
         return -EINVAL;
     struct link *link = calloc(1, sizeof *link);

@@ -63,13 +63,16 @@ double davy_estimate_utilization(const struct davy_config *config, uint32_t bus)
     return used;
 }
 
-/* How long a device that does not answer holds the bus in one cycle, with the retries. */
+/*
+ * How long a device that has just fallen silent holds the bus: its read with the retries, and two more until the third
+ * miss quarantines it (acquire/quarantine.h).
+ */
 static int64_t dead_ns(const struct davy_config *config, uint32_t device)
 {
     const struct davy_device *dead = &config->devices[device];
     const struct davy_bus *bus = &config->buses[dead->bus];
     int64_t wait = bus->type == DAVY_BUS_TCP ? bus->timeout.ns : longer(bus->timeout.ns, dead->max_reply.ns);
-    return (1 + bus->retries) * wait;
+    return (3 + bus->retries) * wait;
 }
 
 /* Of the devices of `bus` but `except`: the rank-th longest time without an answer, 0 where there are not so many. */

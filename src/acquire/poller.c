@@ -150,7 +150,8 @@ static void exchange_retried(struct davy_poller *poller, const struct davy_bus_r
     for (int tries = 0;; tries++) {
         exchange(poller, request, reply);
         bool again = reply->answer == DAVY_ANSWER_DOWN ? tries == 0 : tries < retries;
-        if (reply->answer == DAVY_ANSWER_OK || reply->answer == DAVY_ANSWER_EXCEPTION || !again)
+        if (reply->answer == DAVY_ANSWER_OK || reply->answer == DAVY_ANSWER_EXCEPTION || !again ||
+            davy_thread_stopping(&poller->thread))
             return;
     }
 }
@@ -423,6 +424,8 @@ int davy_poller_new(const struct davy_poller_options *options, struct davy_polle
         return rc;
     }
     poller->bus_link = options->link;
+    if (poller->bus_link.ops->obey)
+        poller->bus_link.ops->obey(poller->bus_link.link, &poller->thread.stop);
     *ret_poller = poller;
     return 0;
 }
@@ -447,13 +450,13 @@ struct davy_poller *davy_poller_free(struct davy_poller *poller)
     return NULL;
 }
 
-int davy_poller_switch(struct davy_poller *poller, const struct davy_config *config, uint32_t bus)
+void davy_poller_switch(struct davy_poller *poller, const struct davy_config *config, uint32_t bus)
 {
     const struct change change = {.config = davy_config_ref(config), .bus = bus};
-    if (davy_queue_push(&poller->changes, &change) == 0)
-        return 0;
-    davy_config_unref(config);
-    return -EAGAIN;
+    struct change overtaken;
+    while (davy_queue_push(&poller->changes, &change) != 0)
+        if (davy_queue_pop(&poller->changes, &overtaken))
+            davy_config_unref(overtaken.config);
 }
 
 void davy_poller_alarm(struct davy_poller *poller, uint32_t device, bool in_alarm)

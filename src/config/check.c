@@ -43,6 +43,8 @@ static void check_device_id(const struct davy_loader *loader, size_t index)
     if (bus != DAVY_NONE && strcmp(id, "?") != 0)
         davy_setting_error(setting, "\"%s\" is already the name of buses[%u]; buses and devices share their names", id,
                            bus);
+    if (davy_config_find_point(config, id) != DAVY_NONE)
+        davy_setting_error(setting, "\"%s\" is also the name of a point of another device, DEVICE.POINT", id);
     uint32_t first = davy_config_find_device(config, id);
     if (first < index && strcmp(id, "?") != 0)
         davy_setting_error(setting, "\"%s\" is already the id of devices[%u]", id, first);

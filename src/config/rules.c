@@ -16,8 +16,12 @@ static bool has(config_setting_t *group, const char *key)
     return config_setting_get_member(group, key) != NULL;
 }
 
+/* "_" stands for nothing in topics, and RULE.fault is what the fault of a vote is called. */
 static bool is_reserved(const char *name)
 {
+    const char *dot = strrchr(name, '.');
+    if (strcmp(name, "_") == 0 || (dot && strcmp(dot, ".fault") == 0))
+        return true;
     for (int kind = DAVY_ALARM_RULE + 1; kind < DAVY_ALARM_COUNT_; kind++)
         if (strcmp(davy_alarm_kind_name((enum davy_alarm_kind)kind), name) == 0)
             return true;
@@ -28,7 +32,7 @@ static void check_name(struct davy_loader *loader, const char *name, config_sett
 {
     uint32_t twin = davy_config_find_rule(loader->config, name);
     if (is_reserved(name))
-        davy_setting_error(davy_setting_at(group, "name"), "\"%s\" is the name of a built-in alarm", name);
+        davy_setting_error(davy_setting_at(group, "name"), "\"%s\" is reserved, or the name of a built-in alarm", name);
     if (twin != DAVY_NONE)
         davy_setting_error(davy_setting_at(group, "name"), "\"%s\" is already the name of rules[%u]", name, twin);
 }

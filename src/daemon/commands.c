@@ -128,9 +128,7 @@ void daemon_take_replies(struct daemon *daemon)
     struct route *route = pipeline_route(daemon->pipeline);
     struct reply reply;
     while (davy_queue_pop(&route->replies, &reply)) {
-        if (reply.ticket == TICKET_SWITCHED)
-            daemon_switched(daemon);
-        else if (daemon->control)
+        if (daemon->control)
             davy_control_reply(daemon->control, reply.ticket, reply.line);
         free(reply.line);
     }

@@ -2,16 +2,15 @@
 #include "daemon/daemon.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <systemd/sd-daemon.h>
 
 #include "base/log.h"
 #include "daemon/internal.h"
+#include "daemon/lock.h"
 #include "daemon/report.h"
 #include "daemon/setup.h"
 #include "davy_build.h"
@@ -27,27 +26,6 @@ static void first_folder(const char *list, const char *fallback, char *ret_path,
     const char *from = list && list[0] ? list : fallback;
     size_t length = strcspn(from, ":");
     snprintf(ret_path, size, "%.*s", (int)length, from);
-}
-
-/* Outcome of lock_state(): another instance has it. */
-#define TAKEN 1
-
-/* Own the state directory. A directory that cannot be used is a trouble of the storage, not a reason to stay away. */
-static int lock_state(struct daemon *daemon)
-{
-    char path[sizeof daemon->directory + 8];
-    if (mkdir(daemon->directory, 0750) < 0 && errno != EEXIST)
-        davy_error("storage", "cannot create %s: %s", daemon->directory, strerror(errno));
-    snprintf(path, sizeof path, "%s/lock", daemon->directory);
-    daemon->lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0640);
-    if (daemon->lock < 0) {
-        davy_error("storage", "cannot open %s: %s", path, strerror(errno));
-        return 0;
-    }
-    if (flock(daemon->lock, LOCK_EX | LOCK_NB) == 0)
-        return 0;
-    davy_error("storage", "another davyd owns %s", daemon->directory);
-    return TAKEN;
 }
 
 static void open_control(struct daemon *daemon)
@@ -96,6 +74,17 @@ static int on_hangup(sd_event_source *source, const struct signalfd_siginfo *inf
     return 0;
 }
 
+static void take_notices(struct daemon *daemon)
+{
+    enum notice notice;
+    while (davy_queue_pop(&pipeline_route(daemon->pipeline)->notices, &notice)) {
+        if (notice == NOTICE_CONNECTED)
+            daemon_publish_status(daemon);
+        else
+            daemon_switched(daemon, notice == NOTICE_SWITCHED);
+    }
+}
+
 static int on_waker(sd_event_source *source, int fd, uint32_t events, void *context)
 {
     struct daemon *daemon = context;
@@ -104,9 +93,7 @@ static int on_waker(sd_event_source *source, int fd, uint32_t events, void *cont
     (void)events;
     davy_waker_wait(&daemon->waker, (davy_span){0});
     daemon_take_replies(daemon);
-    enum notice notice;
-    while (davy_queue_pop(&pipeline_route(daemon->pipeline)->notices, &notice))
-        daemon_publish_status(daemon);
+    take_notices(daemon);
     return 0;
 }
 
@@ -127,7 +114,7 @@ static void feed_watchdog(struct daemon *daemon, davy_mono now)
         return;
     daemon->watchdog_at = davy_mono_add(now, daemon->watchdog);
     const char *stuck = NULL;
-    if (pipeline_advanced(daemon->pipeline, &stuck))
+    if (pipeline_advanced(daemon->pipeline, now, &stuck))
         sd_notify(0, "WATCHDOG=1");
     else
         davy_error("davyd", "%s does not advance: the watchdog is not fed", stuck);
@@ -184,11 +171,12 @@ static void prepare_process(void)
     unsetenv("https_proxy");
 }
 
-static int construct(struct daemon *daemon, const struct davy_config *config)
+static int construct(struct daemon *daemon, const struct davy_config *config, int lock)
 {
     int rc = davy_waker_init(&daemon->waker);
     if (rc == 0)
-        rc = pipeline_new(config, daemon->directory, daemon->clock, &daemon->waker, &daemon->pipeline);
+        rc = pipeline_new(config, &(struct state_place){daemon->directory, lock}, daemon->clock, &daemon->waker,
+                          &daemon->pipeline);
     if (rc < 0)
         return rc;
     open_control(daemon);
@@ -197,7 +185,7 @@ static int construct(struct daemon *daemon, const struct davy_config *config)
         rc = add_sources(daemon);
     uint64_t usec;
     if (sd_watchdog_enabled(0, &usec) > 0)
-        daemon->watchdog.ns = (int64_t)usec / 2 * DAVY_NS_PER_US;
+        daemon->watchdog.ns = (int64_t)usec / 6 * DAVY_NS_PER_US;
     return rc < 0 ? rc : pipeline_start(daemon->pipeline);
 }
 
@@ -211,13 +199,11 @@ static void destroy(struct daemon *daemon)
         davy_message_done(&farewell);
     sd_event_unref(daemon->event);
     davy_waker_done(&daemon->waker);
-    if (daemon->lock >= 0)
-        close(daemon->lock);
 }
 
-static int run(struct daemon *daemon, const struct davy_config *config)
+static int run(struct daemon *daemon, const struct davy_config *config, int lock)
 {
-    int rc = construct(daemon, config);
+    int rc = construct(daemon, config, lock);
     if (rc < 0) {
         davy_error("davyd", "cannot start: %s", strerror(-rc));
         return EXIT_SOFTWARE;
@@ -245,17 +231,22 @@ static int load(const struct options *options, struct davy_config **ret_config)
 int daemon_run(const struct options *options)
 {
     struct davy_config *config;
+    prepare_process();
     int status = load(options, &config);
     if (status != 0)
         return status;
-    prepare_process();
     struct daemon daemon = {
-        .options = options, .clock = &davy_system_clock, .lock = -1, .waker = DAVY_WAKER_INIT, .generation = 1};
+        .options = options, .clock = &davy_system_clock, .waker = DAVY_WAKER_INIT, .generation = 1};
     if (config->storage.directory)
         snprintf(daemon.directory, sizeof daemon.directory, "%s", config->storage.directory);
     else
         first_folder(getenv("STATE_DIRECTORY"), "/var/lib/davy", daemon.directory, sizeof daemon.directory);
-    status = lock_state(&daemon) == TAKEN ? EXIT_BUSY : run(&daemon, config);
+    int lock = state_lock(daemon.directory);
+    if (lock == -EWOULDBLOCK)
+        davy_error("storage", "another davyd owns %s", daemon.directory);
+    else if (lock < 0)
+        davy_error("storage", "%s cannot be used: %s", daemon.directory, strerror(-lock));
+    status = lock == -EWOULDBLOCK ? EXIT_BUSY : run(&daemon, config, lock);
     destroy(&daemon);
     davy_config_unref(config);
     return status;

@@ -24,6 +24,15 @@
 /* Counting all alarms and points is not free: at most this often, and each second. */
 #define COUNT_AFTER_EVENT (100 * DAVY_NS_PER_MS)
 
+/* What belongs to one configuration, beside the engine. */
+struct next {
+    const struct davy_config *config;
+    struct davy_decoder *decoder;
+    struct davy_zones *zones;
+    struct davy_poller **pollers; /* by bus */
+    bool *flagged;                /* by device: an event may have changed whether it is in alarm */
+};
+
 struct evaluate_stage {
     struct route *route;
     struct davy_thread *thread;
@@ -35,6 +44,7 @@ struct evaluate_stage {
     struct davy_poller **pollers; /* by bus */
     bool *flagged;                /* by device: an event may have changed whether it is in alarm */
     bool any_flagged;
+    struct next next; /* during a reload */
     struct evaluator_status status;
     davy_mono counted_at; /* when status was last put */
     bool news;            /* an event since then */
@@ -44,7 +54,8 @@ struct evaluate_stage {
 
 static void hand_over(struct evaluate_stage *stage, const struct record *record)
 {
-    if (davy_queue_push(&stage->route->records, record) == 0)
+    bool room = davy_queue_space(&stage->route->records) > ROOM_FOR_SWITCH;
+    if (room && davy_queue_push(&stage->route->records, record) == 0)
         return;
     if (stage->status.lost_records++ == 0)
         davy_error("evaluate", "the recorder takes nothing more: events are lost, and counted");
@@ -195,62 +206,112 @@ static void take_blocks(struct evaluate_stage *stage)
         davy_waker_ring(&stage->thread->waker);
 }
 
+static void publish_state(struct evaluate_stage *stage, const char *topic, const char *payload, const char *schema)
+{
+    struct davy_message message;
+    if (davy_message_new(DAVY_MESSAGE_STATE, 0, topic, payload, &message) < 0)
+        return;
+    message.retain = true;
+    message.schema = schema;
+    if (davy_publisher_post(stage->route->publisher, &message) < 0)
+        davy_message_done(&message);
+}
+
+/* A retained message must not stay where a reload has moved its alarm away from: the snapshot heals the new place. */
+static void clear_moved(struct evaluate_stage *stage)
+{
+    const struct davy_config *to = stage->next.config;
+    for (size_t i = 0; stage->route->publisher && i < davy_engine_alarm_count(stage->engine); i++) {
+        struct davy_alarm_view view;
+        char key[DAVY_KEY_SIZE], topic[DAVY_TOPIC_SIZE], moved[DAVY_TOPIC_SIZE];
+        struct davy_subject subject;
+        davy_engine_alarm(stage->engine, i, &view);
+        if (view.state == DAVY_STATE_NORMAL ||
+            !davy_subject_parse(to, davy_subject_key(stage->config, &view.subject, key), &subject))
+            continue;
+        davy_topic_alarm(stage->config, &view.subject, topic);
+        if (strcmp(topic, davy_topic_alarm(to, &subject, moved)) != 0)
+            publish_state(stage, topic, "", NULL);
+    }
+}
+
+/* ---- reload ---------------------------------------------------------------------------------------------------- */
+
+static void free_next(struct next *next)
+{
+    davy_zones_free(next->zones);
+    davy_decoder_free(next->decoder);
+    davy_config_unref(next->config);
+    free(next->flagged);
+    free(next->pollers);
+    *next = (struct next){.config = NULL};
+}
+
+/* All that the stage keeps beside the engine, made for the next configuration. The ask's reference and array pass. */
+static int prepare_next(struct evaluate_stage *stage, const struct ask *ask, struct next *ret_next)
+{
+    struct next next = {.config = ask->config, .pollers = ask->pollers};
+    next.flagged = malloc(ask->config->device_count + 1);
+    int rc = next.flagged ? davy_decoder_renew(stage->decoder, ask->config, &next.decoder) : -ENOMEM;
+    if (rc == 0)
+        rc = davy_zones_new(ask->config, stage->zones, &next.zones);
+    bool room = davy_queue_space(&stage->route->records) > 0 && davy_queue_space(&stage->route->readings) > 0;
+    if (rc == 0 && !room)
+        rc = -EBUSY; /* the recorder must be told of the change, in its place */
+    if (rc < 0) {
+        free_next(&next);
+        return rc;
+    }
+    memset(next.flagged, 1, ask->config->device_count);
+    *ret_next = next;
+    return 0;
+}
+
+static void swap_next(struct evaluate_stage *stage)
+{
+    struct next *next = &stage->next;
+    const struct next old = {stage->config, stage->decoder, stage->zones, stage->pollers, stage->flagged};
+    stage->config = next->config;
+    stage->decoder = next->decoder;
+    stage->zones = next->zones;
+    stage->pollers = next->pollers;
+    stage->flagged = next->flagged;
+    stage->any_flagged = true;
+    stage->news = true;
+    *next = old; /* freed when the engine has switched */
+}
+
 /* Between the last event under the old configuration and the first under the new one. */
 static void on_switched(void *context)
 {
     struct evaluate_stage *stage = context;
+    clear_moved(stage);
+    swap_next(stage);
     struct record record = {.kind = RECORD_SWITCH, .config = davy_config_ref(stage->config)};
     struct record_reading reading = {.config = davy_config_ref(stage->config)};
-    hand_over(stage, &record);
+    if (davy_queue_push(&stage->route->records, &record) == DAVY_QUEUE_LOST)
+        davy_config_unref(record.config);
     if (davy_queue_push(&stage->route->readings, &reading) == DAVY_QUEUE_LOST)
         davy_config_unref(reading.config);
     preview_switch(stage->preview, stage->config);
 }
 
-/* The reference and the array of the ask pass to the stage. Returns false without memory: the old configuration stays.
- */
-static bool take_reload(struct evaluate_stage *stage, const struct davy_config *config, struct davy_poller **pollers)
+static int take_reload(struct evaluate_stage *stage, const struct ask *ask)
 {
-    struct davy_decoder *decoder = NULL;
-    struct davy_zones *zones = NULL;
-    bool *flagged = calloc(config->device_count + 1, sizeof *flagged);
-    const struct davy_config *old = stage->config;
-    if (!flagged || davy_decoder_renew(stage->decoder, config, &decoder) < 0 ||
-        davy_zones_new(config, stage->zones, &zones) < 0)
-        goto failed;
-    stage->config = config;
-    if (davy_engine_reload(stage->engine, config, davy_clock_now(stage->route->clock), on_switched) < 0) {
-        stage->config = old;
-        goto failed;
-    }
-    free(stage->flagged);
-    free(stage->pollers);
-    stage->flagged = flagged;
-    stage->pollers = pollers;
-    memset(stage->flagged, 1, config->device_count);
-    stage->any_flagged = true;
-    davy_decoder_free(stage->decoder);
-    davy_zones_free(stage->zones);
-    stage->decoder = decoder;
-    stage->zones = zones;
-    stage->news = true;
-    davy_config_unref(old);
-    return true;
-failed:
-    davy_error("evaluate", "no memory for the new configuration: the old one runs on");
-    davy_zones_free(zones);
-    davy_decoder_free(decoder);
-    free(flagged);
-    free(pollers);
-    davy_config_unref(config);
-    return false;
+    int rc = prepare_next(stage, ask, &stage->next);
+    if (rc == 0)
+        rc = davy_engine_reload(stage->engine, ask->config, davy_clock_now(stage->route->clock), on_switched);
+    free_next(&stage->next);
+    return rc;
 }
 
 static void answer_reload(struct evaluate_stage *stage, const struct ask *ask)
 {
-    struct reply reply = {.ticket = TICKET_SWITCHED};
-    if (take_reload(stage, ask->config, ask->pollers))
-        davy_queue_push(&stage->route->replies, &reply);
+    int rc = take_reload(stage, ask);
+    if (rc < 0)
+        davy_error("evaluate", "the old configuration runs on: %s", strerror(-rc));
+    const enum notice notice = rc < 0 ? NOTICE_NOT_SWITCHED : NOTICE_SWITCHED;
+    davy_queue_push(&stage->route->notices, &notice);
 }
 
 static void audit(struct evaluate_stage *stage, const struct ask *ask, const char *result)
@@ -299,6 +360,18 @@ static void take_command(struct evaluate_stage *stage, const struct ask *ask)
     answer_command(stage->route, ask, rc == 0 ? NULL : reason, state);
 }
 
+/* Alarms that are at rest go on where they stood; one that has been raised anew meanwhile keeps its new occurrence. */
+static void take_memories(struct evaluate_stage *stage, const struct ask *ask)
+{
+    for (size_t i = 0; i < ask->memory_count; i++) {
+        struct record orphan = {.kind = RECORD_ORPHAN, .at = davy_clock_now(stage->route->clock)};
+        orphan.memory = ask->memories[i];
+        if (!evaluate_stage_restore(stage, &ask->memories[i]))
+            hand_over(stage, &orphan);
+    }
+    free(ask->memories);
+}
+
 static void take_ask(struct evaluate_stage *stage, const struct ask *ask)
 {
     switch (ask->kind) {
@@ -307,6 +380,9 @@ static void take_ask(struct evaluate_stage *stage, const struct ask *ask)
         break;
     case ASK_SELF:
         davy_engine_self(stage->engine, ask->self, ask->condition, davy_clock_now(stage->route->clock));
+        break;
+    case ASK_RESTORE:
+        take_memories(stage, ask);
         break;
     case ASK_MEMORIES:
         davy_engine_tell_all(stage->engine);
@@ -364,14 +440,8 @@ static void publish_zone(void *context, uint32_t zone, const struct davy_zone_vi
     davy_payload_zone(&payload, stage->config, zone, view->colour, view->previous, view->since, causes,
                       view->cause_count);
     snprintf(rest, sizeof rest, "zone/%s", stage->config->zones[zone].id);
-    struct davy_message message;
-    if (payload.overflow ||
-        davy_message_new(DAVY_MESSAGE_STATE, 0, davy_topic(stage->config, rest, topic), text, &message) < 0)
-        return;
-    message.retain = true;
-    message.schema = "davy.zone/1";
-    if (davy_publisher_post(stage->route->publisher, &message) < 0)
-        davy_message_done(&message);
+    if (!payload.overflow)
+        publish_state(stage, davy_topic(stage->config, rest, topic), text, "davy.zone/1");
 }
 
 static void put_status(struct evaluate_stage *stage, struct davy_stamp at)

@@ -9,22 +9,22 @@
 #include "daemon/options.h"
 #include "daemon/pipeline.h"
 
+/* What the evaluator was told of a condition; nothing yet after the start, when it may remember the last run's. */
+enum told { TOLD_NOTHING, TOLD_FALSE, TOLD_TRUE };
+
 /* Conditions of the gateway that are alarms of its own. */
 struct selfwatch {
-    bool storage, mqtt, config; /* as last told to the evaluator */
+    enum told storage, mqtt, config;
     bool config_refused;
     davy_mono disconnected_since; /* ns = 0: connected */
     uint64_t refused;             /* refused, or heard by nobody, when last looked */
     davy_mono refused_at;
-    uint64_t acknowledged;     /* when last looked */
-    davy_mono acknowledged_at; /* of the last acknowledgement, or since when there is nothing to acknowledge */
 };
 
 struct daemon {
     const struct options *options;
     const struct davy_clock *clock;
     char directory[4096];
-    int lock;
     sd_event *event;
     struct davy_waker waker;
     struct pipeline *pipeline;
@@ -38,7 +38,7 @@ struct daemon {
     size_t reload_changes;
     davy_mono status_at;   /* next davy.status/1 */
     davy_mono watchdog_at; /* next judgement of the heartbeats */
-    davy_span watchdog;    /* half of systemd's; ns = 0: none */
+    davy_span watchdog;    /* a sixth of systemd's; ns = 0: none */
 };
 
 /* commands.c: one request of a control client; the context is the daemon. */
@@ -49,7 +49,9 @@ void daemon_take_replies(struct daemon *daemon);
 
 /* reload.c; ticket 0: nobody waits for the outcome */
 void daemon_reload(struct daemon *daemon, uint64_t ticket, const char *by);
-void daemon_switched(struct daemon *daemon);
+
+/* reload.c: the evaluator has taken the new configuration, or could not. */
+void daemon_switched(struct daemon *daemon, bool switched);
 
 /* selfwatch.c: tell the evaluator what changed about the gateway itself. */
 void daemon_watch_self(struct daemon *daemon, davy_mono now);

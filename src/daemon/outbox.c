@@ -20,8 +20,8 @@
 /* Rows of the snapshot in one message. */
 #define SNAPSHOT_PART 100
 
-/* Longer than the publisher's deadline for an acknowledgement. */
-#define RETRY_REFUSED (35 * DAVY_NS_PER_S)
+/* Rows that were refused before and are with the publisher again. */
+#define IN_HAND_MAX 256
 
 #define SNAPSHOT_EVERY (600 * DAVY_NS_PER_S)
 
@@ -38,9 +38,9 @@ struct outbox {
     int64_t live_row;    /* telemetry made since the connection stands, handed over up to here */
     int64_t backlog_row; /* older telemetry likewise, until backlog_end */
     int64_t backlog_end;
-    int64_t retried_row;  /* of those that were refused before: tried again up to here */
-    davy_mono retry_from; /* when they are gone through from the begin again */
     bool connected;
+    int64_t in_hand[IN_HAND_MAX];
+    size_t in_hand_count;
     struct pile events;
     struct pile telemetry;
     davy_mono waiting_since; /* of the first in `events` */
@@ -76,13 +76,21 @@ static bool post(struct outbox *outbox, struct davy_message *message)
     return false;
 }
 
+static void pile_up(struct pile *pile, const struct davy_delivery *delivery);
+
 static bool post_event(struct outbox *outbox, const struct davy_outbox_row *row)
 {
     struct davy_message message;
+    if (row->newer && row->payload[0] == '\0') { /* a later event of the topic stands: clearing it now would hide that */
+        pile_up(&outbox->events, &(struct davy_delivery){.kind = DAVY_DELIVERY_DONE, .row = row->row});
+        return true;
+    }
     if (davy_message_new(DAVY_MESSAGE_EVENT, row->row, row->topic, row->payload, &message) < 0)
         return false;
     message.retain = !row->newer; /* never leave a retained state older than the ledger */
     message.schema = "davy.alarm/1";
+    if (row->parked)
+        message.length = davy_payload_mark_replayed(message.payload);
     return post(outbox, &message);
 }
 
@@ -96,21 +104,42 @@ static void hand_over_events(struct outbox *outbox)
     }
 }
 
-/* What was refused, or waits behind a refusal. Gone through again once the broker must have answered all of it. */
-static void hand_over_refused(struct outbox *outbox, struct davy_stamp now)
+static bool is_in_hand(const struct outbox *outbox, int64_t row)
+{
+    for (size_t i = 0; i < outbox->in_hand_count; i++)
+        if (outbox->in_hand[i] == row)
+            return true;
+    return false;
+}
+
+/* What was refused, or waits behind a refusal, oldest first; those that are with the publisher already are passed over. */
+static void hand_over_refused(struct outbox *outbox, davy_wall now)
 {
     struct davy_outbox_row row;
-    if (!outbox->connected || !outbox->ledger)
-        return;
-    if (now.mono.ns >= outbox->retry_from.ns) {
-        outbox->retried_row = 0;
-        outbox->retry_from = davy_mono_add(now.mono, (davy_span){RETRY_REFUSED});
-    }
-    while (davy_ledger_outbox_due(outbox->ledger, outbox->retried_row, now.wall, &row) == 0) {
+    int64_t after = 0;
+    while (outbox->connected && outbox->ledger && outbox->in_hand_count < IN_HAND_MAX &&
+           davy_ledger_outbox_due(outbox->ledger, after, now, &row) == 0) {
+        after = row.row;
+        if (is_in_hand(outbox, row.row))
+            continue;
         if (!post_event(outbox, &row))
             return;
-        outbox->retried_row = row.row;
+        outbox->in_hand[outbox->in_hand_count++] = row.row;
     }
+}
+
+/* Rows whose outcome is in the ledger are not in hand any more. */
+static void let_go(struct outbox *outbox)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < outbox->in_hand_count; i++) {
+        bool settled = false;
+        for (size_t d = 0; d < outbox->events.count; d++)
+            settled |= outbox->events.items[d].row == outbox->in_hand[i];
+        if (!settled)
+            outbox->in_hand[kept++] = outbox->in_hand[i];
+    }
+    outbox->in_hand_count = kept;
 }
 
 static bool post_telemetry(struct outbox *outbox, const struct davy_outbox_row *row, bool backlog)
@@ -164,12 +193,19 @@ void outbox_use(struct outbox *outbox, struct davy_ledger *ledger, struct davy_r
     begin_backlog(outbox);
 }
 
+void outbox_renewed(struct outbox *outbox)
+{
+    outbox->telemetry.count = 0; /* their rows are of the old file */
+    outbox->backlog_row = 0;
+    begin_backlog(outbox);
+}
+
 void outbox_hand_over(struct outbox *outbox)
 {
     if (!outbox->route->publisher)
         return;
     hand_over_events(outbox);
-    hand_over_refused(outbox, davy_clock_now(outbox->route->clock));
+    hand_over_refused(outbox, davy_clock_now(outbox->route->clock).wall);
     hand_over_telemetry(outbox);
 }
 
@@ -261,8 +297,8 @@ static void take_delivery(struct outbox *outbox, const struct davy_delivery *del
     switch (delivery->kind) {
     case DAVY_DELIVERY_CONNECTED:
         outbox->connected = true;
+        outbox->backlog_row = 0;
         begin_backlog(outbox);
-        outbox->retry_from = now;
         outbox->snapshot_wanted = true;
         outbox->unpark = true;
         davy_queue_push(&outbox->route->notices, &connected);
@@ -277,7 +313,10 @@ static void take_delivery(struct outbox *outbox, const struct davy_delivery *del
             break;
         if (outbox->events.count == 0)
             outbox->waiting_since = now;
-        pile_up(delivery->class == DAVY_MESSAGE_TELEMETRY ? &outbox->telemetry : &outbox->events, delivery);
+        if (delivery->class != DAVY_MESSAGE_TELEMETRY)
+            pile_up(&outbox->events, delivery);
+        else if (delivery->kind == DAVY_DELIVERY_DONE) /* refused, it stays, and is tried again at the next connect */
+            pile_up(&outbox->telemetry, delivery);
         break;
     }
 }
@@ -285,7 +324,8 @@ static void take_delivery(struct outbox *outbox, const struct davy_delivery *del
 void outbox_take_deliveries(struct outbox *outbox, const struct davy_config *config, struct davy_stamp now)
 {
     struct davy_delivery delivery;
-    while (outbox->events.count < SETTLE_MAX && davy_queue_pop(&outbox->route->deliveries, &delivery))
+    while (outbox->events.count < SETTLE_MAX && outbox->telemetry.count < SETTLE_MAX &&
+           davy_queue_pop(&outbox->route->deliveries, &delivery))
         take_delivery(outbox, &delivery, now.mono);
     make_snapshot(outbox, config, now.mono);
 }
@@ -312,6 +352,7 @@ int outbox_settle(struct outbox *outbox)
 
 void outbox_settled(struct outbox *outbox)
 {
+    let_go(outbox);
     outbox->events.count = 0;
     outbox->unpark = false;
 }
@@ -331,8 +372,12 @@ int outbox_settle_telemetry(struct outbox *outbox)
     int rc = 0;
     for (size_t i = 0; i < outbox->telemetry.count && rc == 0; i++)
         rc = davy_readings_outbox_done(outbox->readings, outbox->telemetry.items[i].row);
-    outbox->telemetry.count = 0;
     return rc;
+}
+
+void outbox_telemetry_settled(struct outbox *outbox)
+{
+    outbox->telemetry.count = 0;
 }
 
 uint64_t outbox_refusals(const struct outbox *outbox)

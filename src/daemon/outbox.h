@@ -16,6 +16,9 @@ struct outbox *outbox_free(struct outbox *outbox);
 /* The stores from now on; NULL for one that is away. */
 void outbox_use(struct outbox *outbox, struct davy_ledger *ledger, struct davy_readings *readings);
 
+/* readings.db was begun anew: its rows count from 1 again. */
+void outbox_renewed(struct outbox *outbox);
+
 /* Give the publisher what is next and what it has room for. */
 void outbox_hand_over(struct outbox *outbox);
 
@@ -33,6 +36,7 @@ void outbox_unsettled(struct outbox *outbox);
 /* The same for telemetry, inside a transaction of the readings. */
 bool outbox_telemetry_waits(const struct outbox *outbox);
 int outbox_settle_telemetry(struct outbox *outbox) DAVY_MUST_CHECK;
+void outbox_telemetry_settled(struct outbox *outbox);
 
 /* Refusals by the broker so far. */
 uint64_t outbox_refusals(const struct outbox *outbox);

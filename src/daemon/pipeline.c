@@ -21,6 +21,15 @@
  *
  * main asks (control socket, reload) and is answered by queues of its own; it never waits for a stage.
  */
+/* How long a thread may not turn without being called stuck; a poller, beyond its longest exchange. */
+#define PATIENCE (10 * DAVY_NS_PER_S)
+
+/* When the beats of a thread were last seen to change. */
+struct heartbeat {
+    uint64_t beats;
+    davy_mono at;
+};
+
 struct pipeline {
     struct route route;
     const struct davy_config *config;
@@ -31,8 +40,8 @@ struct pipeline {
     struct davy_thread recorder_thread;
     struct evaluate_stage *evaluator;
     struct record_stage *recorder;
-    uint64_t evaluator_beats;
-    uint64_t *poller_beats;
+    struct heartbeat evaluator_heartbeat;
+    struct heartbeat *heartbeats; /* by bus of `config` */
 };
 
 static int create_queues(struct pipeline *pipeline, struct davy_waker *main_waker)
@@ -143,6 +152,14 @@ static int create_pollers(struct pipeline *pipeline, const struct davy_config *c
     return rc;
 }
 
+/* The evaluator stays with the old configuration: forget the next one. */
+void pipeline_not_switched(struct pipeline *pipeline)
+{
+    free_pollers(pipeline->next_pollers, bus_count(pipeline->next), pipeline->pollers, bus_count(pipeline->config));
+    pipeline->next_pollers = NULL;
+    pipeline->next = davy_config_unref(pipeline->next);
+}
+
 static struct davy_poller **copy_pollers(struct davy_poller *const *pollers, size_t count)
 {
     struct davy_poller **copy = calloc(count + 1, sizeof(struct davy_poller *));
@@ -183,7 +200,7 @@ static void recalled(void *context, const struct davy_alarm_memory *memory)
         davy_queue_push(&pipeline->route.records, &orphan);
 }
 
-static int create_stages(struct pipeline *pipeline, const char *directory, struct davy_waker *waker)
+static int create_stages(struct pipeline *pipeline, const struct state_place *place, struct davy_waker *waker)
 {
     int rc = davy_thread_init(&pipeline->evaluator_thread, "evaluator");
     if (rc == 0)
@@ -197,12 +214,12 @@ static int create_stages(struct pipeline *pipeline, const char *directory, struc
     if (rc == 0)
         rc = create_evaluator(pipeline);
     if (rc == 0)
-        rc = record_stage_new(&pipeline->route, &pipeline->recorder_thread, pipeline->config, directory, recalled,
+        rc = record_stage_new(&pipeline->route, &pipeline->recorder_thread, pipeline->config, place, recalled,
                               pipeline, &pipeline->recorder);
     return rc;
 }
 
-int pipeline_new(const struct davy_config *config, const char *directory, const struct davy_clock *clock,
+int pipeline_new(const struct davy_config *config, const struct state_place *place, const struct davy_clock *clock,
                  struct davy_waker *waker, struct pipeline **ret_pipeline)
 {
     struct pipeline *pipeline = calloc(1, sizeof *pipeline);
@@ -212,7 +229,8 @@ int pipeline_new(const struct davy_config *config, const char *directory, const 
     pipeline->config = davy_config_ref(config);
     pipeline->route.clock = clock;
     davy_boot_id(pipeline->route.boot_id);
-    int rc = create_stages(pipeline, directory, waker);
+    pipeline->route.started = davy_clock_now(clock).wall;
+    int rc = create_stages(pipeline, place, waker);
     if (rc < 0)
         pipeline_free(pipeline, NULL);
     else
@@ -253,10 +271,10 @@ static void free_asks(struct route *route)
 {
     struct ask ask;
     while (route->asks.ready && davy_queue_pop(&route->asks, &ask)) {
-        if (ask.kind != ASK_RELOAD)
-            continue;
-        davy_config_unref(ask.config);
+        if (ask.kind == ASK_RELOAD)
+            davy_config_unref(ask.config);
         free(ask.pollers);
+        free(ask.memories);
     }
 }
 
@@ -276,7 +294,6 @@ struct pipeline *pipeline_free(struct pipeline *pipeline, struct davy_message *f
 {
     if (!pipeline)
         return NULL;
-    free_pollers(pipeline->next_pollers, bus_count(pipeline->next), pipeline->pollers, bus_count(pipeline->config));
     struct davy_poller **pollers = pipeline->pollers;
     davy_thread_stop(&pipeline->evaluator_thread);
     for (size_t b = 0; pollers && b < bus_count(pipeline->config); b++)
@@ -284,6 +301,7 @@ struct pipeline *pipeline_free(struct pipeline *pipeline, struct davy_message *f
             davy_poller_stop(pollers[b]);
     davy_thread_join(&pipeline->evaluator_thread);
     pipeline->evaluator = evaluate_stage_free(pipeline->evaluator);
+    free_pollers(pipeline->next_pollers, bus_count(pipeline->next), pollers, bus_count(pipeline->config));
     free_pollers(pollers, bus_count(pipeline->config), NULL, 0);
     davy_thread_join(&pipeline->recorder_thread);
     pipeline->route.publisher = davy_publisher_free(pipeline->route.publisher, davy_span_s(1), farewell);
@@ -293,7 +311,7 @@ struct pipeline *pipeline_free(struct pipeline *pipeline, struct davy_message *f
     davy_thread_done(&pipeline->recorder_thread);
     davy_config_unref(pipeline->next);
     davy_config_unref(pipeline->config);
-    free(pipeline->poller_beats);
+    free(pipeline->heartbeats);
     free(pipeline);
     return NULL;
 }
@@ -352,9 +370,13 @@ static void switch_pollers(struct pipeline *pipeline)
     pipeline->next_pollers = NULL;
     for (uint32_t b = 0; b < next->bus_count; b++) {
         bool kept = contains(old, old_count, pipeline->pollers[b]);
-        int rc = kept ? davy_poller_switch(pipeline->pollers[b], next, b) : davy_poller_start(pipeline->pollers[b]);
+        if (kept) {
+            davy_poller_switch(pipeline->pollers[b], next, b);
+            continue;
+        }
+        int rc = davy_poller_start(pipeline->pollers[b]);
         if (rc < 0)
-            davy_error("reload", "bus %s does not follow: %s", next->buses[b].name, strerror(-rc));
+            davy_error("reload", "bus %s does not start: %s", next->buses[b].name, strerror(-rc));
     }
     free(old);
 }
@@ -371,31 +393,46 @@ void pipeline_switched(struct pipeline *pipeline)
     davy_config_unref(pipeline->config);
     pipeline->config = pipeline->next;
     pipeline->next = NULL;
-    free(pipeline->poller_beats);
-    pipeline->poller_beats = NULL;
+    free(pipeline->heartbeats);
+    pipeline->heartbeats = NULL;
 }
 
 /* ---- watching -------------------------------------------------------------------------------------------------- */
 
-bool pipeline_advanced(struct pipeline *pipeline, const char **ret_stuck)
+/* A poller may be silent for its longest exchange: every try to its end, and the silence after it. */
+static davy_span longest_exchange(const struct davy_config *config, uint32_t bus)
 {
-    bool advanced = true;
-    uint64_t beats = atomic_load(&pipeline->evaluator_thread.beats);
-    if (beats == pipeline->evaluator_beats) {
-        advanced = false;
+    int64_t ns = config->buses[bus].timeout.ns * (config->buses[bus].retries + 2);
+    int64_t longest_reply = 0;
+    for (size_t d = 0; d < config->device_count; d++)
+        if (config->devices[d].bus == bus && config->devices[d].max_reply.ns > longest_reply)
+            longest_reply = config->devices[d].max_reply.ns;
+    return (davy_span){ns + 2 * longest_reply + PATIENCE};
+}
+
+/* Whether what is watched turned within `patience`. */
+static bool turns(struct heartbeat *heartbeat, uint64_t beats, davy_span patience, davy_mono now)
+{
+    if (beats != heartbeat->beats || heartbeat->at.ns == 0)
+        heartbeat->at = now;
+    heartbeat->beats = beats;
+    return davy_mono_sub(now, heartbeat->at).ns <= patience.ns;
+}
+
+bool pipeline_advanced(struct pipeline *pipeline, davy_mono now, const char **ret_stuck)
+{
+    bool advanced = turns(&pipeline->evaluator_heartbeat, atomic_load(&pipeline->evaluator_thread.beats),
+                          (davy_span){PATIENCE}, now);
+    if (!advanced)
         *ret_stuck = "evaluator";
-    }
-    pipeline->evaluator_beats = beats;
-    bool first = !pipeline->poller_beats;
-    if (first)
-        pipeline->poller_beats = calloc(pipeline->config->bus_count + 1, sizeof(uint64_t));
-    for (size_t b = 0; pipeline->poller_beats && b < pipeline->config->bus_count; b++) {
-        beats = davy_poller_beats(pipeline->pollers[b]);
-        if (!first && beats == pipeline->poller_beats[b]) {
-            advanced = false;
-            *ret_stuck = pipeline->config->buses[b].name;
-        }
-        pipeline->poller_beats[b] = beats;
+    if (!pipeline->heartbeats)
+        pipeline->heartbeats = calloc(pipeline->config->bus_count + 1, sizeof *pipeline->heartbeats);
+    for (uint32_t b = 0; pipeline->heartbeats && b < pipeline->config->bus_count; b++) {
+        if (turns(&pipeline->heartbeats[b], davy_poller_beats(pipeline->pollers[b]),
+                  longest_exchange(pipeline->config, b), now))
+            continue;
+        advanced = false;
+        *ret_stuck = pipeline->config->buses[b].name;
     }
     return advanced;
 }

@@ -6,16 +6,17 @@
 #pragma once
 
 #include "base/thread.h"
+#include "daemon/lock.h"
 #include "daemon/route.h"
 
 struct pipeline;
 
 /*
  * config     planned (acquire/request.h); a reference is taken
- * directory  of the state; exists
+ * place      of the state; its lock passes
  * waker      of the main thread: rung for replies, notices and demands
  */
-int pipeline_new(const struct davy_config *config, const char *directory, const struct davy_clock *clock,
+int pipeline_new(const struct davy_config *config, const struct state_place *place, const struct davy_clock *clock,
                  struct davy_waker *waker, struct pipeline **ret_pipeline) DAVY_MUST_CHECK;
 
 int pipeline_start(struct pipeline *pipeline) DAVY_MUST_CHECK;
@@ -42,11 +43,14 @@ struct davy_poller *pipeline_poller_at(struct pipeline *pipeline, uint32_t bus);
  */
 int pipeline_reload(struct pipeline *pipeline, const struct davy_config *config) DAVY_MUST_CHECK;
 
+/* The evaluator could not switch: the old configuration runs on. */
+void pipeline_not_switched(struct pipeline *pipeline);
+
 /* The evaluator has switched: pollers and publisher follow; buses that did not change keep their connection. */
 void pipeline_switched(struct pipeline *pipeline);
 
 /*
- * Whether evaluator and pollers turned since the last call; `ret_stuck` names one that did not. The recorder and the
- * publisher are not asked: a restart repairs neither a disk nor a broker.
+ * Whether evaluator and pollers turn; `ret_stuck` names one that does not. The recorder and the publisher are not asked: a
+ * restart repairs neither a disk nor a broker. To be called every few seconds.
  */
-bool pipeline_advanced(struct pipeline *pipeline, const char **ret_stuck);
+bool pipeline_advanced(struct pipeline *pipeline, davy_mono now, const char **ret_stuck);

@@ -12,6 +12,7 @@
 
 struct waiting {
     struct davy_event event;
+    const struct davy_config *config; /* that the event is under */
     uint64_t ordinal;
     davy_mono announce_at;
 };
@@ -36,20 +37,11 @@ int preview_new(struct route *route, struct preview **ret_preview)
     return 0;
 }
 
-struct preview *preview_free(struct preview *preview)
-{
-    if (preview)
-        davy_config_unref(preview->config);
-    free(preview);
-    return NULL;
-}
-
 void preview_switch(struct preview *preview, const struct davy_config *config)
 {
     davy_config_ref(config);
     davy_config_unref(preview->config);
     preview->config = config;
-    preview->head = preview->count = 0;
 }
 
 void preview_add(struct preview *preview, const struct davy_event *event, uint64_t ordinal, davy_mono now)
@@ -58,17 +50,31 @@ void preview_add(struct preview *preview, const struct davy_event *event, uint64
     if (!preview->config || preview->count == WAITING_MAX)
         return;
     size_t at = (preview->head + preview->count++) % WAITING_MAX;
-    preview->ring[at] = (struct waiting){*event, ordinal, davy_mono_add(now, preview->config->storage.announce_within)};
+    preview->ring[at] = (struct waiting){*event, davy_config_ref(preview->config), ordinal,
+                                         davy_mono_add(now, preview->config->storage.announce_within)};
 }
 
 static void drop_first(struct preview *preview)
 {
+    davy_config_unref(preview->ring[preview->head].config);
     preview->count--;
     preview->head = preview->count == 0 ? 0 : (preview->head + 1) % WAITING_MAX;
 }
 
-static void announce(struct preview *preview, const struct davy_event *event)
+struct preview *preview_free(struct preview *preview)
 {
+    while (preview && preview->count > 0)
+        drop_first(preview);
+    if (preview)
+        davy_config_unref(preview->config);
+    free(preview);
+    return NULL;
+}
+
+static void announce(struct preview *preview, const struct waiting *waiting)
+{
+    const struct davy_config *config = waiting->config;
+    const struct davy_event *event = &waiting->event;
     char topic[DAVY_TOPIC_SIZE], text[DAVY_PAYLOAD_ALARM_SIZE];
     struct davy_buf payload;
     davy_buf_init(&payload, text, sizeof text);
@@ -79,11 +85,10 @@ static void announce(struct preview *preview, const struct davy_event *event)
         .decided_ms = (double)event->decided_after.ns / 1e6,
         .stored_ms = -1,
     };
-    davy_payload_alarm(&payload, preview->config, event, &about);
+    davy_payload_alarm(&payload, config, event, &about);
     struct davy_message message;
     if (payload.overflow ||
-        davy_message_new(DAVY_MESSAGE_PREVIEW, 0, davy_topic_alarm(preview->config, &event->subject, topic), text,
-                         &message) < 0)
+        davy_message_new(DAVY_MESSAGE_PREVIEW, 0, davy_topic_alarm(config, &event->subject, topic), text, &message) < 0)
         return;
     message.schema = "davy.alarm/1";
     if (davy_publisher_post(preview->route->publisher, &message) < 0)
@@ -114,7 +119,7 @@ void preview_turn(struct preview *preview, davy_mono now)
     bool early = false;
     while (preview->count > 0 && (recorder.failing || preview->ring[preview->head].announce_at.ns <= now.ns)) {
         if (preview->route->publisher)
-            announce(preview, &preview->ring[preview->head].event);
+            announce(preview, &preview->ring[preview->head]);
         preview->sent++;
         early = true;
         drop_first(preview);

@@ -15,7 +15,7 @@ struct preview *preview_free(struct preview *preview);
 /* The event number `ordinal` was handed to the recorder at `now`. */
 void preview_add(struct preview *preview, const struct davy_event *event, uint64_t ordinal, davy_mono now);
 
-/* What was added before belongs to the old configuration: announce it no more. Takes a reference. */
+/* What is added from now on is under this configuration. Takes a reference. */
 void preview_switch(struct preview *preview, const struct davy_config *config);
 
 /* Forget what is stored by now, announce what should be. */

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "daemon/lock.h"
 #include "daemon/outbox.h"
 #include "daemon/write.h"
 #include "publish/telemetry.h"
@@ -29,12 +30,14 @@ struct record_stage {
     const struct davy_config *config; /* of the records */
     const struct davy_config *reading_config;
     char *directory;
+    int lock;                       /* of the directory; below 0: not ours yet, so nothing is opened */
     struct davy_ledger *ledger;     /* NULL while it cannot be opened */
     struct davy_readings *readings; /* NULL likewise */
     struct davy_telemetry_batcher *telemetry;
     struct outbox *outbox;
     struct record batch[BATCH_MAX];
     size_t batch_count;
+    bool recalled;      /* the memories of alarms were read */
     bool readings_open; /* a transaction of readings is open */
     davy_mono commit_at;
     davy_mono retry_at;
@@ -56,7 +59,11 @@ static void trouble(struct record_stage *stage, const char *what, int rc)
 static void open_ledger(struct record_stage *stage)
 {
     bool set_aside = false;
-    int rc = davy_ledger_open(stage->directory, davy_clock_now(stage->route->clock).wall, &set_aside, &stage->ledger);
+    if (stage->lock < 0)
+        stage->lock = state_lock(stage->directory);
+    int rc = stage->lock;
+    if (rc >= 0)
+        rc = davy_ledger_open(stage->directory, davy_clock_now(stage->route->clock).wall, &set_aside, &stage->ledger);
     stage->status.failing = rc < 0;
     if (rc < 0)
         trouble(stage, "ledger.db cannot be opened", rc);
@@ -68,6 +75,8 @@ static void open_ledger(struct record_stage *stage)
 static void open_readings(struct record_stage *stage)
 {
     bool set_aside = false;
+    if (stage->lock < 0)
+        return;
     int rc =
         davy_readings_open(stage->directory, davy_clock_now(stage->route->clock).wall, &set_aside, &stage->readings);
     if (rc == 0)
@@ -81,8 +90,39 @@ static void open_readings(struct record_stage *stage)
     outbox_use(stage->outbox, stage->ledger, stage->readings);
 }
 
+static void recall(struct record_stage *stage, void (*each)(void *context, const struct davy_alarm_memory *memory),
+                   void *context)
+{
+    struct davy_stamp now = davy_clock_now(stage->route->clock);
+    int rc = davy_ledger_recall(stage->ledger, now, stage->route->boot_id, each, context);
+    if (rc != 0)
+        trouble(stage, "the state of alarms cannot be read whole", rc < 0 ? rc : -EUCLEAN);
+    stage->recalled = true;
+}
+
+static void collect(void *context, const struct davy_alarm_memory *memory)
+{
+    struct ask *ask = context;
+    struct davy_alarm_memory *grown = reallocarray(ask->memories, ask->memory_count + 1, sizeof *grown);
+    if (!grown)
+        return;
+    ask->memories = grown;
+    ask->memories[ask->memory_count++] = *memory;
+}
+
+/* The ledger was away at the start and is here now: what it remembers goes to the running evaluator. */
+static void recall_late(struct record_stage *stage)
+{
+    struct ask ask = {.kind = ASK_RESTORE};
+    recall(stage, collect, &ask);
+    if (davy_queue_push(&stage->route->asks, &ask) == DAVY_QUEUE_LOST) {
+        free(ask.memories);
+        stage->recalled = false;
+    }
+}
+
 int record_stage_new(struct route *route, struct davy_thread *thread, const struct davy_config *config,
-                     const char *directory, void (*recalled)(void *context, const struct davy_alarm_memory *memory),
+                     const struct state_place *place, void (*recalled)(void *context, const struct davy_alarm_memory *memory),
                      void *context, struct record_stage **ret_stage)
 {
     struct record_stage *stage = calloc(1, sizeof *stage);
@@ -92,7 +132,8 @@ int record_stage_new(struct route *route, struct davy_thread *thread, const stru
     stage->thread = thread;
     stage->config = davy_config_ref(config);
     stage->reading_config = davy_config_ref(config);
-    stage->directory = strdup(directory);
+    stage->directory = strdup(place->directory);
+    stage->lock = place->lock;
     int rc = stage->directory ? outbox_new(route, &stage->outbox) : -ENOMEM;
     if (rc == 0)
         rc = davy_telemetry_new(config, &stage->telemetry);
@@ -102,13 +143,27 @@ int record_stage_new(struct route *route, struct davy_thread *thread, const stru
     }
     open_ledger(stage);
     open_readings(stage);
-    if (stage->ledger) {
-        rc = davy_ledger_recall(stage->ledger, davy_clock_now(route->clock), route->boot_id, recalled, context);
-        if (rc != 0)
-            trouble(stage, "the state of alarms cannot be read whole", rc < 0 ? rc : -EUCLEAN);
-    }
+    if (stage->ledger)
+        recall(stage, recalled, context);
     *ret_stage = stage;
     return 0;
+}
+
+static void put_status(struct record_stage *stage)
+{
+    struct davy_stamp now = davy_clock_now(stage->route->clock);
+    struct davy_outbox_state state = {0};
+    if (stage->ledger && davy_ledger_outbox_state(stage->ledger, &state) == 0) {
+        stage->status.last_seq = davy_ledger_last_seq(stage->ledger);
+        stage->status.outbox_events = davy_ledger_outbox_count(stage->ledger);
+        stage->status.parked = state.parked;
+        stage->status.oldest = state.oldest;
+    }
+    if (davy_mono_sub(now.mono, stage->status.troubled_at).ns > 60 * DAVY_NS_PER_S)
+        stage->status.trouble[0] = '\0'; /* the next one is news again */
+    stage->status.outbox_telemetry = stage->readings ? davy_readings_outbox_count(stage->readings) : 0;
+    stage->status.refused = outbox_refusals(stage->outbox);
+    davy_cell_put(&stage->route->recorder, &stage->status);
 }
 
 /* ---- ledger ---------------------------------------------------------------------------------------------------- */
@@ -121,6 +176,24 @@ static void ask_for_memories(struct record_stage *stage)
     davy_queue_push(&stage->route->asks, &ask);
 }
 
+/* No other try will do better: the record must not hold up those behind it. */
+static bool is_permanent(int rc)
+{
+    return rc == -EMSGSIZE || rc == -E2BIG || rc == -EINVAL;
+}
+
+static void give_up(struct record_stage *stage, struct record *record)
+{
+    char key[DAVY_KEY_SIZE] = "";
+    if (record->kind == RECORD_EVENT)
+        davy_subject_key(stage->config, &record->event.subject, key);
+    davy_error("record", "a record cannot be written and is left out: %s", key);
+    stage->status.left_out++;
+    if (record->kind == RECORD_EVENT)
+        stage->status.events++; /* nobody waits for it any more */
+    record->kind = RECORD_NOTHING;
+}
+
 static int write_batch(struct record_stage *stage, size_t count)
 {
     int rc = davy_ledger_begin(stage->ledger);
@@ -129,8 +202,11 @@ static int write_batch(struct record_stage *stage, size_t count)
     if (rc < 0)
         return rc;
     rc = 0;
-    for (size_t i = 0; i < count && rc == 0; i++)
+    for (size_t i = 0; i < count && rc == 0; i++) {
         rc = write_record(stage->ledger, stage->route, stage->config, &stage->batch[i]);
+        if (is_permanent(rc))
+            give_up(stage, &stage->batch[i]);
+    }
     if (rc == 0)
         rc = outbox_settle(stage->outbox);
     if (rc < 0) {
@@ -168,8 +244,13 @@ static void try_later(struct record_stage *stage, const char *what, int rc)
 static bool commit_batch(struct record_stage *stage, size_t count)
 {
     davy_mono begun = davy_clock_now(stage->route->clock).mono;
+    stage->status.committing_since = begun;
+    davy_cell_put(&stage->route->recorder, &stage->status);
     int rc = write_batch(stage, count);
+    stage->status.committing_since = (davy_mono){0};
     davy_span took = davy_mono_sub(davy_clock_now(stage->route->clock).mono, begun);
+    if (is_permanent(rc))
+        return commit_batch(stage, count); /* without the one that was given up */
     if (rc < 0) {
         stage->status.failing = true;
         try_later(stage, "the ledger cannot be written", rc);
@@ -182,6 +263,7 @@ static bool commit_batch(struct record_stage *stage, size_t count)
     outbox_settled(stage->outbox);
     stage->status.events += count_events(stage, count);
     forget_records(stage, count);
+    put_status(stage); /* before anything is sent: nobody announces any more what is stored */
     return true;
 }
 
@@ -215,6 +297,8 @@ static bool ledger_ready(struct record_stage *stage)
         return false;
     if (!stage->ledger)
         open_ledger(stage);
+    if (stage->ledger && !stage->recalled)
+        recall_late(stage);
     if (!stage->ledger)
         stage->retry_at = davy_mono_add(now, (davy_span){RETRY});
     return stage->ledger != NULL;
@@ -250,8 +334,10 @@ static void open_transaction(struct record_stage *stage)
     int rc = davy_readings_begin(stage->readings);
     if (rc < 0)
         give_up_readings(stage, "readings cannot be written", rc);
-    else if (rc == DAVY_READINGS_RENEWED)
+    if (rc == DAVY_READINGS_RENEWED) {
         trouble(stage, "readings.db was damaged or taken away, a new one is begun", -EUCLEAN);
+        outbox_renewed(stage->outbox);
+    }
     stage->readings_open = rc >= 0;
 }
 
@@ -302,7 +388,9 @@ static void commit_readings(struct record_stage *stage)
     if (rc == 0)
         rc = davy_readings_commit(stage->readings);
     stage->readings_open = false;
-    if (rc < 0)
+    if (rc == 0)
+        outbox_telemetry_settled(stage->outbox);
+    else
         give_up_readings(stage, "readings cannot be committed", rc);
 }
 
@@ -371,15 +459,6 @@ static void housekeep(struct record_stage *stage, struct davy_stamp now)
     measure_storage(stage);
 }
 
-static void put_status(struct record_stage *stage)
-{
-    stage->status.last_seq = stage->ledger ? davy_ledger_last_seq(stage->ledger) : stage->status.last_seq;
-    stage->status.outbox_events = stage->ledger ? davy_ledger_outbox_count(stage->ledger) : 0;
-    stage->status.outbox_telemetry = stage->readings ? davy_readings_outbox_count(stage->readings) : 0;
-    stage->status.refused = outbox_refusals(stage->outbox);
-    davy_cell_put(&stage->route->recorder, &stage->status);
-}
-
 /* Acknowledgements of the broker are settled with the next event, or after commit_interval. */
 static void settle_acknowledgements(struct record_stage *stage, davy_mono now)
 {
@@ -442,6 +521,8 @@ struct record_stage *record_stage_free(struct record_stage *stage)
     davy_telemetry_free(stage->telemetry);
     davy_readings_close(stage->readings);
     davy_ledger_close(stage->ledger);
+    if (stage->lock >= 0)
+        close(stage->lock);
     davy_config_unref(stage->config);
     davy_config_unref(stage->reading_config);
     free(stage->directory);

@@ -8,16 +8,17 @@
 #pragma once
 
 #include "base/thread.h"
+#include "daemon/lock.h"
 #include "daemon/route.h"
 
 struct record_stage;
 
 /*
- * Open both stores in `directory` and recall the memories of alarms. A store that cannot be opened is tried again by
+ * Open both stores in the place and recall the memories of alarms. A store that cannot be opened is tried again by
  * the running stage; it never stops the start. recalled   each memory, before this returns
  */
 int record_stage_new(struct route *route, struct davy_thread *thread, const struct davy_config *config,
-                     const char *directory, void (*recalled)(void *context, const struct davy_alarm_memory *memory),
+                     const struct state_place *place, void (*recalled)(void *context, const struct davy_alarm_memory *memory),
                      void *context, struct record_stage **ret_stage) DAVY_MUST_CHECK;
 
 int record_stage_start(struct record_stage *stage) DAVY_MUST_CHECK;

@@ -113,19 +113,30 @@ void daemon_reload(struct daemon *daemon, uint64_t ticket, const char *by)
     davy_config_unref(config);
 }
 
-void daemon_switched(struct daemon *daemon)
+static void answer_done(struct daemon *daemon)
 {
-    pipeline_switched(daemon->pipeline);
-    daemon->reloading = false;
-    daemon->watch.config_refused = false;
-    davy_notice("reload", "done: %zu changes", daemon->reload_changes);
-    sd_notifyf(0, "READY=1\nSTATUS=running");
-    if (daemon->reload_ticket != 0 && daemon->control) {
-        char text[64];
-        snprintf(text, sizeof text, "{\"ok\":true,\"changes\":%zu}", daemon->reload_changes);
-        davy_control_reply(daemon->control, daemon->reload_ticket, text);
-    }
+    char text[64];
+    if (daemon->reload_ticket == 0 || !daemon->control)
+        return;
+    snprintf(text, sizeof text, "{\"ok\":true,\"changes\":%zu}", daemon->reload_changes);
+    davy_control_reply(daemon->control, daemon->reload_ticket, text);
     daemon->reload_ticket = 0;
+}
+
+void daemon_switched(struct daemon *daemon, bool switched)
+{
+    daemon->reloading = false;
+    if (switched) {
+        pipeline_switched(daemon->pipeline);
+        daemon->watch.config_refused = false;
+        davy_notice("reload", "done: %zu changes", daemon->reload_changes);
+        sd_notifyf(0, "READY=1\nSTATUS=running");
+        answer_done(daemon);
+    } else {
+        struct davy_problems none = {0};
+        pipeline_not_switched(daemon->pipeline);
+        refuse(daemon, &none, "no memory, or the recorder is too far behind: try again");
+    }
     daemon_publish_status(daemon);
     if (daemon->reload_again) {
         daemon->reload_again = false;

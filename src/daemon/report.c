@@ -54,7 +54,7 @@ void report_status(struct davy_buf *out, struct pipeline *pipeline, bool online)
     bool calm = recorder.troubled_at.ns == 0 || davy_mono_sub(now.mono, recorder.troubled_at).ns > STORAGE_WELL;
     struct davy_status_report report = {
         .online = online,
-        .since = publisher.since.ns ? publisher.since : now.wall,
+        .since = publisher.since.ns ? publisher.since : route->started,
         .boot_id = route->boot_id,
         .last_seq = recorder.last_seq,
         .outbox_events = recorder.outbox_events,

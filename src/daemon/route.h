@@ -27,6 +27,7 @@ enum ask_kind {
     ASK_RELOAD,
     ASK_SELF,
     ASK_MEMORIES, /* of the recorder: the ledger was begun anew, tell all memories */
+    ASK_RESTORE,  /* of the recorder: the ledger was away at the start, here is what it remembers */
 };
 
 struct ask {
@@ -34,14 +35,13 @@ struct ask {
     uint64_t ticket;                  /* REQUEST: of the control client */
     struct davy_request_line request; /* REQUEST: points, alarms, ack, reset */
     char by[DAVY_BY_SIZE];
-    const struct davy_config *config; /* RELOAD: a reference passes */
-    struct davy_poller **pollers;     /* RELOAD: by bus of `config`; the array passes, the pollers stay main's */
-    enum davy_alarm_kind self;        /* SELF */
+    const struct davy_config *config;   /* RELOAD: a reference passes */
+    struct davy_poller **pollers;       /* RELOAD: by bus of `config`; the array passes, the pollers stay main's */
+    struct davy_alarm_memory *memories; /* RESTORE: passes */
+    size_t memory_count;
+    enum davy_alarm_kind self; /* SELF */
     bool condition;
 };
-
-/* The ticket of the reply that says that the evaluator has switched to the new configuration. */
-#define TICKET_SWITCHED UINT64_MAX
 
 /* evaluator → main: the answer to a request, one JSON line; ownership passes */
 struct reply {
@@ -56,6 +56,7 @@ enum record_kind {
     RECORD_ORPHAN, /* memory of an alarm that the configuration does not know any more: it ends with `retired` */
     RECORD_ACTION,
     RECORD_SWITCH,
+    RECORD_NOTHING, /* one that could not be written */
 };
 
 /* An operator's action for the audit. */
@@ -89,8 +90,8 @@ struct record_reading {
     struct davy_reading reading;
 };
 
-/* recorder → main */
-enum notice { NOTICE_CONNECTED };
+/* recorder → main; evaluator → main, after ASK_RELOAD */
+enum notice { NOTICE_CONNECTED, NOTICE_SWITCHED, NOTICE_NOT_SWITCHED };
 
 /* The evaluator's figures, copied out. */
 struct evaluator_status {
@@ -110,6 +111,10 @@ struct recorder_status {
     int64_t outbox_events;
     int64_t outbox_telemetry;
     uint64_t refused;      /* by the broker, so far */
+    uint64_t left_out;     /* records that could not be written at all */
+    int64_t parked;        /* rows that wait after a refusal */
+    davy_wall oldest;      /* time of the oldest event that is not delivered; ns = 0: none */
+    davy_mono committing_since; /* of the commit that runs; ns = 0: none */
     int64_t bytes;         /* of the databases */
     int64_t free_bytes;    /* of the file system */
     bool failing;          /* the ledger cannot be written now */
@@ -123,7 +128,7 @@ struct recorder_status {
 #define ROUTE_RECORDS  16384
 #define ROUTE_READINGS 16384
 #define ROUTE_REPLIES  64
-#define ROUTE_NOTICES  16
+#define ROUTE_NOTICES  64
 
 struct route {
     struct davy_queue blocks;         /* struct davy_block */
@@ -139,4 +144,5 @@ struct route {
     struct davy_publisher *publisher; /* NULL: no broker configured */
     const struct davy_clock *clock;
     char boot_id[37];
+    davy_wall started;
 };

@@ -11,29 +11,25 @@
 /* The storage must be well for this long. */
 #define STORAGE_CALM (60 * DAVY_NS_PER_S)
 
-static void tell(struct daemon *daemon, enum davy_alarm_kind kind, bool condition, bool *told)
+static void tell(struct daemon *daemon, enum davy_alarm_kind kind, bool condition, enum told *told)
 {
-    if (*told == condition)
+    enum told now = condition ? TOLD_TRUE : TOLD_FALSE;
+    if (*told == now)
         return;
     struct ask ask = {.kind = ASK_SELF, .self = kind, .condition = condition};
     if (davy_queue_push(&pipeline_route(daemon->pipeline)->asks, &ask) == 0)
-        *told = condition;
+        *told = now;
 }
 
 static bool storage_troubled(struct daemon *daemon, davy_mono now)
 {
     struct recorder_status recorder;
     davy_cell_get(&pipeline_route(daemon->pipeline)->recorder, &recorder);
-    return recorder.troubled_at.ns != 0 && davy_mono_sub(now, recorder.troubled_at).ns < STORAGE_CALM;
-}
-
-/* Events wait, yet the broker has acknowledged nothing for long. */
-static bool unconfirmed(struct selfwatch *watch, int64_t waiting, uint64_t acknowledged, davy_mono now)
-{
-    if (waiting == 0 || acknowledged != watch->acknowledged || watch->acknowledged_at.ns == 0)
-        watch->acknowledged_at = now;
-    watch->acknowledged = acknowledged;
-    return davy_mono_sub(now, watch->acknowledged_at).ns >= UNCONFIRMED;
+    davy_span patience = pipeline_config(daemon->pipeline)->storage.announce_within;
+    bool hangs = recorder.committing_since.ns != 0 &&
+                 davy_mono_sub(now, recorder.committing_since).ns > patience.ns;
+    bool lately = recorder.troubled_at.ns != 0 && davy_mono_sub(now, recorder.troubled_at).ns < STORAGE_CALM;
+    return hangs || recorder.failing || lately;
 }
 
 /* A refusal, or an acknowledgement that says that nobody subscribed, within MQTT_PATIENCE. */
@@ -65,7 +61,9 @@ static bool mqtt_troubled(struct daemon *daemon, davy_mono now)
     davy_cell_get(&route->recorder, &recorder);
     bool troubled = away(&daemon->watch, publisher.connected, now);
     troubled |= refused(&daemon->watch, publisher.refused + publisher.unheard, now);
-    troubled |= unconfirmed(&daemon->watch, recorder.outbox_events, publisher.acknowledged, now);
+    troubled |= recorder.parked > 0;
+    troubled |= recorder.oldest.ns != 0 &&
+                davy_clock_now(daemon->clock).wall.ns - recorder.oldest.ns >= UNCONFIRMED;
     return troubled;
 }
 

@@ -110,6 +110,7 @@ int write_record(struct davy_ledger *ledger, const struct route *route, const st
     case RECORD_ACTION:
         return write_action(ledger, record);
     case RECORD_SWITCH:
+    case RECORD_NOTHING:
         break;
     }
     return 0;

@@ -150,6 +150,7 @@ int davy_engine_build(const struct davy_engine_options *options, struct davy_eng
     if (!engine)
         return -ENOMEM;
     engine->options = *options;
+    engine->calibration_at = DAVY_MONO_NEVER;
     davy_config_ref(options->config);
     size_t limits, next_state = 0;
     lay_out(engine, &limits);

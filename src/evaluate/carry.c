@@ -9,42 +9,14 @@
 
 #include "evaluate/internal.h"
 
-/* The subject that a key names under this configuration. False where there is no such alarm. */
-static bool parse_key(const struct davy_config *config, const char *key, struct davy_subject *ret_subject)
-{
-    const char *colon = strchr(key, ':');
-    char rule[DAVY_KEY_SIZE];
-    if (!colon)
-        return false;
-    memcpy(rule, key, (size_t)(colon - key));
-    rule[colon - key] = '\0';
-    const char *name = colon + 1;
-    int kind = davy_alarm_kind_find(rule);
-    struct davy_subject subject = {DAVY_ALARM_RULE, DAVY_NONE, DAVY_NONE, DAVY_NONE, DAVY_NONE};
-    subject.rule = davy_config_find_rule(config, rule);
-    if (subject.rule == DAVY_NONE && kind <= DAVY_ALARM_RULE)
-        return false;
-    if (subject.rule == DAVY_NONE)
-        subject.kind = (enum davy_alarm_kind)kind;
-    bool of_gateway = strcmp(name, "gateway") == 0;
-    if (subject.kind == DAVY_ALARM_FAULT)
-        subject.bus = davy_config_find_bus(config, name);
-    if (!of_gateway && subject.bus == DAVY_NONE)
-        subject.device = davy_config_find_device(config, name);
-    if (!of_gateway && subject.bus == DAVY_NONE && subject.device == DAVY_NONE)
-        subject.point = davy_config_find_point(config, name);
-    if (subject.point != DAVY_NONE)
-        subject.device = config->points[subject.point].device;
-    if (subject.kind == DAVY_ALARM_FAULT && subject.device != DAVY_NONE)
-        subject.bus = config->devices[subject.device].bus;
-    *ret_subject = subject;
-    return of_gateway || subject.bus != DAVY_NONE || subject.device != DAVY_NONE;
-}
-
+/* Index of the alarm of a key; DAVY_NONE also for a device that is switched off: nothing is judged there. */
 static uint32_t find_by_key(const struct davy_engine *engine, const char *key)
 {
     struct davy_subject subject;
-    return parse_key(engine->options.config, key, &subject) ? davy_engine_find_alarm(engine, &subject) : DAVY_NONE;
+    if (!davy_subject_parse(engine->options.config, key, &subject))
+        return DAVY_NONE;
+    bool off = subject.device != DAVY_NONE && !engine->options.config->devices[subject.device].enabled;
+    return off ? DAVY_NONE : davy_engine_find_alarm(engine, &subject);
 }
 
 static bool same_kind(const struct davy_limit *limit, const struct davy_limit_memory *memory)
@@ -129,28 +101,49 @@ static bool goes_on(const struct alarm *alarm)
     return alarm->level != DAVY_LEVEL_NONE || alarm->state == DAVY_STATE_RETURNED || alarm->state == DAVY_STATE_NORMAL;
 }
 
-/* restarted: the instant of a restart; DAVY_MONO_NEVER for a reload, over which timers run on */
-static void restore(struct davy_engine *engine, uint32_t index, const struct davy_alarm_memory *memory,
+/* The levels that the memory stands for, under the limits of its time: what differs now is told by the next settle(). */
+static void restore_levels(struct alarm *alarm, const struct davy_alarm_memory *memory)
+{
+    alarm->level = alarm->true_level = DAVY_LEVEL_NONE;
+    for (uint8_t i = 0; i < memory->limit_count && i < DAVY_LIMITS_MAX; i++) {
+        const struct davy_limit_memory *limit = &memory->limits[i];
+        if (limit->tripped && limit->level > alarm->true_level)
+            alarm->true_level = limit->level;
+        if ((limit->tripped || limit->held) && limit->level > alarm->level)
+            alarm->level = limit->level;
+    }
+}
+
+/*
+ * restarted  the instant of a restart; DAVY_MONO_NEVER for a reload, over which timers run on
+ * returns    false where the occurrence cannot go on: nothing that is tripped is left
+ */
+static bool restore(struct davy_engine *engine, uint32_t index, const struct davy_alarm_memory *memory,
                     davy_mono restarted)
 {
     struct alarm *alarm = &engine->alarms[index];
     restore_occurrence(alarm, memory);
     restore_limits(alarm, memory, restarted);
     davy_engine_measure_levels(alarm);
+    if (!goes_on(alarm))
+        return false;
+    restore_levels(alarm, memory);
     restore_tracker(engine, alarm);
     count_active(engine, alarm);
     davy_engine_touch(engine, index);
+    return true;
 }
 
 void davy_engine_restore(struct davy_engine *engine, const struct davy_alarm_memory *memory, struct davy_stamp now)
 {
     uint32_t index = find_by_key(engine, memory->key);
-    if (index == DAVY_NONE)
+    if (index == DAVY_NONE || !davy_engine_at_rest(&engine->alarms[index]))
         return;
-    restore(engine, index, memory, now.mono);
     struct alarm *alarm = &engine->alarms[index];
-    if (!goes_on(alarm))
+    if (!restore(engine, index, memory, now.mono)) {
         davy_engine_transition(engine, alarm, DAVY_INPUT_RETIRE, now, NULL);
+        davy_engine_tell_memory(engine, alarm);
+    }
     davy_engine_settle(engine, now);
 }
 
@@ -183,8 +176,7 @@ static void retire_gone(struct davy_engine *old, struct davy_engine *new, struct
         davy_engine_memory_of(old, alarm, &memory);
         uint32_t index = find_by_key(new, memory.key);
         if (index != DAVY_NONE) {
-            restore(new, index, &memory, DAVY_MONO_NEVER);
-            if (goes_on(&new->alarms[index]))
+            if (restore(new, index, &memory, DAVY_MONO_NEVER))
                 continue;
             memset(new->alarms[index].states, 0, sizeof(struct davy_limit_state) * new->alarms[index].limit_count);
             new->alarms[index].state = DAVY_STATE_NORMAL;
@@ -216,7 +208,7 @@ static void carry_points(struct davy_engine *old, struct davy_engine *new)
             continue;
         new->seen[target] = old->seen[p];
         *point_tracker(new, target) = *point_tracker(old, p);
-        if (old->stale.due[p].ns != INT64_MAX)
+        if (old->stale.due[p].ns != INT64_MAX && to->devices[to->points[target].device].enabled)
             davy_timers_set(&new->stale, target, davy_mono_add(old->seen[p], to->points[target].max_age));
         if (point_tracker(new, target)->inhibited)
             new->inhibited[to->points[target].device]++;
@@ -242,12 +234,25 @@ static void carry_trackers(struct davy_engine *old, struct davy_engine *new)
     }
 }
 
+/* Whether the rule watched this point under the old configuration. */
+static bool watched_before(const struct davy_config *from, const struct davy_config *to, uint32_t rule, uint32_t point)
+{
+    char name[DAVY_KEY_SIZE];
+    uint32_t old = davy_config_find_point(from, davy_config_point_name(to, point, name));
+    for (size_t i = 0; old != DAVY_NONE && i < from->rules[rule].point_count; i++)
+        if (from->rules[rule].points[i] == old)
+            return true;
+    return false;
+}
+
 /* The limit of the old configuration that this one was; NULL for a new one. */
 static const struct davy_limit *old_limit(const struct davy_config *from, const struct davy_config *to,
                                           const struct alarm *alarm, uint8_t index)
 {
     uint32_t rule = davy_config_find_rule(from, to->rules[alarm->subject.rule].name);
-    for (size_t i = 0; rule != DAVY_NONE && i < from->rules[rule].limit_count; i++) {
+    if (rule == DAVY_NONE || !watched_before(from, to, rule, alarm->subject.point))
+        return NULL;
+    for (size_t i = 0; i < from->rules[rule].limit_count; i++) {
         const struct davy_limit *limit = &from->rules[rule].limits[i];
         if (limit->level == alarm->limits[index].level && limit->condition == alarm->limits[index].condition)
             return limit;

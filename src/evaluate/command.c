@@ -37,28 +37,29 @@ static bool seen_rightly(const struct alarm *alarm, const struct davy_command *c
     return false;
 }
 
-/* Release what latches hold. Returns how many limits were released. */
-static unsigned release(struct alarm *alarm)
+static bool any_held(const struct alarm *alarm)
 {
-    unsigned released = 0;
-    for (uint8_t i = 0; i < alarm->limit_count; i++) {
-        released += alarm->states[i].held;
-        alarm->states[i].held = false;
-    }
-    return released;
+    for (uint8_t i = 0; i < alarm->limit_count; i++)
+        if (alarm->states[i].held)
+            return true;
+    return false;
 }
 
-/* The input of the table that the command is, after a reset has released the latches. */
-static enum davy_alarm_input input_of_command(struct alarm *alarm, const struct davy_command *command)
+static void release(struct alarm *alarm)
+{
+    for (uint8_t i = 0; i < alarm->limit_count; i++)
+        alarm->states[i].held = false;
+    davy_engine_measure_levels(alarm);
+}
+
+/* The input of the table that the command would be; COUNT_ for a reset with nothing to release. */
+static enum davy_alarm_input input_of_command(const struct alarm *alarm, const struct davy_command *command)
 {
     if (command->verb == DAVY_COMMAND_ACK)
         return DAVY_INPUT_ACK;
-    bool released = release(alarm) > 0;
-    bool true_left = alarm->true_level != DAVY_LEVEL_NONE;
-    davy_engine_measure_levels(alarm);
-    if (true_left)
-        return released ? DAVY_INPUT_RESET_REST : DAVY_INPUT_COUNT_;
-    return DAVY_INPUT_RESET;
+    if (alarm->true_level == DAVY_LEVEL_NONE)
+        return DAVY_INPUT_RESET;
+    return any_held(alarm) ? DAVY_INPUT_RESET_REST : DAVY_INPUT_COUNT_;
 }
 
 int davy_engine_command(struct davy_engine *engine, const struct davy_command *command, struct davy_stamp now,
@@ -84,6 +85,8 @@ int davy_engine_command(struct davy_engine *engine, const struct davy_command *c
                cell && cell->refusal ? cell->refusal : "the condition is still true: there is nothing to release");
         return DAVY_REFUSED;
     }
+    if (command->verb == DAVY_COMMAND_RESET)
+        release(alarm);
     davy_engine_transition(engine, alarm, input, now, command);
     davy_engine_tell_memory(engine, alarm);
     if (ret_state)
@@ -99,9 +102,6 @@ size_t davy_engine_alarm_count(const struct davy_engine *engine)
 void davy_engine_alarm(const struct davy_engine *engine, size_t index, struct davy_alarm_view *ret_view)
 {
     const struct alarm *alarm = &engine->alarms[index];
-    bool latched = false;
-    for (uint8_t i = 0; i < alarm->limit_count; i++)
-        latched |= alarm->states[i].held;
     *ret_view = (struct davy_alarm_view){
         .subject = alarm->subject,
         .id = alarm->id,
@@ -109,7 +109,7 @@ void davy_engine_alarm(const struct davy_engine *engine, size_t index, struct da
         .level = alarm->shown_level,
         .active = alarm->true_level != DAVY_LEVEL_NONE,
         .acknowledged = alarm->acknowledged,
-        .latched = latched,
+        .latched = any_held(alarm),
         .raised_at = alarm->raised_at,
         .count = alarm->count,
         .has_value = alarm->has_value,

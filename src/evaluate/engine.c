@@ -94,29 +94,37 @@ static void fire_stale(struct davy_engine *engine, struct davy_stamp at)
     take_reading(engine, &reading);
 }
 
+/* Judge every calibration date, and note when the next one is reached, as far as the wall clock says now. */
+static void check_calibration(struct davy_engine *engine, struct davy_stamp at)
+{
+    const struct davy_config *config = engine->options.config;
+    engine->calibration_at = DAVY_MONO_NEVER;
+    for (uint32_t d = 0; d < config->device_count; d++) {
+        davy_wall due = config->devices[d].calibration_due;
+        bool dated = due.ns != 0 && config->devices[d].enabled;
+        davy_engine_set_condition(engine, engine->first.calibration + d, dated && at.wall.ns >= due.ns);
+        if (dated && due.ns > at.wall.ns)
+            engine->calibration_at =
+                davy_mono_min(engine->calibration_at, davy_mono_add(at.mono, (davy_span){due.ns - at.wall.ns}));
+    }
+    davy_engine_settle(engine, at);
+}
+
 void davy_engine_fire_due(struct davy_engine *engine, struct davy_stamp at, bool stale_too)
 {
     for (;;) {
         davy_mono timer = davy_timers_next(&engine->timers);
         davy_mono stale = davy_timers_next(&engine->stale);
-        if (timer.ns <= at.mono.ns && timer.ns <= stale.ns)
+        davy_mono calibration = engine->calibration_at;
+        if (calibration.ns <= at.mono.ns && calibration.ns <= timer.ns && calibration.ns <= stale.ns)
+            check_calibration(engine, back_to(at, calibration));
+        else if (timer.ns <= at.mono.ns && timer.ns <= stale.ns)
             fire_timers(engine, back_to(at, timer));
         else if (stale.ns < at.mono.ns || (stale_too && stale.ns == at.mono.ns))
             fire_stale(engine, back_to(at, stale));
         else
             break;
     }
-}
-
-static void check_calibration(struct davy_engine *engine, struct davy_stamp at)
-{
-    const struct davy_config *config = engine->options.config;
-    for (uint32_t d = 0; d < config->device_count; d++) {
-        davy_wall due = config->devices[d].calibration_due;
-        if (due.ns != 0 && config->devices[d].enabled)
-            davy_engine_set_condition(engine, engine->first.calibration + d, at.wall.ns >= due.ns);
-    }
-    davy_engine_settle(engine, at);
 }
 
 void davy_engine_start(struct davy_engine *engine, struct davy_stamp now, bool live)
@@ -152,7 +160,8 @@ void davy_engine_advance(struct davy_engine *engine, struct davy_stamp now)
 
 davy_mono davy_engine_due(const struct davy_engine *engine)
 {
-    return davy_mono_min(davy_timers_next(&engine->timers), davy_timers_next(&engine->stale));
+    davy_mono timer = davy_mono_min(davy_timers_next(&engine->timers), engine->calibration_at);
+    return davy_mono_min(timer, davy_timers_next(&engine->stale));
 }
 
 void davy_engine_self(struct davy_engine *engine, enum davy_alarm_kind kind, bool condition, struct davy_stamp now)

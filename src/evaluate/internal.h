@@ -68,6 +68,7 @@ struct davy_engine {
     uint32_t *zone_active;           /* by zone, then one for none: active alarms of rules */
     uint32_t *changed;               /* alarms to settle */
     uint32_t changed_count;
+    davy_mono calibration_at;  /* when the next calibration date is reached */
     struct davy_timers timers; /* by alarm */
     struct davy_timers stale;  /* by point; may be early, checked against `seen` when it fires */
     bool live;

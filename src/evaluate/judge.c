@@ -166,7 +166,12 @@ static void forget_occurrence(struct alarm *alarm)
 void davy_engine_transition(struct davy_engine *engine, struct alarm *alarm, enum davy_alarm_input input,
                             struct davy_stamp at, const struct davy_command *command)
 {
+    /* A state that does not fit its limits is our bug; where it trips, it must not be a silent one. */
+    static const struct davy_alarm_cell raise = {DAVY_CELL_DO, DAVY_STATE_UNACKNOWLEDGED, DAVY_EVENT_RAISED,
+                                                 DAVY_ACK_CLEAR, NULL};
     const struct davy_alarm_cell *cell = davy_alarm_cell(alarm->state, input);
+    if (cell->kind != DAVY_CELL_DO && alarm->true_level != DAVY_LEVEL_NONE && input <= DAVY_INPUT_AGAIN)
+        cell = &raise;
     if (cell->kind != DAVY_CELL_DO)
         return;
     struct davy_event event = describe(alarm, at, command);

@@ -2,6 +2,7 @@
 #include "model/alarm.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #include "base/buf.h"
 
@@ -32,6 +33,37 @@ char *davy_subject_key(const struct davy_config *config, const struct davy_subje
     davy_buf_char(&key, ':');
     davy_buf_text(&key, subject_name(config, subject, name));
     return text;
+}
+
+bool davy_subject_parse(const struct davy_config *config, const char *key, struct davy_subject *ret_subject)
+{
+    const char *colon = strchr(key, ':');
+    char rule[DAVY_KEY_SIZE];
+    if (!colon)
+        return false;
+    memcpy(rule, key, (size_t)(colon - key));
+    rule[colon - key] = '\0';
+    const char *name = colon + 1;
+    int kind = davy_alarm_kind_find(rule);
+    struct davy_subject subject = {DAVY_ALARM_RULE, DAVY_NONE, DAVY_NONE, DAVY_NONE, DAVY_NONE};
+    subject.rule = davy_config_find_rule(config, rule);
+    if (subject.rule == DAVY_NONE && kind <= DAVY_ALARM_RULE)
+        return false;
+    if (subject.rule == DAVY_NONE)
+        subject.kind = (enum davy_alarm_kind)kind;
+    bool of_gateway = strcmp(name, "gateway") == 0;
+    if (subject.kind == DAVY_ALARM_FAULT)
+        subject.bus = davy_config_find_bus(config, name);
+    if (!of_gateway && subject.bus == DAVY_NONE)
+        subject.device = davy_config_find_device(config, name);
+    if (!of_gateway && subject.bus == DAVY_NONE && subject.device == DAVY_NONE)
+        subject.point = davy_config_find_point(config, name);
+    if (subject.point != DAVY_NONE)
+        subject.device = config->points[subject.point].device;
+    if (subject.kind == DAVY_ALARM_FAULT && subject.device != DAVY_NONE)
+        subject.bus = config->devices[subject.device].bus;
+    *ret_subject = subject;
+    return of_gateway || subject.bus != DAVY_NONE || subject.device != DAVY_NONE;
 }
 
 uint32_t davy_subject_zone(const struct davy_config *config, const struct davy_subject *subject)

@@ -62,6 +62,8 @@ static const char *const statements[LEDGER_STATEMENT_COUNT_] = {
     [LEDGER_OUTBOX_REFUSE] = "UPDATE outbox SET attempts = attempts + 1, code = ?2 WHERE row = ?1",
     [LEDGER_OUTBOX_HOLD] = "UPDATE outbox SET parked_us = ?3 WHERE row >= ?1 AND topic = ?2",
     [LEDGER_OUTBOX_UNPARK] = "UPDATE outbox SET parked_us = 1 WHERE parked_us > 1",
+    [LEDGER_OUTBOX_PARKED] = "SELECT count(*) FROM outbox WHERE parked_us > 0",
+    [LEDGER_OUTBOX_OLDEST] = "SELECT e.time_us FROM outbox o JOIN event e ON e.seq = o.row / 2 ORDER BY o.row LIMIT 1",
     [LEDGER_MEMORY_UPSERT] = "INSERT OR REPLACE INTO memory (alarm, mono_ns, wall_ns, boot_id, body)"
                              " VALUES (?1, ?2, ?3, ?4, ?5)",
     [LEDGER_MEMORY_DELETE] = "DELETE FROM memory WHERE alarm = ?1",

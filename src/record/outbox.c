@@ -138,3 +138,26 @@ int64_t davy_ledger_outbox_count(const struct davy_ledger *ledger)
 {
     return ledger->committed.outbox_count;
 }
+
+/* The only number of a query that gives one row, or 0 where it gives none. */
+static int read_number(struct davy_ledger *ledger, enum ledger_statement which, int64_t *ret)
+{
+    sqlite3_stmt *statement = davy_db_use(&ledger->db, which);
+    int r = davy_db_step(&ledger->db, statement);
+    *ret = r == 0 ? sqlite3_column_int64(statement, 0) : 0;
+    sqlite3_reset(statement);
+    return r < 0 ? r : 0;
+}
+
+int davy_ledger_outbox_state(struct davy_ledger *ledger, struct davy_outbox_state *ret_state)
+{
+    int64_t parked, oldest_us;
+    if (!ledger->db.handle)
+        return -EIO;
+    int r = read_number(ledger, LEDGER_OUTBOX_PARKED, &parked);
+    if (r == 0)
+        r = read_number(ledger, LEDGER_OUTBOX_OLDEST, &oldest_us);
+    if (r == 0)
+        *ret_state = (struct davy_outbox_state){.parked = parked, .oldest = {oldest_us * DAVY_NS_PER_US}};
+    return r;
+}

@@ -67,12 +67,12 @@ static void detection_adds_the_rest_of_the_bus_and_the_slowest_dead(void **state
     struct davy_config *config = four_devices();
     int64_t cycle = 4 * davy_estimate_request(config, &config->requests[0]).ns;
     assert_int_equal(davy_estimate_detection(config, 0, 0).ns, DAVY_NS_PER_S + cycle);
-    assert_int_equal(davy_estimate_detection(config, 0, 1).ns, 5 * DAVY_NS_PER_S + cycle);
-    assert_int_equal(davy_estimate_detection(config, 0, 2).ns, 8 * DAVY_NS_PER_S + cycle);
-    assert_int_equal(davy_estimate_detection(config, 3, 1).ns, 4 * DAVY_NS_PER_S + cycle);
-    assert_int_equal(davy_estimate_detection(config, 0, 99).ns, 10 * DAVY_NS_PER_S + cycle);
+    assert_int_equal(davy_estimate_detection(config, 0, 1).ns, 13 * DAVY_NS_PER_S + cycle);
+    assert_int_equal(davy_estimate_detection(config, 0, 2).ns, 22 * DAVY_NS_PER_S + cycle);
+    assert_int_equal(davy_estimate_detection(config, 3, 1).ns, 10 * DAVY_NS_PER_S + cycle);
+    assert_int_equal(davy_estimate_detection(config, 0, 99).ns, 28 * DAVY_NS_PER_S + cycle);
     config->buses[0].retries = 1;
-    assert_int_equal(davy_estimate_detection(config, 0, 1).ns, 9 * DAVY_NS_PER_S + cycle);
+    assert_int_equal(davy_estimate_detection(config, 0, 1).ns, 17 * DAVY_NS_PER_S + cycle);
     config->devices[1].enabled = false;
     davy_config_unref(config);
 }
