@@ -140,11 +140,11 @@ static const struct davy_option bus_options[] = {
      .help = "added silence between requests"},
     {.name = "fault_delay", .type = DAVY_OPTION_SPAN, AT(davy_raw_bus, bus.fault_delay), .min = 0, .max = HOUR,
      .fallback = "10s", .help = "how long there must be no answer, or only bad readings, before the alarm `fault`"},
-    {.name = "rs485", .type = DAVY_OPTION_BOOL, AT(davy_raw_bus, bus.rs485), .later = true, .fallback = "false",
+    {.name = "rs485", .type = DAVY_OPTION_BOOL, AT(davy_raw_bus, bus.rs485), .fallback = "false",
      .help = "the driver switches RTS; rtu only"},
-    {.name = "rts_delay", .type = DAVY_OPTION_SPAN, AT(davy_raw_bus, bus.rts_delay), .min = 0, .max = 1, .later = true,
+    {.name = "rts_delay", .type = DAVY_OPTION_SPAN, AT(davy_raw_bus, bus.rts_delay), .min = 0, .max = 1,
      .fallback = "0ms", .help = "before and after a frame; rtu only"},
-    {.name = "echo", .type = DAVY_OPTION_BOOL, AT(davy_raw_bus, bus.echo), .later = true, .fallback = "false",
+    {.name = "echo", .type = DAVY_OPTION_BOOL, AT(davy_raw_bus, bus.echo), .fallback = "false",
      .help = "the adapter returns what it sends; rtu only"},
 };
 
