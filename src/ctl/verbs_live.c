@@ -67,6 +67,7 @@ static void print_broker(const json_t *broker)
     printf("%-14s %s%s%s\n", "broker", connected ? "connected" : "NOT CONNECTED", connected ? "" : ": ",
            connected ? "" : error);
     free(error);
+    print_counts("deliveries", broker, (const char *[]){"acknowledged", "refused", "unheard", NULL});
 }
 
 static void print_storage(const json_t *storage, const json_t *trouble)
