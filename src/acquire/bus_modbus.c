@@ -330,6 +330,8 @@ static enum davy_answer exchange_line(struct link *link, const struct davy_bus_r
     if (modbus_set_slave(link->modbus, request->unit) < 0)
         return DAVY_ANSWER_INVALID;
     wait_until(link, link->quiet_until);
+    if (is_stopping(link)) /* the silence may have been cut short */
+        return DAVY_ANSWER_TIMEOUT;
     if (!drain_line(link))
         return DAVY_ANSWER_DOWN;
     enum davy_answer answer = send_request(link, request);
@@ -343,10 +345,11 @@ static enum davy_answer exchange_line(struct link *link, const struct davy_bus_r
     return answer;
 }
 
-/* The reply came first; a second one within max_reply would be the true one, and the first a late one. */
-static bool stays_silent(const struct link *link, davy_span max_reply)
+/* Whether nothing comes for so long. A wait that a stop ends has not seen it. */
+static bool stays_silent(const struct link *link, davy_span span)
 {
-    return !wait_readable(link, modbus_get_socket(link->modbus), POLLIN, davy_mono_add(now(), max_reply));
+    bool silent = !wait_readable(link, modbus_get_socket(link->modbus), POLLIN, davy_mono_add(now(), span));
+    return silent && !is_stopping(link);
 }
 
 static void suspect(struct shape *shape, const struct davy_bus_request *request)
@@ -361,18 +364,31 @@ static bool is_suspect(const struct shape *shape, const struct davy_bus_request 
     return shape->suspect && shape->table == request->table && shape->bytes == davy_frame_data_bytes(request);
 }
 
-/* For units that ignore a read of another length: the reply is taken when no second one follows. */
+/* Something came that nobody asked for, and more may follow. */
+static enum davy_answer out_of_step(struct link *link, const struct davy_bus_request *request)
+{
+    link->quiet_until = davy_mono_add(now(), request->max_reply);
+    return DAVY_ANSWER_INVALID;
+}
+
+/*
+ * For units that ignore or refuse a read of another length. What is still to come of earlier requests is waited for
+ * first, two times as long as the device may take; then the reply is taken when no second one, the true one, follows.
+ */
 static enum davy_answer read_listening(struct link *link, const struct davy_bus_request *request,
                                        struct davy_bus_reply *ret_reply)
 {
     link->shapes[request->unit].listen = false;
+    wait_until(link, link->quiet_until);
+    if (!drain_line(link))
+        return DAVY_ANSWER_DOWN;
+    if (!stays_silent(link, (davy_span){2 * request->max_reply.ns}))
+        return out_of_step(link, request);
     enum davy_answer answer = exchange_line(link, request, ret_reply);
     if (!is_reply(answer))
         return answer;
-    if (!stays_silent(link, request->max_reply)) {
-        link->quiet_until = davy_mono_add(now(), request->max_reply);
-        return DAVY_ANSWER_INVALID;
-    }
+    if (!stays_silent(link, request->max_reply))
+        return out_of_step(link, request);
     link->shapes[request->unit].suspect = answer == DAVY_ANSWER_EXCEPTION;
     return answer;
 }

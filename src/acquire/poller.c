@@ -231,6 +231,8 @@ static void poll_due(struct davy_poller *poller)
         return;
     struct davy_bus_reply reply = {.answer = DAVY_ANSWER_DOWN};
     poll_slot(poller, slot, &reply);
+    if (davy_thread_stopping(&poller->thread) && reply.answer != DAVY_ANSWER_OK)
+        return; /* cut short: that says nothing about the device */
     push_block(poller, slot, &reply);
 }
 

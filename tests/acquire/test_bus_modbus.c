@@ -182,6 +182,39 @@ static void a_deaf_and_late_device_never_gives_the_value_of_another_read(void **
     rig_done(&rig);
 }
 
+/* The exception proves nothing: the late reply comes behind it, and may be the only one. */
+static void a_late_reply_behind_an_exception_is_never_taken_for_another(void **state)
+{
+    (void)state;
+    struct rig rig;
+    unsigned good = 0;
+    rig_init(&rig, DAVY_BUS_RTU,
+             (struct slave_script){
+                 .act = SLAVE_BEHIND, .times = 1, .late_ms = 900, .silent = 1, .only_count = 2, .refuse = true});
+    assert_int_equal(read_two(&rig, 10), DAVY_ANSWER_TIMEOUT);
+    for (uint16_t start = 20; start < 100 && good < 3; start = (uint16_t)(start + 10))
+        good += read_two(&rig, start) == DAVY_ANSWER_OK; /* checks the values */
+    assert_int_equal(good, 3);
+    rig_done(&rig);
+}
+
+/* A wait that a stop ends early has not seen the silence that it was to wait for. */
+static void a_read_cut_short_by_a_stop_gives_nothing(void **state)
+{
+    (void)state;
+    struct rig rig;
+    atomic_bool stop = false;
+    rig_init(&rig, DAVY_BUS_RTU,
+             (struct slave_script){.act = SLAVE_BEHIND, .times = 1, .late_ms = 600, .only_count = 2, .refuse = true});
+    rig.bus.ops->obey(rig.bus.link, &stop);
+    assert_int_equal(read_two(&rig, 10), DAVY_ANSWER_TIMEOUT);
+    stop = true;
+    int64_t before = now_ms();
+    assert_int_not_equal(read_two(&rig, 20), DAVY_ANSWER_OK);
+    assert_true(now_ms() - before < 500);
+    rig_done(&rig);
+}
+
 static void a_second_reply_to_one_request_is_not_the_next(void **state)
 {
     (void)state;
@@ -332,6 +365,8 @@ int main(void)
         cmocka_unit_test(a_reply_later_than_max_reply_is_never_taken_for_the_next),
         cmocka_unit_test(a_device_that_ignores_other_lengths_comes_back_too),
         cmocka_unit_test(a_deaf_and_late_device_never_gives_the_value_of_another_read),
+        cmocka_unit_test(a_late_reply_behind_an_exception_is_never_taken_for_another),
+        cmocka_unit_test(a_read_cut_short_by_a_stop_gives_nothing),
         cmocka_unit_test(a_second_reply_to_one_request_is_not_the_next),
         cmocka_unit_test(a_dripping_device_is_cut_off_at_the_deadline),
         cmocka_unit_test(after_an_error_a_serial_line_is_silent_until_max_reply),

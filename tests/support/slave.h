@@ -25,6 +25,7 @@ enum slave_act {
     SLAVE_ANSWER,
     SLAVE_SILENT,
     SLAVE_LATE,   /* late_ms before the reply */
+    SLAVE_BEHIND, /* the reply late_ms later, behind those to later requests */
     SLAVE_UNIT,   /* of another unit */
     SLAVE_CRC,    /* one bit flipped behind the head */
     SLAVE_NOISE,  /* random bytes instead */
@@ -51,7 +52,9 @@ struct slave_script {
     enum slave_act act;
     unsigned times; /* how many replies are like that */
     int late_ms;
+    unsigned silent;    /* so many are not answered after those */
     uint8_t only_count; /* ignores reads of other lengths; 0: none */
+    bool refuse;        /* answers them with an exception instead */
 };
 
 static DAVY_UNUSED void slave_pause(int ms)
@@ -126,6 +129,14 @@ static DAVY_UNUSED void slave_reply(const struct slave_script *script, int fd, c
         _exit(0);
     if (act == SLAVE_LATE)
         slave_pause(script->late_ms);
+    if (act == SLAVE_BEHIND && fork() != 0)
+        return;
+    if (act == SLAVE_BEHIND) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        slave_pause(script->late_ms);
+        slave_put(fd, frame, length);
+        _exit(0);
+    }
     if (act == SLAVE_NOISE) {
         slave_put(fd, noise, sizeof noise);
         return;
@@ -140,6 +151,13 @@ static DAVY_UNUSED void slave_reply(const struct slave_script *script, int fd, c
         slave_put(fd, frame, length);
 }
 
+static DAVY_UNUSED enum slave_act slave_next(const struct slave_script *script, unsigned count)
+{
+    if (count < script->times)
+        return script->act;
+    return count < script->times + script->silent ? SLAVE_SILENT : SLAVE_ANSWER;
+}
+
 static DAVY_UNUSED void slave_serve(const struct slave_script *script, int fd, unsigned *count)
 {
     uint8_t head[6], request[8], frame[300];
@@ -150,9 +168,10 @@ static DAVY_UNUSED void slave_serve(const struct slave_script *script, int fd, u
             return;
         if (script->echo)
             slave_put(fd, request, 8);
-        if (script->only_count != 0 && request[5] != script->only_count)
+        bool other = script->only_count != 0 && request[5] != script->only_count;
+        if (other && !script->refuse)
             continue;
-        enum slave_act act = (*count)++ < script->times ? script->act : SLAVE_ANSWER;
+        enum slave_act act = other ? SLAVE_REFUSE : slave_next(script, (*count)++);
         slave_reply(script, fd, frame, slave_frame(script, head, request, act, frame), act);
     }
 }
@@ -162,6 +181,7 @@ static DAVY_UNUSED void slave_child(void)
 {
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGCHLD, SIG_IGN);
 }
 
 static DAVY_UNUSED void slave_start_pty(struct slave *slave, struct slave_script script)
