@@ -8,6 +8,7 @@ import datetime
 import os
 import pwd
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -640,12 +641,218 @@ def reload_adds_and_removes_a_bus():
         check_all(seen)
 
 
+def what_a_broker_refuses_comes_later_in_order():
+    with Plant() as plant:
+        seen = started(plant)
+        topic = f"{BASE}/alarm/A1/GT-1/gas/gas"
+        plant.broker.deny("alarm/A1/GT-1/gas/gas")
+        plant.sim.set("GT-1.gas", 25)
+        trouble = event(seen, "mqtt", "raised")
+        assert trouble["device"] == "gateway", trouble
+        plant.sim.set("GT-1.gas", 5)
+        wait_for(lambda: plant.ledger("SELECT count(*) FROM events WHERE rule = 'gas'")[0][0] == 2, 10, "cleared is stored")
+        assert plant.ctl("ack", "gas:GT-1.gas").returncode == 0
+        wait_for(lambda: plant.ledger("SELECT count(*) FROM events WHERE rule = 'gas'")[0][0] == 3, 10, "ack is stored")
+        plant.sim.set("GT-2.gas", 25)
+        assert event(seen, "gas", "raised")["device"] == "GT-2", "a refusal holds up another alarm"
+        time.sleep(1)
+        assert plant.alarms()["mqtt:gateway"]["active"], "the rows are refused still"
+        plant.broker.deny()
+        plant.sim.set("GT-1.gas", 45)
+        wait_for(lambda: [m for m in seen.of("alarm") if m.topic == topic and m.data and m.data["level"] == "red"], 30,
+                 "the newest event of the refused topic")
+        wait_for(lambda: plant.status()["status"]["outbox"]["events"] == 0, 20, "the outbox is empty")
+        came = [m for m in seen.of("alarm") if m.topic == topic]
+        told = [m.data["event"] for m in came if m.data]
+        assert told == ["raised", "cleared", "acknowledged", "raised"], [(m.data["seq"], m.data["event"], m.data["replayed"]) if m.data else None for m in came]
+        assert came[0].data["replayed"] is True, "it was sent before"
+        assert came[-1].data and came[-1].data["level"] == "red", "a late clearing hides the newest event"
+        late = plant.record("late", topics=(topic,))
+        wait_for(lambda: late.messages, 10, "a retained message")
+        assert late.messages[-1].data["seq"] == came[-1].data["seq"], late.messages
+        check_all(seen)
+
+
+def refused_telemetry_comes_at_the_next_connect():
+    with Plant() as plant:
+        seen = started(plant)
+        wait_for(lambda: seen.of("telemetry/GT-1"), 20, "telemetry")
+        plant.broker.deny("telemetry/GT-1")
+        time.sleep(1.5)
+        plant.sim.set("GT-1.aux", 33)
+        refused = wait_for(lambda: plant.status()["broker"]["refused"], 20, "telemetry is refused")
+        plant.sim.set("GT-1.aux", 34)
+        wait_for(lambda: plant.status()["broker"]["refused"] > refused, 20, "more is refused")
+        plant.broker.deny()
+        plant.broker.stop()
+        plant.broker.start()
+        again = plant.record("again")
+        plant.sim.set("GT-1.aux", 35)
+
+        def values():
+            return {r["value"]: m.data["replayed"] for m in again.of("telemetry/GT-1") for r in m.data["readings"]
+                    if r["point"] == "aux"}
+        wait_for(lambda: {33, 34, 35} <= set(values()), 40, "what was refused")
+        assert values()[33] is True, "what waited for the connection is backlog"
+
+
+def telemetry_goes_on_without_its_file():
+    with Plant() as plant:
+        seen = started(plant)
+        wait_for(lambda: seen.of("telemetry/GT-1"), 20, "telemetry")
+        for name in plant.state.glob("readings.db*"):
+            name.unlink()
+        before = len(seen.messages)
+        plant.sim.set("GT-1.gas", 11)
+        wait_for(lambda: [r for m in seen.messages[before:] if m.topic.endswith("/telemetry/GT-1") for r in m.data["readings"]
+                          if r["value"] == 11], 5, "telemetry after the loss of readings.db")
+        plant.sim.set("GT-1.gas", 12)
+        wait_for(lambda: [r for m in seen.messages[before:] if m.topic.endswith("/telemetry/GT-1") for r in m.data["readings"]
+                          if r["value"] == 12], 5, "more telemetry")
+        wait_for(lambda: plant.status()["status"]["outbox"]["telemetry"] == 0, 10, "acknowledgements are taken")
+
+
+def no_preview_after_the_event():
+    """A disk about as slow as announce_within: what is stored is not announced as unstored any more."""
+    with Plant() as plant:
+        seen = started(plant)
+        if not shutil.which("strace"):
+            print("skipped: no strace")
+            return
+        slow = plant.keep(Program("strace", plant.folder, [
+            "strace", "-f", "-p", str(plant.daemon.pid), "-e", "trace=fdatasync", "-e",
+            "inject=fdatasync:delay_enter=300000"]))
+        wait_for(lambda: "attached" in slow.text() or not slow.running(), 10, "strace is attached")
+        if not slow.running():
+            print("skipped: ptrace is not allowed")
+            return
+        for step in range(12):
+            for device in (1, 2, 3):
+                plant.sim.set(f"GT-{device}.gas", 45 if step % 2 == 0 else 5)
+            time.sleep(0.45)
+        slow.end(signal.SIGINT)
+        wait_for(lambda: plant.status()["status"]["outbox"]["events"] == 0, 30, "all is sent")
+        stored = set()
+        for e in seen.events("gas"):
+            name = (e["id"], e["event"], e["count"], e["time"])
+            assert e["durable"] or name not in stored, f"a preview after its event: {e}"
+            if e["durable"]:
+                stored.add(name)
+        assert len(stored) > 10, stored
+        check_all(seen)
+
+
+def the_longest_texts_jam_nothing():
+    """Every text as long as allowed, every byte of it escaped in JSON."""
+    text = '\\"' * 255
+    with Plant() as plant:
+        plant.broker.start()
+        plant.start_sim(SIM % {"port": plant.plant_port})
+        seen = plant.record()
+        long = config(plant).replace('"Tank farm"', f'"{text}"').replace('"zhang.wei"', f'"{text}"')
+        long = long.replace('"Tank 1"', f'"{text}"')
+        long = long.replace('"GT-*.gas"];', f'"GT-*.gas"]; owner = "{text}"; message = "{text}";')
+        plant.start_daemon(long)
+        wait_for(lambda: seen.of("snapshot"), 20, "a snapshot")
+        calm(plant)
+        plant.sim.set("GT-1.gas", 25)
+        raised = event(seen, "gas", "raised")
+        assert raised["message"] and raised["device_name"] == '"' * 255, raised
+        done = plant.ctl("ack", "gas:GT-1.gas", "--note", "\x01" * 255)
+        if done.returncode == 0:
+            assert event(seen, "gas", "acknowledged")["note"] == "\x01" * 255
+        plant.sim.set("GT-2.gas", 45)
+        assert event(seen, "gas", "raised", 2)["device"] == "GT-2", "the ledger goes on"
+        assert plant.ctl("verify").returncode == 0
+        check_all(seen)
+
+
+def reloads_in_a_hurry_leave_no_bus_blind():
+    """Two reloads while one request is on the wire: the newest limit judges the next reading; and a stop is quick."""
+    with Plant() as plant:
+        plant.broker.start()
+        plant.start_sim(SIM % {"port": plant.plant_port})
+        seen = plant.record()
+        slow = config(plant).replace('timeout = "1s"', 'timeout = "4s"; retries = 2')
+        plant.start_daemon(slow)
+        calm(plant)
+        plant.sim.send("fault plc-1 timeout")
+        time.sleep(0.5)
+        for orange in ("30.0", "10.0"):
+            plant.config.write_text(slow.replace("above = 20.0", f"above = {orange}"), encoding="utf-8")
+            began = time.monotonic()
+            assert plant.ctl("reload").returncode == 0
+            assert plant.ctl("status").returncode == 0 and time.monotonic() - began < 2, "held up by the bus"
+        plant.sim.set("GT-1.gas", 15)
+        plant.sim.send("clear plc-1")
+        raised = event(seen, "gas", "raised")
+        assert (raised["value"], raised["limit"]) == (15, 10), raised
+        plant.sim.send("fault plc-1 timeout")
+        time.sleep(0.5)
+        began = time.monotonic()
+        assert plant.end_daemon() == 0 and time.monotonic() - began < 5, "a stop waits for the bus"
+        check_all(seen)
+
+
+def a_ledger_that_comes_late_is_recalled():
+    with Plant(persistence=True) as plant:
+        plant.broker.start()
+        plant.start_sim(SIM % {"port": plant.plant_port})
+        seen = plant.record(persistent=True)
+        plant.start_daemon(config(plant))
+        calm(plant)
+        plant.sim.set("GT-2.aux", 60)
+        first = event(seen, "trip", "raised")
+        plant.sim.set("GT-2.aux", 5)
+        event(seen, "trip", "latched")
+        assert plant.end_daemon() == 0
+        away = plant.folder / "away"
+        plant.state.rename(away)
+        plant.state.write_text("", encoding="utf-8")
+        plant.start_daemon()
+        assert "trip:GT-2.aux" not in plant.alarms()
+        plant.state.unlink()
+        away.rename(plant.state)
+        row = wait_for(lambda: plant.alarms().get("trip:GT-2.aux"), 20, "the latched alarm is recalled")
+        assert (row["state"], row["id"]) == ("latched", first["id"]), row
+        other = Program("second", plant.folder, [DAVYD, "--config", plant.config], env=plant.daemon_env())
+        assert other.process.wait(20) == 75, "the lock was not taken with the ledger: " + other.text()
+        plant.sim.set("GT-2.aux", 70)
+        again = event(seen, "trip", "raised", 2)
+        assert (again["id"], again["count"]) == (first["id"], 2), again
+        assert plant.ctl("verify").returncode == 0
+        check_all(seen)
+
+
+def a_moved_topic_is_cleared():
+    with Plant() as plant:
+        seen = started(plant)
+        old, new = f"{BASE}/alarm/A1/GT-1/gas/gas", f"{BASE}/alarm/B2/GT-1/gas/gas"
+        plant.sim.set("GT-1.gas", 25)
+        event(seen, "gas", "raised")
+        moved = config(plant).replace('column = 0; }', 'column = 0; }, { id = "B2"; name = "Moved"; }')
+        moved = moved.replace('name = "Tank 1"; zone = "A1"', 'name = "Tank 1"; zone = "B2"')
+        plant.config.write_text(moved, encoding="utf-8")
+        assert plant.ctl("reload").returncode == 0
+        wait_for(lambda: not [m for m in seen.of("alarm") if m.topic == old][-1].payload, 10, "the old topic is cleared")
+        plant.sim.set("GT-1.gas", 45)
+        escalated = event(seen, "gas", "escalated")
+        assert escalated["zone"] == "B2", escalated
+        late = plant.record("late", topics=("davy/v1/+/+/alarm/#",))
+        wait_for(lambda: late.messages, 10, "retained messages")
+        assert {m.topic for m in late.messages if "gas/gas" in m.topic} == {new}, late.messages
+        check_all(seen)
+
+
 CASES = [alarm_goes_its_whole_way, ack_while_active_then_second_ack_is_refused, latch_holds_until_reset,
          silence_is_a_fault_and_never_clears, late_subscriber_sees_the_present, states_at_connect_and_last_will,
          zone_shows_the_worst_colour, reload_without_a_change_keeps_the_broker, reload_good_and_bad, broker_outage_loses_nothing, starts_with_everything_away, second_instance_and_bad_files,
          stops_in_time_with_all_in_trouble, databases_are_readable_while_running,
          a_full_disk_hides_no_alarm, broker_that_hangs_and_a_kill_meanwhile, mqtt_3_1_1,
-         delays_survive_a_kill, ladder_survives_a_kill, a_start_takes_a_changed_file_as_a_reload, reload_adds_and_removes_a_bus]
+         delays_survive_a_kill, ladder_survives_a_kill, a_start_takes_a_changed_file_as_a_reload, reload_adds_and_removes_a_bus, what_a_broker_refuses_comes_later_in_order,
+         refused_telemetry_comes_at_the_next_connect, telemetry_goes_on_without_its_file, no_preview_after_the_event,
+         the_longest_texts_jam_nothing, reloads_in_a_hurry_leave_no_bus_blind, a_ledger_that_comes_late_is_recalled,
+         a_moved_topic_is_cleared]
 
 if __name__ == "__main__":
     sys.exit(run_cases(CASES, sys.argv[1:]))

@@ -92,9 +92,11 @@ class Broker:
     def __init__(self, folder, port, persistence=False):
         self.folder, self.port, self.program = folder, port, None
         self.conf = folder / f"mosquitto-{port}.conf"
+        self.rights = folder / f"mosquitto-{port}.acl"
+        self.rights.write_text("topic readwrite #\n", encoding="utf-8")
         user = "user root\n" if os.getuid() == 0 else ""
         self.conf.write_text(
-            f"listener {port} 127.0.0.1\nallow_anonymous true\nlog_dest stderr\nmax_queued_messages 0\n{user}"
+            f"listener {port} 127.0.0.1\nallow_anonymous true\nacl_file {self.rights}\nlog_dest stderr\nmax_queued_messages 1000000\n{user}"
             "log_type error\nlog_type warning\nlog_type notice\nlog_type information\nlog_type subscribe\n"
             f"persistence {'true' if persistence else 'false'}\npersistence_location {folder}/\n"
             f"persistence_file mosquitto-{port}.db\n", encoding="utf-8")
@@ -102,6 +104,15 @@ class Broker:
     def start(self):
         self.program = Program("mosquitto", self.folder, [MOSQUITTO, "-c", self.conf])
         wait_for(lambda: listens(self.port), 15, "the broker listens")
+
+    def deny(self, *topics):
+        """From now on nobody may use these topics of the gateway; without arguments, all are allowed again."""
+        lines = ["topic readwrite #"] + [f"topic deny {BASE}/{topic}" for topic in topics]
+        self.rights.write_text("\n".join(lines) + "\n", encoding="utf-8")
+        read = self.program.text().count("Reloading config")
+        self.program.process.send_signal(signal.SIGHUP)
+        wait_for(lambda: self.program.text().count("Reloading config") > read, 10, "the broker has read its file again")
+        time.sleep(0.1)
 
     def stop(self, how=signal.SIGTERM):
         if self.program:
