@@ -172,6 +172,10 @@ int davy_ledger_outbox_state(struct davy_ledger *ledger, struct davy_outbox_stat
 int davy_ledger_snapshot(struct davy_ledger *ledger, void (*each)(void *context, const char *payload),
                          void *context) DAVY_MUST_CHECK;
 
+/* Key and topic of the latest event of each of these alarms, by seq. `each` must not call the ledger. */
+int davy_ledger_topics(struct davy_ledger *ledger, void (*each)(void *context, const char *key, const char *topic),
+                       void *context) DAVY_MUST_CHECK;
+
 /*
  * Outside a transaction: drop events and actions older than `before`, a bounded number a call, leaving a checkpoint
  * hash (table `chain`) so that the rest of each chain can still be verified. Stops at the first event that is not

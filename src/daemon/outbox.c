@@ -81,7 +81,8 @@ static void pile_up(struct pile *pile, const struct davy_delivery *delivery);
 static bool post_event(struct outbox *outbox, const struct davy_outbox_row *row)
 {
     struct davy_message message;
-    if (row->newer && row->payload[0] == '\0') { /* a later event of the topic stands: clearing it now would hide that */
+    if (row->newer &&
+        row->payload[0] == '\0') { /* a later event of the topic stands: clearing it now would hide that */
         pile_up(&outbox->events, &(struct davy_delivery){.kind = DAVY_DELIVERY_DONE, .row = row->row});
         return true;
     }
@@ -279,6 +280,36 @@ static void make_snapshot(struct outbox *outbox, const struct davy_config *confi
     outbox->snapshot_wanted = false;
     outbox->snapshot_at = davy_mono_add(now, (davy_span){SNAPSHOT_EVERY});
     post_snapshot(outbox, config);
+}
+
+/* ---- topics that the file has moved ---------------------------------------------------------------------------- */
+
+struct moved {
+    struct outbox *outbox;
+    const struct davy_config *config;
+};
+
+/* Topics of another gateway or prefix are not ours any more; an alarm that is gone is cleared by its event `retired`. */
+static void clear_if_moved(void *context, const char *key, const char *topic)
+{
+    const struct moved *moved = context;
+    char base[DAVY_TOPIC_SIZE], here[DAVY_TOPIC_SIZE];
+    struct davy_subject subject;
+    struct davy_message message;
+    davy_topic(moved->config, "alarm/", base);
+    if (strncmp(topic, base, strlen(base)) != 0 || !davy_subject_parse(moved->config, key, &subject) ||
+        strcmp(topic, davy_topic_alarm(moved->config, &subject, here)) == 0 ||
+        davy_message_new(DAVY_MESSAGE_STATE, 0, topic, "", &message) < 0)
+        return;
+    message.retain = true;
+    (void)post(moved->outbox, &message);
+}
+
+void outbox_clear_moved(struct outbox *outbox, const struct davy_config *config)
+{
+    struct moved moved = {outbox, config};
+    if (outbox->route->publisher && davy_ledger_topics(outbox->ledger, clear_if_moved, &moved) < 0)
+        davy_warning("record", "topics of alarms cannot be read");
 }
 
 /* ---- from the broker ------------------------------------------------------------------------------------------- */

@@ -19,6 +19,9 @@ void outbox_use(struct outbox *outbox, struct davy_ledger *ledger, struct davy_r
 /* readings.db was begun anew: its rows count from 1 again. */
 void outbox_renewed(struct outbox *outbox);
 
+/* The file that was read at the start may have moved alarms: clears what is retained where they were before. */
+void outbox_clear_moved(struct outbox *outbox, const struct davy_config *config);
+
 /* Give the publisher what is next and what it has room for. */
 void outbox_hand_over(struct outbox *outbox);
 

@@ -98,6 +98,7 @@ static void recall(struct record_stage *stage, void (*each)(void *context, const
     if (rc != 0)
         trouble(stage, "the state of alarms cannot be read whole", rc < 0 ? rc : -EUCLEAN);
     stage->recalled = true;
+    outbox_clear_moved(stage->outbox, stage->config);
 }
 
 static void collect(void *context, const struct davy_alarm_memory *memory)

@@ -308,6 +308,20 @@ int davy_ledger_act(struct davy_ledger *ledger, const struct davy_ledger_action 
     return r < 0 ? davy_ledger_fail(ledger, r) : 0;
 }
 
+int davy_ledger_topics(struct davy_ledger *ledger, void (*each)(void *context, const char *key, const char *topic),
+                       void *context)
+{
+    if (!ledger->db.handle)
+        return -EIO;
+    sqlite3_stmt *statement = davy_db_use(&ledger->db, LEDGER_LATEST_TOPICS);
+    for (;;) {
+        int r = davy_db_step(&ledger->db, statement);
+        if (r != 0)
+            return r < 0 ? r : 0;
+        each(context, (const char *)sqlite3_column_text(statement, 0), (const char *)sqlite3_column_text(statement, 1));
+    }
+}
+
 int davy_ledger_snapshot(struct davy_ledger *ledger, void (*each)(void *context, const char *payload), void *context)
 {
     if (!ledger->db.handle)

@@ -841,6 +841,9 @@ def a_moved_topic_is_cleared():
         late = plant.record("late", topics=("davy/v1/+/+/alarm/#",))
         wait_for(lambda: late.messages, 10, "retained messages")
         assert {m.topic for m in late.messages if "gas/gas" in m.topic} == {new}, late.messages
+        assert plant.end_daemon() == 0
+        plant.start_daemon(config(plant))  # a start with a changed file moves it too
+        wait_for(lambda: not [m for m in seen.of("alarm") if m.topic == new][-1].payload, 20, "cleared at the start")
         check_all(seen)
 
 

@@ -288,6 +288,29 @@ static void the_snapshot_is_the_latest_event_of_each_alarm_that_is_not_normal(vo
     assert_non_null(strstr(list.text[1], "\"seq\":4"));
 }
 
+static void add_topic(void *context, const char *key, const char *topic)
+{
+    char line[512];
+    snprintf(line, sizeof line, "%s %s", key, topic);
+    add_to_list(context, line);
+}
+
+static void the_topics_are_those_of_the_latest_events(void **state)
+{
+    struct fixture *f = *state;
+    struct list list = {.count = 0};
+    store(f->ledger, 1, "unacknowledged");
+    store(f->ledger, 2, "unacknowledged");
+    store(f->ledger, 2, "normal");
+    assert_int_equal(davy_ledger_topics(f->ledger, add_topic, &list), 0);
+    assert_int_equal(list.count, 1);
+    char *topic = strchr(list.text[0], ' ');
+    assert_non_null(topic);
+    look(file_of(f), "SELECT t.name FROM topic t JOIN event e ON e.topic = t.id WHERE e.seq = 1", list.text[1],
+         sizeof list.text[1]);
+    assert_string_equal(topic + 1, list.text[1]);
+}
+
 static void deliver(struct davy_ledger *ledger, int64_t seq)
 {
     assert_int_equal(davy_ledger_begin(ledger), 0);
@@ -518,6 +541,7 @@ int main(void)
         TEST(a_connect_makes_all_refused_rows_due),
         TEST(a_new_event_makes_the_refused_ones_of_its_topic_due_before_it),
         TEST(the_snapshot_is_the_latest_event_of_each_alarm_that_is_not_normal),
+        TEST(the_topics_are_those_of_the_latest_events),
         TEST(pruning_keeps_the_undelivered_the_chain_and_the_snapshot),
         TEST(pruning_does_a_bounded_number_a_call),
         TEST(actions_have_a_chain_of_their_own),
