@@ -81,8 +81,7 @@ static void pile_up(struct pile *pile, const struct davy_delivery *delivery);
 static bool post_event(struct outbox *outbox, const struct davy_outbox_row *row)
 {
     struct davy_message message;
-    if (row->newer &&
-        row->payload[0] == '\0') { /* a later event of the topic stands: clearing it now would hide that */
+    if (row->newer && row->payload[0] == '\0') { /* a later event of the topic stands: never hide it by clearing */
         pile_up(&outbox->events, &(struct davy_delivery){.kind = DAVY_DELIVERY_DONE, .row = row->row});
         return true;
     }
