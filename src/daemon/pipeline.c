@@ -214,8 +214,8 @@ static int create_stages(struct pipeline *pipeline, const struct state_place *pl
     if (rc == 0)
         rc = create_evaluator(pipeline);
     if (rc == 0)
-        rc = record_stage_new(&pipeline->route, &pipeline->recorder_thread, pipeline->config, place, recalled,
-                              pipeline, &pipeline->recorder);
+        rc = record_stage_new(&pipeline->route, &pipeline->recorder_thread, pipeline->config, place, recalled, pipeline,
+                              &pipeline->recorder);
     return rc;
 }
 

@@ -123,8 +123,9 @@ static void recall_late(struct record_stage *stage)
 }
 
 int record_stage_new(struct route *route, struct davy_thread *thread, const struct davy_config *config,
-                     const struct state_place *place, void (*recalled)(void *context, const struct davy_alarm_memory *memory),
-                     void *context, struct record_stage **ret_stage)
+                     const struct state_place *place,
+                     void (*recalled)(void *context, const struct davy_alarm_memory *memory), void *context,
+                     struct record_stage **ret_stage)
 {
     struct record_stage *stage = calloc(1, sizeof *stage);
     if (!stage)

@@ -18,8 +18,9 @@ struct record_stage;
  * the running stage; it never stops the start. recalled   each memory, before this returns
  */
 int record_stage_new(struct route *route, struct davy_thread *thread, const struct davy_config *config,
-                     const struct state_place *place, void (*recalled)(void *context, const struct davy_alarm_memory *memory),
-                     void *context, struct record_stage **ret_stage) DAVY_MUST_CHECK;
+                     const struct state_place *place,
+                     void (*recalled)(void *context, const struct davy_alarm_memory *memory), void *context,
+                     struct record_stage **ret_stage) DAVY_MUST_CHECK;
 
 int record_stage_start(struct record_stage *stage) DAVY_MUST_CHECK;
 

@@ -110,16 +110,16 @@ struct recorder_status {
     int64_t last_seq;
     int64_t outbox_events;
     int64_t outbox_telemetry;
-    uint64_t refused;      /* by the broker, so far */
-    uint64_t left_out;     /* records that could not be written at all */
-    int64_t parked;        /* rows that wait after a refusal */
-    davy_wall oldest;      /* time of the oldest event that is not delivered; ns = 0: none */
+    uint64_t refused;           /* by the broker, so far */
+    uint64_t left_out;          /* records that could not be written at all */
+    int64_t parked;             /* rows that wait after a refusal */
+    davy_wall oldest;           /* time of the oldest event that is not delivered; ns = 0: none */
     davy_mono committing_since; /* of the commit that runs; ns = 0: none */
-    int64_t bytes;         /* of the databases */
-    int64_t free_bytes;    /* of the file system */
-    bool failing;          /* the ledger cannot be written now */
-    davy_mono troubled_at; /* last failure, slow commit or want of space; ns = 0: never */
-    char trouble[160];     /* what it was */
+    int64_t bytes;              /* of the databases */
+    int64_t free_bytes;         /* of the file system */
+    bool failing;               /* the ledger cannot be written now */
+    davy_mono troubled_at;      /* last failure, slow commit or want of space; ns = 0: never */
+    char trouble[160];          /* what it was */
 };
 
 /* Items that a queue holds. Blocks drop the oldest and are counted; asks are refused; records see evaluate_stage.c. */

@@ -26,8 +26,7 @@ static bool storage_troubled(struct daemon *daemon, davy_mono now)
     struct recorder_status recorder;
     davy_cell_get(&pipeline_route(daemon->pipeline)->recorder, &recorder);
     davy_span patience = pipeline_config(daemon->pipeline)->storage.announce_within;
-    bool hangs = recorder.committing_since.ns != 0 &&
-                 davy_mono_sub(now, recorder.committing_since).ns > patience.ns;
+    bool hangs = recorder.committing_since.ns != 0 && davy_mono_sub(now, recorder.committing_since).ns > patience.ns;
     bool lately = recorder.troubled_at.ns != 0 && davy_mono_sub(now, recorder.troubled_at).ns < STORAGE_CALM;
     return hangs || recorder.failing || lately;
 }
@@ -62,8 +61,7 @@ static bool mqtt_troubled(struct daemon *daemon, davy_mono now)
     bool troubled = away(&daemon->watch, publisher.connected, now);
     troubled |= refused(&daemon->watch, publisher.refused + publisher.unheard, now);
     troubled |= recorder.parked > 0;
-    troubled |= recorder.oldest.ns != 0 &&
-                davy_clock_now(daemon->clock).wall.ns - recorder.oldest.ns >= UNCONFIRMED;
+    troubled |= recorder.oldest.ns != 0 && davy_clock_now(daemon->clock).wall.ns - recorder.oldest.ns >= UNCONFIRMED;
     return troubled;
 }
 
