@@ -54,6 +54,16 @@ void davy_engine_start(struct davy_engine *engine, struct davy_stamp now, bool l
  */
 void davy_engine_restore(struct davy_engine *engine, const struct davy_alarm_memory *memory, struct davy_stamp now);
 
+/*
+ * History from before the start, which fills windows and judges nothing: readings for stel and twa, and `raised` events
+ * of rules for occurrences, flood and chatter. In order of time, each not after `now` of the start; between the restores
+ * and davy_engine_start(). How far back they are wanted: 0 for not at all.
+ */
+void davy_engine_past_reading(struct davy_engine *engine, const struct davy_reading *reading);
+void davy_engine_past_raise(struct davy_engine *engine, const char *key, struct davy_stamp at);
+davy_span davy_engine_reading_lookback(const struct davy_engine *engine, uint32_t point);
+davy_span davy_engine_raise_lookback(const struct davy_engine *engine);
+
 /* Tell the memory of every alarm that is not at rest, or whose memory was not taken. */
 void davy_engine_tell_all(struct davy_engine *engine);
 
@@ -69,14 +79,27 @@ void davy_engine_advance(struct davy_engine *engine, struct davy_stamp now);
 /* The next instant at which davy_engine_advance() has something to do; DAVY_MONO_NEVER. */
 davy_mono davy_engine_due(const struct davy_engine *engine);
 
-/* A condition of the gateway about itself: kind is STORAGE, MQTT or CONFIG. */
+/* A condition of the gateway about itself: kind is STORAGE, MQTT, CLOCK, CONFIG or OVERLOAD. */
 void davy_engine_self(struct davy_engine *engine, enum davy_alarm_kind kind, bool condition, struct davy_stamp now);
 
-enum davy_command_verb { DAVY_COMMAND_ACK, DAVY_COMMAND_RESET };
+enum davy_command_verb {
+    DAVY_COMMAND_ACK,
+    DAVY_COMMAND_RESET,
+    DAVY_COMMAND_SHELVE, /* for `duration`; needs a note */
+    DAVY_COMMAND_UNSHELVE,
+    DAVY_COMMAND_OUT_OF_SERVICE, /* needs a note */
+    DAVY_COMMAND_IN_SERVICE,
+    DAVY_COMMAND_COUNT_
+};
+
+/* Contract, section 3: shelving is for 8 h by default, 12 h at most. */
+#define DAVY_SHELVE_DEFAULT davy_span_s(8LL * 3600)
+#define DAVY_SHELVE_MAX     davy_span_s(12LL * 3600)
 
 struct davy_command {
     enum davy_command_verb verb;
-    char alarm[DAVY_KEY_SIZE]; /* RULE:DEVICE.POINT or the id of an occurrence */
+    davy_span duration;        /* of SHELVE, above 0 */
+    char alarm[DAVY_KEY_SIZE]; /* RULE:DEVICE.POINT, of a vote RULE:_, or the id of an occurrence */
     struct davy_uuid id;       /* the occurrence that was seen; nil: whichever */
     enum davy_level level;     /* the level that was seen; NONE: whichever */
     char by[DAVY_BY_SIZE];
@@ -112,6 +135,11 @@ struct davy_alarm_view {
     bool active;
     bool acknowledged;
     bool latched;
+    enum davy_state below;   /* the state under a cover; else the state */
+    davy_wall shelved_until; /* ns = 0: not shelved */
+    bool out_of_service;
+    char by[DAVY_BY_SIZE];     /* who acknowledged, shelved or took it out of service last; "" */
+    char note[DAVY_NOTE_SIZE]; /* and why */
     davy_wall raised_at;
     uint32_t count;
     bool has_value;

@@ -7,6 +7,7 @@
 #pragma once
 
 #include <math.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -21,7 +22,8 @@
 
 /*
  * What an alarm belongs to. Of the indices only those that apply are set, the others are DAVY_NONE:
- * a rule on a point: rule, device, point. fault: bus | bus, device | bus, device, point. inhibit: device. self: none.
+ * a rule on a point: rule, device, point; a vote or its fault: rule. fault: bus | bus, device | bus, device, point.
+ * inhibit, calibration: device. self: none.
  */
 struct davy_subject {
     enum davy_alarm_kind kind;
@@ -30,6 +32,27 @@ struct davy_subject {
     uint32_t device;
     uint32_t point;
 };
+
+/* What a member of a vote said when the event came. */
+struct davy_member {
+    uint32_t point;
+    enum davy_quality quality; /* of its newest reading */
+    bool vote;
+    bool has_value;
+    double value; /* of its measure, last evaluated */
+};
+
+/* The members of a vote, shared by the copies of an event through a counted reference. */
+struct davy_members {
+    atomic_uint references;
+    size_t count;
+    struct davy_member list[];
+};
+
+/* Zeroed, with one reference; NULL without memory. Thread: any. */
+struct davy_members *davy_members_new(size_t count);
+struct davy_members *davy_members_ref(struct davy_members *members);   /* accepts and returns NULL */
+struct davy_members *davy_members_unref(struct davy_members *members); /* accepts NULL, returns NULL */
 
 struct davy_event {
     struct davy_subject subject;
@@ -56,9 +79,12 @@ struct davy_event {
     uint8_t limit_index;       /* which of the rule's limits gave the level; owner and message are its */
     enum davy_quality quality; /* of the newest reading */
     enum davy_reason reason;
-    char by[DAVY_BY_SIZE];     /* empty: null */
-    char note[DAVY_NOTE_SIZE]; /* empty: null */
-    davy_span decided_after;   /* from the arrival of the cause to the decision; below 0: not known */
+    char by[DAVY_BY_SIZE];        /* empty: null */
+    char note[DAVY_NOTE_SIZE];    /* empty: null */
+    uint8_t step;                 /* overdue: which step of the ladder, from 1; else 0 */
+    davy_span time_to_limit;      /* forecast: until the line reaches the limit; below 0: not known */
+    struct davy_members *members; /* of a vote, else NULL; who keeps a copy of the event takes a reference */
+    davy_span decided_after;      /* from the arrival of the cause to the decision; below 0: not known */
 };
 
 /* Timer of a limit. */
@@ -68,6 +94,7 @@ enum davy_timer { DAVY_TIMER_NONE, DAVY_TIMER_ON, DAVY_TIMER_OFF };
 struct davy_limit_memory {
     enum davy_level level;
     enum davy_condition condition;
+    bool upper;
     bool tripped;   /* its condition is true */
     bool held;      /* its condition is gone, a latch keeps it */
     bool uncertain; /* tripped by an uncertain reading */
@@ -78,18 +105,28 @@ struct davy_limit_memory {
 
 /* What survives a restart of one alarm; stored whole whenever it changed. */
 struct davy_alarm_memory {
-    char key[DAVY_KEY_SIZE]; /* "RULE:DEVICE.POINT", "fault:BUS", "fault:DEVICE", "storage:gateway" */
-    struct davy_uuid id;     /* nil: no occurrence */
+    /* "RULE:DEVICE.POINT" (also of a vote's member), "RULE:_" (a vote), "RULE.fault:_", "fault:BUS", "storage:gateway" */
+    char key[DAVY_KEY_SIZE];
+    struct davy_uuid id; /* nil: no occurrence */
     uint32_t count;
     enum davy_state state;
     enum davy_level level;
     bool acknowledged;
-    davy_wall raised_at;
+    struct davy_stamp raised; /* first raise of the occurrence */
     uint8_t last_limit;
     bool has_value;
     double value;
     enum davy_quality quality;
     enum davy_reason reason;
+    uint8_t steps_done;           /* of the ladder */
+    enum davy_level floor;        /* that the ladder has set; NONE */
+    bool when_false;              /* the answer of `when` is false */
+    struct davy_stamp when_since; /* since when `when` says otherwise; mono.ns = 0: it does not */
+    bool out_of_service;
+    struct davy_stamp shelved_until; /* mono.ns = 0: not shelved */
+    enum davy_level shelved_level;   /* of the occurrence that was shelved; NONE: there was none */
+    char by[DAVY_BY_SIZE];           /* who acknowledged, shelved or took it out of service last; and why */
+    char note[DAVY_NOTE_SIZE];
     size_t limit_count;
     struct davy_limit_memory limits[DAVY_LIMITS_MAX];
 };
@@ -97,7 +134,10 @@ struct davy_alarm_memory {
 /* The name of the rule: the rule's own, or of the built-in. */
 const char *davy_subject_rule_name(const struct davy_config *config, const struct davy_subject *subject);
 
-/* "RULE:DEVICE.POINT", "fault:BUS", "fault:DEVICE", "inhibit:DEVICE", "storage:gateway" into `text`; returns text. */
+/*
+ * "RULE:DEVICE.POINT", of a vote "RULE:_", "RULE.fault:_", "fault:BUS", "fault:DEVICE", "inhibit:DEVICE",
+ * "storage:gateway" into `text`; returns text.
+ */
 char *davy_subject_key(const struct davy_config *config, const struct davy_subject *subject, char text[DAVY_KEY_SIZE]);
 
 /* The other way: what a key names under this configuration. False where there is no such rule, bus, device or point. */

@@ -172,22 +172,76 @@ struct davy_limit {
     bool acknowledge;
     bool trip_on_fault;
     bool shelvable;
+    bool upper; /* stel, twa: acts on the upper bound, `level` is one lower than in the file (blue stays) */
     const char *owner;
     const char *message;
     const char *source;
 };
 
-#define DAVY_LIMITS_MAX 4
+/* Four levels, and of stel and twa each a second time for the upper bound. */
+#define DAVY_LIMITS_MAX 8
+
+/* What is made of the readings before the limits see them; what a measure does not take is 0. */
+struct davy_measure_options {
+    davy_span window;       /* stel: 15 min, twa: 8 h */
+    double coverage;        /* mean, stddev, rms: the part of the window that must be covered */
+    davy_span per;          /* rate: the unit of time of the slope */
+    davy_span horizon;      /* forecast: how far ahead */
+    davy_span guard;        /* deviation: the newest part that is left out */
+    double epsilon;         /* stuck: a move by more than this counts */
+    const uint32_t *others; /* difference: for each point of the rule the point that is subtracted */
+    uint32_t rule;          /* occurrences: an earlier rule, that is no vote and watches each point of this one */
+    bool days;              /* occurrences: local calendar days in a row */
+};
+
+/* The rule applies only while this is true. */
+struct davy_when {
+    const uint32_t *points;        /* for each point of the rule (of a vote all the same); NULL: there is no `when` */
+    enum davy_condition condition; /* ABOVE, BELOW, EQUALS */
+    double value;
+    davy_span hold; /* `for` */
+};
+
+/* What a bad or inhibited member of a vote is, that has no vote. */
+enum davy_on_bad { DAVY_ON_BAD_DEGRADE, DAVY_ON_BAD_TRIP, DAVY_ON_BAD_ABSTAIN, DAVY_ON_BAD_COUNT_ };
+
+/* A step of the escalation ladder. */
+struct davy_step {
+    davy_span after;     /* from the first raise of the occurrence */
+    bool unless_cleared; /* else unless acknowledged */
+    const char *owner;
+    enum davy_level level; /* the least that the alarm has from then on; NONE: as it is */
+};
+
+#define DAVY_STEPS_MAX 16
 
 struct davy_rule {
     const char *name;
     enum davy_measure measure;
-    unsigned vote;                   /* 0: none */
-    const struct davy_limit *limits; /* ascending by level, 1 to 4 */
+    struct davy_measure_options options;
+    struct davy_when when;
+    unsigned vote;          /* M of the points; 0: one alarm per point */
+    const char *fault_name; /* of a vote: "NAME.fault" */
+    enum davy_on_bad on_bad;
+    const struct davy_step *steps; /* ascending by `after` */
+    size_t step_count;
+    /*
+     * Ascending by level, at the same level an `upper` one first. Where the points differ in unit or gas and the file's
+     * numbers are converted, each point has its own (per_point): use davy_rule_limits().
+     */
+    const struct davy_limit *limits;
     size_t limit_count;
+    bool per_point;
+    const char *preset;     /* NULL: none */
     const uint32_t *points; /* those that match, in file order */
     size_t point_count;
 };
+
+/* The limits for the rule's point of this place, 0 <= index < point_count: limit_count of them, in the point's unit. */
+static inline const struct davy_limit *davy_rule_limits(const struct davy_rule *rule, size_t index)
+{
+    return rule->limits + (rule->per_point ? index * rule->limit_count : 0);
+}
 
 /*
  * One Modbus request of the plan and what is read by it. Made by acquire/request.c from the configuration.

@@ -66,7 +66,7 @@ static void restore_occurrence(struct alarm *alarm, const struct davy_alarm_memo
     alarm->count = memory->count;
     alarm->state = memory->state;
     alarm->acknowledged = memory->acknowledged;
-    alarm->raised_at = memory->raised_at;
+    alarm->raised_at = memory->raised.wall;
     alarm->shown_level = memory->level;
     alarm->shown_limit = memory->last_limit < alarm->limit_count ? memory->last_limit : 0;
     alarm->has_value = memory->has_value;

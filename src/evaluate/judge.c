@@ -36,7 +36,7 @@ void davy_engine_memory_of(const struct davy_engine *engine, const struct alarm 
         .state = alarm->state,
         .level = alarm->shown_level,
         .acknowledged = alarm->acknowledged,
-        .raised_at = alarm->raised_at,
+        .raised = {.wall = alarm->raised_at},
         .last_limit = alarm->shown_limit,
         .has_value = alarm->has_value,
         .value = alarm->value,

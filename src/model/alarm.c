@@ -2,16 +2,45 @@
 #include "model/alarm.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/buf.h"
 
-const char *davy_subject_rule_name(const struct davy_config *config, const struct davy_subject *subject)
+struct davy_members *davy_members_new(size_t count)
 {
-    return subject->kind == DAVY_ALARM_RULE ? config->rules[subject->rule].name : davy_alarm_kind_name(subject->kind);
+    struct davy_members *members = calloc(1, sizeof *members + count * sizeof members->list[0]);
+    if (members) {
+        atomic_init(&members->references, 1);
+        members->count = count;
+    }
+    return members;
 }
 
-/* "DEVICE.POINT", "DEVICE", "BUS" or "gateway". */
+struct davy_members *davy_members_ref(struct davy_members *members)
+{
+    if (members)
+        atomic_fetch_add(&members->references, 1);
+    return members;
+}
+
+struct davy_members *davy_members_unref(struct davy_members *members)
+{
+    if (members && atomic_fetch_sub(&members->references, 1) == 1)
+        free(members);
+    return NULL;
+}
+
+const char *davy_subject_rule_name(const struct davy_config *config, const struct davy_subject *subject)
+{
+    if (subject->kind == DAVY_ALARM_RULE)
+        return config->rules[subject->rule].name;
+    if (subject->kind == DAVY_ALARM_VOTE_FAULT)
+        return config->rules[subject->rule].fault_name;
+    return davy_alarm_kind_name(subject->kind);
+}
+
+/* "DEVICE.POINT", "DEVICE", "BUS", "gateway", or of a vote "_". */
 static const char *subject_name(const struct davy_config *config, const struct davy_subject *subject,
                                 char text[DAVY_KEY_SIZE])
 {
@@ -21,7 +50,7 @@ static const char *subject_name(const struct davy_config *config, const struct d
         return config->devices[subject->device].id;
     if (subject->bus != DAVY_NONE)
         return config->buses[subject->bus].name;
-    return "gateway";
+    return subject->rule != DAVY_NONE ? "_" : "gateway";
 }
 
 char *davy_subject_key(const struct davy_config *config, const struct davy_subject *subject, char text[DAVY_KEY_SIZE])
@@ -35,6 +64,23 @@ char *davy_subject_key(const struct davy_config *config, const struct davy_subje
     return text;
 }
 
+/* "RULE:_" and "RULE.fault:_". */
+static bool parse_vote(const struct davy_config *config, const char *rule, struct davy_subject *ret_subject)
+{
+    struct davy_subject subject = {DAVY_ALARM_RULE, DAVY_NONE, DAVY_NONE, DAVY_NONE, DAVY_NONE};
+    for (uint32_t r = 0; r < config->rule_count; r++) {
+        const struct davy_rule *each = &config->rules[r];
+        bool fault = each->vote && strcmp(each->fault_name, rule) == 0;
+        if (!each->vote || (!fault && strcmp(each->name, rule) != 0))
+            continue;
+        subject.kind = fault ? DAVY_ALARM_VOTE_FAULT : DAVY_ALARM_RULE;
+        subject.rule = r;
+        *ret_subject = subject;
+        return true;
+    }
+    return false;
+}
+
 bool davy_subject_parse(const struct davy_config *config, const char *key, struct davy_subject *ret_subject)
 {
     const char *colon = strchr(key, ':');
@@ -44,6 +90,8 @@ bool davy_subject_parse(const struct davy_config *config, const char *key, struc
     memcpy(rule, key, (size_t)(colon - key));
     rule[colon - key] = '\0';
     const char *name = colon + 1;
+    if (strcmp(name, "_") == 0)
+        return parse_vote(config, rule, ret_subject);
     int kind = davy_alarm_kind_find(rule);
     struct davy_subject subject = {DAVY_ALARM_RULE, DAVY_NONE, DAVY_NONE, DAVY_NONE, DAVY_NONE};
     subject.rule = davy_config_find_rule(config, rule);
@@ -70,6 +118,8 @@ uint32_t davy_subject_zone(const struct davy_config *config, const struct davy_s
 {
     if (subject->point != DAVY_NONE)
         return config->points[subject->point].zone;
+    if (subject->rule != DAVY_NONE)
+        return config->points[config->rules[subject->rule].points[0]].zone; /* a vote: all are of one zone */
     return subject->device != DAVY_NONE ? config->devices[subject->device].zone : DAVY_NONE;
 }
 

@@ -45,7 +45,7 @@ static void put_memory(struct davy_buf *out, const struct davy_alarm_memory *mem
     davy_json_text(out, "state", davy_state_name(memory->state));
     davy_json_text(out, "level", davy_level_name(memory->level));
     davy_json_bool(out, "acknowledged", memory->acknowledged);
-    davy_json_integer(out, "raised_wall_ns", memory->raised_at.ns);
+    davy_json_integer(out, "raised_wall_ns", memory->raised.wall.ns);
     davy_json_integer(out, "last_limit", memory->last_limit);
     davy_json_bool(out, "has_value", memory->has_value);
     put_number(out, "value", memory->value);
@@ -121,7 +121,7 @@ static int get_memory(const json_t *object, struct davy_alarm_memory *ret)
     ret->state = (enum davy_state)get_name(object, "state", davy_state_find, DAVY_STATE_UNACKNOWLEDGED);
     ret->level = (enum davy_level)get_name(object, "level", davy_level_find, DAVY_LEVEL_NONE);
     ret->acknowledged = get_bool(object, "acknowledged");
-    ret->raised_at.ns = get_integer(object, "raised_wall_ns");
+    ret->raised.wall.ns = get_integer(object, "raised_wall_ns");
     ret->last_limit = (uint8_t)get_integer(object, "last_limit");
     ret->has_value = get_bool(object, "has_value");
     ret->value = get_number(object, "value");

@@ -112,7 +112,7 @@ static struct davy_alarm_memory random_memory(struct davy_random *random)
         .state = (enum davy_state)below(random, DAVY_STATE_COUNT_),
         .level = (enum davy_level)below(random, DAVY_LEVEL_COUNT_),
         .acknowledged = below(random, 2),
-        .raised_at = {random_integer(random)},
+        .raised = {.wall = {random_integer(random)}},
         .last_limit = (uint8_t)below(random, DAVY_LIMITS_MAX),
         .has_value = below(random, 2),
         .value = random_double(random),
@@ -148,7 +148,7 @@ static void assert_same(const struct davy_alarm_memory *a, const struct davy_ala
     assert_int_equal(a->state, b->state);
     assert_int_equal(a->level, b->level);
     assert_int_equal(a->acknowledged, b->acknowledged);
-    assert_int_equal(a->raised_at.ns, b->raised_at.ns);
+    assert_int_equal(a->raised.wall.ns, b->raised.wall.ns);
     assert_int_equal(a->last_limit, b->last_limit);
     assert_int_equal(a->has_value, b->has_value);
     assert_true(same_bits(a->value, b->value));
