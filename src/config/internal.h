@@ -211,22 +211,53 @@ void davy_storage_build(struct davy_loader *loader, config_setting_t *group);
 void davy_buses_build(struct davy_loader *loader, config_setting_t *list);
 void davy_zones_build(struct davy_loader *loader, config_setting_t *list);
 
-/* --- rules.c, measure.c, limits.c --- */
+/* --- rules.c --- */
 
 void davy_rules_build(struct davy_loader *loader, config_setting_t *list);
 
-/* Check `measure` of a rule; returns it. */
-enum davy_measure davy_measure_build(struct davy_loader *loader, config_setting_t *group, const struct davy_rule *rule);
-void davy_when_check(struct davy_loader *loader, config_setting_t *group, const struct davy_rule *rule);
-void davy_escalate_check(config_setting_t *list);
+/* --- measure.c --- */
+
+/* `measure` of a rule, which has its points; NULL is the value itself. */
+void davy_measure_build(struct davy_loader *loader, config_setting_t *group, struct davy_rule *rule);
+
+/* --- when.c --- */
+
+/*
+ * For each point of the rule the point that is called `name`: in full, or without a dot one of the same device. They
+ * count as used.
+ * returns   NULL where there is none, reported at `setting`
+ */
+const uint32_t *davy_references_build(struct davy_loader *loader, const char *name, const struct davy_rule *rule,
+                                      config_setting_t *setting);
+
+/* `when` and `escalate` of a rule, which has its points, its `vote` and its limits; NULL is none. */
+void davy_when_build(struct davy_loader *loader, config_setting_t *group, struct davy_rule *rule);
+void davy_escalate_build(struct davy_loader *loader, config_setting_t *list, struct davy_rule *rule);
+
+/* --- limits.c --- */
 
 /* Read the limits that `rule` has; what they inherit is in `raw`. */
 struct davy_raw_rule;
 void davy_limits_build(struct davy_loader *loader, const struct davy_raw_rule *raw, config_setting_t *setting,
                        struct davy_rule *rule);
 
-/* A limit against the points that it watches. */
+/* Of stel and twa: each limit a second time, for the upper bound. The last that is done to a rule's limits. */
+void davy_limits_double(struct davy_loader *loader, struct davy_rule *rule);
+
+/* The value of `equals`: true, false or a number; reported where it is none. */
+bool davy_read_equals(config_setting_t *setting, double *ret);
+
+/* --- reach.c --- */
+
+/* The limits against each other, the measure and the points. */
 void davy_limits_check(struct davy_loader *loader, const struct davy_rule *rule, config_setting_t *setting);
+
+/* The values that a point can have within its range; false where they have no bounds. */
+bool davy_point_extent(const struct davy_point *point, double *ret_low, double *ret_high);
+
+/* Whether its values can equal anything. */
+bool davy_point_takes_equals(const struct davy_point *point);
+#define DAVY_NO_EQUALS "%s is a \"%s\"; only a point of kind \"state\" or of whole numbers can equal"
 
 /* --- check.c --- */
 

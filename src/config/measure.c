@@ -1,17 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* `measure`, `when` and `escalate` of a rule: all are checked, whether this version evaluates them or not. */
-#include <stdio.h>
+/* `measure` of a rule: what its readings become before the limits see them. */
+#include <math.h>
 #include <string.h>
 
+#include "base/num.h"
 #include "config/internal.h"
 #include "config/schema.h"
 
-#define STEPS_MAX 16
-
 #define BIT(measure) (1U << DAVY_MEASURE_##measure)
-#define WINDOWED                                                                                                       \
-    (BIT(MEAN) | BIT(MIN) | BIT(MAX) | BIT(STDDEV) | BIT(RMS) | BIT(RATE) | BIT(FORECAST) | BIT(DEVIATION) |           \
-     BIT(OCCURRENCES))
+#define COVERED      (BIT(MEAN) | BIT(STDDEV) | BIT(RMS))
+#define LINES        (BIT(RATE) | BIT(FORECAST))
+#define WINDOWED     (COVERED | LINES | BIT(MIN) | BIT(MAX) | BIT(DEVIATION) | BIT(OCCURRENCES))
+
+#define STEL_WINDOW ((davy_span){15 * 60 * DAVY_NS_PER_S})
+#define TWA_WINDOW  ((davy_span){8 * 3600 * DAVY_NS_PER_S})
 
 /* Which measures take a parameter, and which need it. */
 static const struct {
@@ -19,7 +21,7 @@ static const struct {
     unsigned takes, needs;
 } parameters[] = {
     {"window", WINDOWED, WINDOWED},
-    {"coverage", BIT(MEAN) | BIT(STDDEV) | BIT(RMS), 0},
+    {"coverage", COVERED, 0},
     {"per", BIT(RATE), 0},
     {"horizon", BIT(FORECAST), BIT(FORECAST)},
     {"guard", BIT(DEVIATION), 0},
@@ -34,85 +36,165 @@ static bool has(config_setting_t *group, const char *key)
     return config_setting_get_member(group, key) != NULL;
 }
 
-/* A point named in full, or one of the device of each point of the rule. Marks what it finds as used. */
-static void check_reference(struct davy_loader *loader, const char *name, const struct davy_rule *rule,
-                            config_setting_t *setting)
+static bool is_any(enum davy_measure measure, unsigned of)
 {
-    const struct davy_config *config = loader->config;
-    bool full = strchr(name, '.') != NULL;
-    size_t times = full ? 1 : rule->point_count;
-    for (size_t i = 0; i < times; i++) {
-        char text[2 * DAVY_KEY_SIZE];
-        if (full)
-            snprintf(text, sizeof text, "%s", name);
-        else
-            snprintf(text, sizeof text, "%s.%.*s", config->devices[config->points[rule->points[i]].device].id,
-                     DAVY_ID_MAX, name);
-        uint32_t found = davy_config_find_point(config, text);
-        if (found == DAVY_NONE) {
-            davy_setting_error(setting, "there is no point \"%s\"", text);
-            return;
-        }
-        loader->point_used[found] = true;
-    }
+    return (of & 1U << measure) != 0;
 }
 
 static void check_parameters(config_setting_t *group, enum davy_measure measure)
 {
     for (size_t i = 0; i < DAVY_LENGTH(parameters); i++) {
         config_setting_t *setting = config_setting_get_member(group, parameters[i].key);
-        if (setting && !(parameters[i].takes & 1U << measure))
+        if (setting && !is_any(measure, parameters[i].takes))
             davy_setting_error(setting, "has no meaning for the measure \"%s\"", davy_measure_name(measure));
-        if (!setting && (parameters[i].needs & 1U << measure))
+        if (!setting && is_any(measure, parameters[i].needs))
             davy_setting_error(group, "`%s` is missing: the measure \"%s\" needs it", parameters[i].key,
                                davy_measure_name(measure));
     }
 }
 
-enum davy_measure davy_measure_build(struct davy_loader *loader, config_setting_t *group, const struct davy_rule *rule)
+/* What the type takes, and nothing else: equal options are equal measures. */
+static void fill(struct davy_rule *rule, const struct davy_raw_measure *raw, bool has_guard)
+{
+    const enum davy_measure type = rule->measure;
+    struct davy_measure_options *options = &rule->options;
+    if (is_any(type, WINDOWED))
+        options->window = raw->window;
+    if (type == DAVY_MEASURE_STEL)
+        options->window = STEL_WINDOW;
+    if (type == DAVY_MEASURE_TWA)
+        options->window = TWA_WINDOW;
+    if (is_any(type, COVERED))
+        options->coverage = raw->coverage;
+    if (type == DAVY_MEASURE_RATE)
+        options->per = raw->per;
+    if (type == DAVY_MEASURE_FORECAST)
+        options->horizon = raw->horizon;
+    if (type == DAVY_MEASURE_DEVIATION)
+        options->guard = has_guard ? raw->guard : (davy_span){raw->window.ns / 10};
+    if (type == DAVY_MEASURE_STUCK)
+        options->epsilon = raw->epsilon;
+    options->days = type == DAVY_MEASURE_OCCURRENCES && raw->days;
+}
+
+static bool same_unit(const struct davy_point *a, const struct davy_point *b)
+{
+    return !a->unit || !b->unit || strcmp(a->unit, b->unit) == 0;
+}
+
+/* A point less itself is always 0, and units must agree. Reports the first that does not fit. */
+static void check_others(const struct davy_config *config, const struct davy_rule *rule, config_setting_t *setting)
+{
+    for (size_t i = 0; i < rule->point_count; i++) {
+        const struct davy_point *point = &config->points[rule->points[i]];
+        const struct davy_point *other = &config->points[rule->options.others[i]];
+        char name[DAVY_KEY_SIZE], other_name[DAVY_KEY_SIZE];
+        davy_config_point_name(config, rule->points[i], name);
+        davy_config_point_name(config, rule->options.others[i], other_name);
+        if (point == other)
+            davy_setting_error(setting, "%s is a point of the rule itself: the difference is always 0", name);
+        else if (!same_unit(point, other))
+            davy_setting_error(setting, "%s is in \"%s\", but %s is in \"%s\": they have no difference", other_name,
+                               other->unit, name, point->unit);
+        else
+            continue;
+        return;
+    }
+}
+
+static bool watches(const struct davy_rule *rule, uint32_t point)
+{
+    for (size_t i = 0; i < rule->point_count; i++)
+        if (rule->points[i] == point)
+            return true;
+    return false;
+}
+
+/* Which rule is counted; DAVY_NONE where it cannot be, reported. */
+static uint32_t find_counted(const struct davy_config *config, const struct davy_rule *rule, const char *name,
+                             config_setting_t *setting)
+{
+    char text[DAVY_KEY_SIZE];
+    uint32_t found = davy_config_find_rule(config, name);
+    if (strcmp(name, rule->name) == 0)
+        davy_setting_error(setting, "\"%s\" is this rule itself; an earlier rule is expected", name);
+    else if (found == DAVY_NONE)
+        davy_setting_error(setting, "there is no rule \"%s\" earlier in the file", name);
+    else if (config->rules[found].vote > 0)
+        davy_setting_error(setting, "\"%s\" is a vote: it has one alarm for all its points, not one per point", name);
+    if (found == DAVY_NONE || strcmp(name, rule->name) == 0 || config->rules[found].vote > 0)
+        return DAVY_NONE;
+    for (size_t i = 0; i < rule->point_count; i++) {
+        if (watches(&config->rules[found], rule->points[i]))
+            continue;
+        davy_setting_error(setting, "\"%s\" does not watch %s, so that nothing of it could be counted", name,
+                           davy_config_point_name(config, rule->points[i], text));
+        return DAVY_NONE;
+    }
+    return found;
+}
+
+/* The part of a window that regular readings cover at the instant of the newest. */
+static double reachable_coverage(const struct davy_point *point, davy_span window)
+{
+    int64_t interval = point->interval.ns, hold = point->max_age.ns < interval ? point->max_age.ns : interval;
+    int64_t rest = window.ns % interval - (interval - hold);
+    return ((double)(window.ns / interval) * (double)hold + (double)(rest > 0 ? rest : 0)) / (double)window.ns;
+}
+
+/* Whether a window suits the readings that come. Reports a rule's first point that it does not suit. */
+static bool suits(const struct davy_config *config, const struct davy_rule *rule, size_t index, config_setting_t *group)
+{
+    const struct davy_point *point = &config->points[rule->points[index]];
+    const davy_span window = rule->options.window;
+    char name[DAVY_KEY_SIZE], interval[DAVY_NUM_TEXT], age[DAVY_NUM_TEXT];
+    davy_config_point_name(config, rule->points[index], name);
+    davy_span_print(point->interval, interval);
+    config_setting_t *setting = davy_setting_at(group, "window");
+    if (is_any(rule->measure, LINES) && window.ns <= 2 * point->interval.ns)
+        davy_setting_error(setting, "holds fewer than the 3 readings that a line takes: %s is read every %s", name,
+                           interval);
+    else if (window.ns < 2 * point->interval.ns)
+        davy_setting_warning(setting, "holds too few readings to mean much: %s is read every %s", name, interval);
+    else if (is_any(rule->measure, COVERED) && reachable_coverage(point, window) < rule->options.coverage)
+        davy_setting_warning(davy_setting_at(group, "coverage"),
+                             "cannot be reached: %s is read every %s and its value holds for `max_age`, %s", name,
+                             interval, davy_span_print(point->max_age, age));
+    else
+        return true;
+    return false;
+}
+
+static void check_window(const struct davy_config *config, const struct davy_rule *rule, config_setting_t *group)
+{
+    bool of_readings = is_any(rule->measure, WINDOWED) && rule->measure != DAVY_MEASURE_OCCURRENCES;
+    if (!of_readings || rule->options.window.ns == 0)
+        return;
+    for (size_t i = 0; i < rule->point_count && suits(config, rule, i, group); i++) {
+    }
+    if (rule->measure == DAVY_MEASURE_DEVIATION && rule->options.guard.ns >= rule->options.window.ns)
+        davy_setting_error(davy_setting_at(group, "guard"), "leaves nothing of the window");
+}
+
+void davy_measure_build(struct davy_loader *loader, config_setting_t *group, struct davy_rule *rule)
 {
     struct davy_raw_measure raw = {.type = DAVY_MEASURE_COUNT_};
+    rule->options.rule = DAVY_NONE;
+    if (!group)
+        return;
     davy_schema_read(group, &davy_schema_measure, &raw);
     if (raw.type == DAVY_MEASURE_COUNT_)
-        return DAVY_MEASURE_VALUE;
-    if (raw.type != DAVY_MEASURE_VALUE)
-        davy_setting_later(group);
+        return;
+    rule->measure = raw.type;
     check_parameters(group, raw.type);
-    if (raw.other)
-        check_reference(loader, raw.other, rule, davy_setting_at(group, "other"));
-    if (raw.rule && davy_config_find_rule(loader->config, raw.rule) == DAVY_NONE)
-        davy_setting_error(davy_setting_at(group, "rule"), "there is no rule \"%s\" earlier in the file", raw.rule);
-    if (has(group, "guard") && raw.guard.ns >= raw.window.ns)
-        davy_setting_error(davy_setting_at(group, "guard"), "leaves nothing of the window");
-    return raw.type;
-}
-
-void davy_when_check(struct davy_loader *loader, config_setting_t *group, const struct davy_rule *rule)
-{
-    struct davy_raw_when raw = {0};
-    double unused;
-    davy_schema_read(group, &davy_schema_when, &raw);
-    size_t conditions = (size_t)has(group, "equals") + has(group, "above") + has(group, "below");
-    if (conditions != 1)
-        davy_setting_error(group, "has %zu conditions; exactly one of `equals`, `above`, `below` is required",
-                           conditions);
-    if (raw.equals && config_setting_type(raw.equals) != CONFIG_TYPE_BOOL)
-        davy_read_real(raw.equals, 0, 0, &unused);
-    if (raw.point)
-        check_reference(loader, raw.point, rule, davy_setting_at(group, "point"));
-}
-
-void davy_escalate_check(config_setting_t *list)
-{
-    size_t count = davy_list_length(list, STEPS_MAX);
-    davy_span last = {-1};
-    for (size_t i = 0; i < count; i++) {
-        struct davy_raw_step raw = {0};
-        config_setting_t *group = config_setting_get_elem(list, (unsigned)i);
-        if (!davy_schema_read(group, &davy_schema_step, &raw) || !has(group, "after"))
-            continue;
-        if (raw.after.ns < last.ns)
-            davy_setting_error(davy_setting_at(group, "after"), "comes before the step above it");
-        last = raw.after;
+    fill(rule, &raw, has(group, "guard"));
+    if (raw.other && raw.type == DAVY_MEASURE_DIFFERENCE) {
+        config_setting_t *setting = davy_setting_at(group, "other");
+        rule->options.others = davy_references_build(loader, raw.other, rule, setting);
+        if (rule->options.others)
+            check_others(loader->config, rule, setting);
     }
+    if (raw.rule && raw.type == DAVY_MEASURE_OCCURRENCES)
+        rule->options.rule = find_counted(loader->config, rule, raw.rule, davy_setting_at(group, "rule"));
+    check_window(loader->config, rule, group);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Rules: which points, which limits, and what else stands there (ARCHITECTURE.md, Rules and limits). */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -119,16 +120,21 @@ static void check_unit(const struct davy_loader *loader, const struct davy_raw_r
     }
 }
 
-static void check_vote(const struct davy_loader *loader, const struct davy_raw_rule *raw, const struct davy_rule *rule,
+static void build_vote(struct davy_loader *loader, const struct davy_raw_rule *raw, struct davy_rule *rule,
                        config_setting_t *group)
 {
     const struct davy_config *config = loader->config;
+    char fault[DAVY_KEY_SIZE];
     if (!has(group, "vote")) {
         if (has(group, "on_bad"))
             davy_setting_error(davy_setting_at(group, "on_bad"), "has no meaning without `vote`");
         return;
     }
     config_setting_t *setting = davy_setting_at(group, "vote");
+    snprintf(fault, sizeof fault, "%s.fault", rule->name);
+    rule->vote = (unsigned)raw->vote;
+    rule->on_bad = (enum davy_on_bad)raw->on_bad;
+    rule->fault_name = davy_loader_text(loader, fault);
     if ((size_t)raw->vote > rule->point_count && rule->point_count > 0)
         davy_setting_error(setting, "%d of %zu points can never agree", raw->vote, rule->point_count);
     for (size_t i = 1; i < rule->point_count; i++) {
@@ -142,20 +148,6 @@ static void check_vote(const struct davy_loader *loader, const struct davy_raw_r
                            davy_config_point_name(config, rule->points[i], b));
         return;
     }
-}
-
-static void warn_of_gaps(const struct davy_rule *rule, config_setting_t *group)
-{
-    bool when = has(group, "when"), vote = has(group, "vote");
-    if (rule->measure != DAVY_MEASURE_VALUE)
-        davy_setting_warning(davy_setting_at(group, "measure"),
-                             "this rule is NOT being watched: the measure \"%s\" is not available in this version",
-                             davy_measure_name(rule->measure));
-    else if (when || vote)
-        davy_setting_warning(group,
-                             "is watched without %s%s%s, which this version does not have: one alarm per point, "
-                             "always",
-                             vote ? "`vote`" : "", vote && when ? " and " : "", when ? "`when`" : "");
 }
 
 static void check_preset(const struct davy_raw_rule *raw, size_t limits, config_setting_t *group)
@@ -182,17 +174,17 @@ static void build_rule(struct davy_loader *loader, config_setting_t *group, stru
     if (raw.name)
         check_name(loader, raw.name, group);
     rule->name = raw.name ? raw.name : davy_loader_text(loader, "?");
+    rule->preset = raw.preset;
     match(loader, raw.points, rule);
+    build_vote(loader, &raw, rule, group);
+    davy_measure_build(loader, raw.measure, rule);
     check_preset(&raw, limits_given(&raw), group);
     davy_limits_build(loader, &raw, group, rule);
     check_unit(loader, &raw, rule, group);
-    check_vote(loader, &raw, rule, group);
-    rule->measure = raw.measure ? davy_measure_build(loader, raw.measure, rule) : DAVY_MEASURE_VALUE;
-    if (raw.when)
-        davy_when_check(loader, raw.when, rule);
-    davy_escalate_check(raw.escalate);
+    davy_when_build(loader, raw.when, rule);
+    davy_escalate_build(loader, raw.escalate, rule);
     davy_limits_check(loader, rule, group);
-    warn_of_gaps(rule, group);
+    davy_limits_double(loader, rule);
 }
 
 void davy_rules_build(struct davy_loader *loader, config_setting_t *list)
