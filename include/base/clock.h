@@ -100,6 +100,12 @@ char *davy_wall_format(davy_wall t, char text[DAVY_WALL_TEXT]);
  */
 int davy_wall_parse(const char *text, davy_wall *ret_t);
 
+/*
+ * The local calendar day (of the process's TZ) that `t` falls on: days since 1970-01-01, a day more at each midnight of
+ * the place, however long its days are.
+ */
+int64_t davy_wall_local_day(davy_wall t);
+
 /* True while the kernel says that its clock is kept by NTP or the like (adjtimex). */
 bool davy_clock_synchronized(void);
 

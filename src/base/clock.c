@@ -149,6 +149,17 @@ int davy_wall_parse(const char *text, davy_wall *ret_t)
     return strchr(text, ':') ? parse_rfc3339(text, ret_t) : parse_epoch(text, ret_t);
 }
 
+int64_t davy_wall_local_day(davy_wall t)
+{
+    const int64_t second = t.ns / DAVY_NS_PER_S - (t.ns % DAVY_NS_PER_S < 0);
+    const time_t seconds = (time_t)second;
+    struct tm local;
+    if (!localtime_r(&seconds, &local))
+        memset(&local, 0, sizeof local);
+    struct tm date = {.tm_year = local.tm_year, .tm_mon = local.tm_mon, .tm_mday = local.tm_mday};
+    return timegm(&date) / (24 * 3600);
+}
+
 bool davy_clock_synchronized(void)
 {
     struct timex state = {0};
