@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "evaluate/window_timed.h"
+
+#include <math.h>
+
+void davy_held_end(struct davy_held *held, int64_t at, int64_t hold)
+{
+    held->stretch = davy_held_until(held, at, hold);
+    held->running = false;
+}
+
+void davy_held_begin(struct davy_held *held, int64_t at, double value)
+{
+    *held = (struct davy_held){.stretch = {at, at, value}, .any = true, .running = true};
+}
+
+struct davy_window_stretch davy_held_until(const struct davy_held *held, int64_t now, int64_t hold)
+{
+    struct davy_window_stretch stretch = held->stretch;
+    if (held->running) {
+        int64_t end = davy_window_plus(stretch.from, hold);
+        stretch.to = end < now ? end : now;
+    }
+    return stretch;
+}
+
+static void make_sum(struct davy_window_sum *sum, const struct davy_window_stretch *stretch,
+                     const struct davy_window_origin *origin)
+{
+    (void)origin;
+    const double time = (double)(stretch->to - stretch->from), product = stretch->value * time;
+    sum->weight = stretch->to - stretch->from;
+    sum->number[0] = product;
+    sum->number[1] = fma(stretch->value, time, -product);
+}
+
+/* Double-double addition (Dekker, Knuth). */
+static void merge_sums(struct davy_window_sum *sum, const struct davy_window_sum *other)
+{
+    const double a = sum->number[0], b = other->number[0];
+    const double high = a + b, part = high - a;
+    const double error = (a - (high - part)) + (b - part);
+    const double low = error + (sum->number[1] + other->number[1]);
+    sum->weight += other->weight;
+    sum->number[0] = high + low;
+    sum->number[1] = low - (sum->number[0] - high);
+}
+
+const struct davy_window_kind davy_timed_sums = {.numbers = 2, .make = make_sum, .merge = merge_sums};
+
+double davy_timed_mean(const struct davy_window_sum *sum, int64_t span)
+{
+    const double time = (double)span, quotient = sum->number[0] / time;
+    return quotient + (fma(-quotient, time, sum->number[0]) + sum->number[1]) / time;
+}
+
+static void make_moments(struct davy_window_sum *sum, const struct davy_window_stretch *stretch,
+                         const struct davy_window_origin *origin)
+{
+    sum->weight = stretch->to - stretch->from;
+    sum->number[0] = stretch->value - origin->value;
+    sum->number[1] = 0;
+}
+
+/* Chan, Golub, LeVeque. */
+static void merge_moments(struct davy_window_sum *sum, const struct davy_window_sum *other)
+{
+    const double a = (double)sum->weight, b = (double)other->weight;
+    const double delta = other->number[0] - sum->number[0], share = b / (a + b);
+    sum->weight += other->weight;
+    sum->number[0] += delta * share;
+    sum->number[1] += other->number[1] + delta * delta * a * share;
+}
+
+static void shift_moments(struct davy_window_sum *sum, double time, double value)
+{
+    (void)time;
+    sum->number[0] -= value;
+}
+
+const struct davy_window_kind davy_timed_moments = {
+    .numbers = 2, .make = make_moments, .merge = merge_moments, .shift = shift_moments};
+
+void davy_timed_open(struct davy_timed *timed, const struct davy_window_kind *kind, int64_t length, int64_t guard,
+                     int64_t hold)
+{
+    *timed = (struct davy_timed){.length = length, .guard = guard, .hold = hold};
+    davy_window_open(&timed->window, kind, length);
+}
+
+void davy_timed_take(struct davy_timed *timed, int64_t at, bool counts, double value)
+{
+    davy_held_end(&timed->held, at, timed->hold);
+    if (counts) {
+        if (timed->held.stretch.to > timed->held.stretch.from)
+            davy_window_push(&timed->window, &timed->held.stretch);
+        davy_held_begin(&timed->held, at, value);
+    }
+    davy_window_advance(&timed->window, davy_window_minus(at, timed->length), davy_window_minus(at, timed->guard));
+}
+
+void davy_timed_total(struct davy_timed *timed, int64_t now, struct davy_window_sum *ret_sum)
+{
+    const int64_t start = davy_window_minus(now, timed->length), end = davy_window_minus(now, timed->guard);
+    const struct davy_window_stretch held = davy_held_until(&timed->held, now, timed->hold);
+    struct davy_window_sum sum;
+    davy_window_total(&timed->window, start, end, false, &sum);
+    if (sum.weight == 0) /* alone it is its own origin */
+        timed->window.origin.value = timed->window.count > 0 ? timed->window.origin.value : held.value;
+    davy_window_add(&timed->window, &held, start, end, &sum);
+    *ret_sum = sum;
+}

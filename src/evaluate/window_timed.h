@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Values that hold: each counted reading from its time to the next reading of any quality, at most for `hold`; and what
+ * the held stretches add up to by time in a window. Thread: one caller at a time per object.
+ */
+#pragma once
+
+#include "evaluate/window.h"
+
+/* The newest counted reading. `to` is known once its hold has ended. */
+struct davy_held {
+    struct davy_window_stretch stretch;
+    bool any;
+    bool running;
+};
+
+/* A reading came at `at`: what ran ends. */
+void davy_held_end(struct davy_held *held, int64_t at, int64_t hold);
+/* A counted one: it runs from now on. */
+void davy_held_begin(struct davy_held *held, int64_t at, double value);
+/* The stretch as far as it has come at `now`. */
+struct davy_window_stretch davy_held_until(const struct davy_held *held, int64_t now, int64_t hold);
+
+/* Sums of value by time, in twice the precision of a double: weight in ns; numbers: sum, and what rounding it left. */
+extern const struct davy_window_kind davy_timed_sums;
+/* The sum over `span`. */
+double davy_timed_mean(const struct davy_window_sum *sum, int64_t span);
+
+/* Mean and square deviations, relative to an origin: weight in ns; numbers: mean, sum of squares by time. */
+extern const struct davy_window_kind davy_timed_moments;
+
+struct davy_timed {
+    struct davy_window window;
+    struct davy_held held;
+    int64_t length;
+    int64_t guard;
+    int64_t hold;
+};
+
+void davy_timed_open(struct davy_timed *timed, const struct davy_window_kind *kind, int64_t length, int64_t guard,
+                     int64_t hold);
+void davy_timed_take(struct davy_timed *timed, int64_t at, bool counts, double value);
+/* Over (now - length, now - guard]; weight is the covered time. Where it is 0 there is nothing. */
+void davy_timed_total(struct davy_timed *timed, int64_t now, struct davy_window_sum *ret_sum);
