@@ -10,9 +10,9 @@
 #include "model/config.h"
 
 /*
- * Buses with their requests and the share of their time that these take; then, per rule and limit, the longest time
- * from a step at a sensor to the alarm: its worst point's detection time, alone and beside one dead device, plus
- * on_delay.
+ * Buses with their requests and the share of their time that these take; then of each rule its measure, vote, `when`
+ * and ladder, where it has any, and per limit the longest time from a step at a sensor to the alarm (of a measure that
+ * looks back: to its evaluation): its worst point's detection time, alone and beside one dead device, plus on_delay.
  */
 void davy_plan_report_print(FILE *out, const struct davy_config *config);
 

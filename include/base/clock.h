@@ -106,6 +106,12 @@ int davy_wall_parse(const char *text, davy_wall *ret_t);
  */
 int64_t davy_wall_local_day(davy_wall t);
 
+/*
+ * Make a zone of /usr/share/zoneinfo ("Asia/Shanghai") that of local time in this process; NULL leaves the machine's.
+ * Changes the environment: once, before there are threads.
+ */
+void davy_timezone_use(const char *name);
+
 /* True while the kernel says that its clock is kept by NTP or the like (adjtimex). */
 bool davy_clock_synchronized(void);
 

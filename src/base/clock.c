@@ -160,6 +160,12 @@ int64_t davy_wall_local_day(davy_wall t)
     return timegm(&date) / (24 * 3600);
 }
 
+void davy_timezone_use(const char *name)
+{
+    if (name && setenv("TZ", name, 1) == 0)
+        tzset();
+}
+
 bool davy_clock_synchronized(void)
 {
     struct timex state = {0};

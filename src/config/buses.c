@@ -12,11 +12,28 @@
 
 #define BUSES_MAX 256
 #define ZONES_MAX 4096
+#define ZONES     "/usr/share/zoneinfo"
 #define URLS_MAX  8
 
 static bool has(config_setting_t *group, const char *key)
 {
     return config_setting_get_member(group, key) != NULL;
+}
+
+/* A compiled zone, which begins with "TZif"; the folder has tables and other texts too. */
+static bool is_time_zone(const char *name)
+{
+    char path[128], magic[4];
+    struct stat st;
+    if (strcmp(name, "UTC") == 0)
+        return true;
+    if (name[0] == '/' || strstr(name, ".."))
+        return false;
+    snprintf(path, sizeof path, ZONES "/%s", name);
+    if (stat(path, &st) < 0 || !S_ISREG(st.st_mode))
+        return false;
+    DAVY_AUTO_FILE FILE *file = fopen(path, "re");
+    return file && fread(magic, 1, sizeof magic, file) == sizeof magic && memcmp(magic, "TZif", sizeof magic) == 0;
 }
 
 void davy_gateway_build(struct davy_loader *loader, config_setting_t *group)
@@ -25,15 +42,10 @@ void davy_gateway_build(struct davy_loader *loader, config_setting_t *group)
     if (!group)
         return;
     davy_schema_read(group, &davy_schema_gateway, gateway);
-    if (!gateway->timezone)
-        return;
-    char path[128];
-    struct stat st;
-    snprintf(path, sizeof path, "/usr/share/zoneinfo/%s", gateway->timezone);
-    bool plain = gateway->timezone[0] != '/' && !strstr(gateway->timezone, "..");
-    bool checkable = stat("/usr/share/zoneinfo/UTC", &st) == 0;
-    if (!plain || (checkable && (stat(path, &st) < 0 || !S_ISREG(st.st_mode))))
-        davy_setting_error(davy_setting_at(group, "timezone"), "\"%s\" is not a time zone of this machine",
+    if (gateway->timezone && !is_time_zone(gateway->timezone))
+        davy_setting_error(davy_setting_at(group, "timezone"),
+                           "\"%s\" is not a time zone of this machine: " ZONES " has no such file; an IANA name like "
+                           "\"Asia/Shanghai\" is expected",
                            gateway->timezone);
 }
 

@@ -177,14 +177,16 @@ static void check_reach(const struct davy_rule *rule, const struct davy_limit *l
 {
     char text[96], extent[96], deadband[DAVY_NUM_TEXT];
     struct davy_buf buf, extent_buf;
+    const bool plain = rule->measure == DAVY_MEASURE_VALUE;
     const char *why = why_never_trips(limit, e);
     if (!why && !never_returns(limit, e))
         return;
     davy_buf_init(&buf, text, sizeof text);
     describe(limit, &buf);
     davy_buf_init(&extent_buf, extent, sizeof extent);
+    davy_buf_text(&extent_buf, plain || !isfinite(e.high) || !isfinite(e.low) ? "" : "within ");
     describe_extent(e, &extent_buf);
-    const char *what = rule->measure == DAVY_MEASURE_VALUE ? "range" : davy_measure_name(rule->measure);
+    const char *what = plain ? "range" : davy_measure_name(rule->measure);
     if (why)
         davy_setting_error(group, "%s %s: the %s of %s is %s", text, why, what, point, extent);
     else

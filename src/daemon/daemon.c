@@ -235,6 +235,7 @@ int daemon_run(const struct options *options)
     int status = load(options, &config);
     if (status != 0)
         return status;
+    davy_timezone_use(config->gateway.timezone);
     struct daemon daemon = {.options = options, .clock = &davy_system_clock, .waker = DAVY_WAKER_INIT, .generation = 1};
     if (config->storage.directory)
         snprintf(daemon.directory, sizeof daemon.directory, "%s", config->storage.directory);

@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* History from before the start: it fills windows and judges nothing. */
+#include "evaluate/internal.h"
+
+/* The window that survives a restart: exposure, which is evidence that must not be lost. */
+static bool survives(const struct davy_engine *engine, const struct alarm *alarm)
+{
+    const struct davy_rule *rule = rule_of(engine, alarm);
+    return rule && (rule->measure == DAVY_MEASURE_STEL || rule->measure == DAVY_MEASURE_TWA);
+}
+
+void davy_engine_past_reading(struct davy_engine *engine, const struct davy_reading *reading)
+{
+    for (uint32_t i = engine->point_first[reading->point]; i < engine->point_first[reading->point + 1]; i++) {
+        struct alarm *alarm = &engine->alarms[engine->point_alarms[i]];
+        if (survives(engine, alarm))
+            davy_engine_take(engine, alarm, reading);
+    }
+}
+
+davy_span davy_engine_reading_lookback(const struct davy_engine *engine, uint32_t point)
+{
+    davy_span most = {0};
+    for (uint32_t i = engine->point_first[point]; i < engine->point_first[point + 1]; i++) {
+        const struct alarm *alarm = &engine->alarms[engine->point_alarms[i]];
+        if (!survives(engine, alarm))
+            continue;
+        /* A reading from before the window may still hold inside it. */
+        davy_span reach = {rule_of(engine, alarm)->options.window.ns +
+                           engine->options.config->points[point].max_age.ns};
+        if (reach.ns > most.ns)
+            most = reach;
+    }
+    return most;
+}
+
+/* Each rule that counts this one, on the same point. */
+static void count_past(struct davy_engine *engine, const struct davy_subject *raised, struct davy_stamp at)
+{
+    for (uint32_t i = engine->counting_first[raised->rule]; i < engine->counting_first[raised->rule + 1]; i++) {
+        struct davy_subject counting = *raised;
+        counting.rule = engine->counting[i];
+        uint32_t index = davy_engine_find_alarm(engine, &counting);
+        if (index != DAVY_NONE && engine->alarms[index].window)
+            davy_measure_raised(engine->alarms[index].window->state, at);
+    }
+}
+
+void davy_engine_past_raise(struct davy_engine *engine, const char *key, struct davy_stamp at)
+{
+    struct davy_subject subject;
+    if (!davy_subject_parse(engine->options.config, key, &subject) || subject.kind != DAVY_ALARM_RULE)
+        return;
+    uint32_t index = davy_engine_find_alarm(engine, &subject);
+    if (index == DAVY_NONE || is_member(engine, &engine->alarms[index]))
+        return;
+    davy_engine_note_raise(engine, &engine->alarms[index], at.mono);
+    count_past(engine, &subject, at);
+}
+
+davy_span davy_engine_raise_lookback(const struct davy_engine *engine)
+{
+    const struct davy_config *config = engine->options.config;
+    davy_span most = davy_span_s(600); /* flood and chatter */
+    for (size_t i = 0; i < config->rule_count; i++) {
+        const struct davy_rule *rule = &config->rules[i];
+        if (rule->measure == DAVY_MEASURE_OCCURRENCES && rule->options.window.ns > most.ns)
+            most = rule->options.window;
+    }
+    return most;
+}

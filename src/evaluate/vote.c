@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Votes, M of N: a member votes while its condition is true; delays run on the count. A bad or inhibited member keeps the
+ * vote that it had; without one, on_bad says what it is (ARCHITECTURE.md, Votes).
+ */
+#include "evaluate/internal.h"
+
+static bool is_healthy(const struct alarm *member)
+{
+    return member->quality != DAVY_QUALITY_BAD && member->reason != DAVY_REASON_WARM_UP &&
+           member->reason != DAVY_REASON_CALIBRATION;
+}
+
+/* What the members say about one limit. */
+struct tally {
+    unsigned votes;
+    unsigned certain; /* of them, not resting on an uncertain reading */
+    unsigned bad;     /* bad or inhibited, and without a vote */
+};
+
+static struct tally count(const struct davy_engine *engine, const struct vote *vote, uint8_t limit)
+{
+    struct tally tally = {0};
+    for (uint32_t i = 0; i < vote->count; i++) {
+        const struct alarm *member = &engine->alarms[vote->first_member + i];
+        const struct davy_limit_state *state = &member->states[limit];
+        tally.votes += state->condition;
+        tally.certain += state->condition && !state->uncertain;
+        tally.bad += !state->condition && !is_healthy(member);
+    }
+    return tally;
+}
+
+/* How many votes trip the limit; what bad members count for is added to the tally. */
+static unsigned needed_of(const struct davy_rule *rule, struct tally *tally)
+{
+    if (rule->on_bad == DAVY_ON_BAD_TRIP) {
+        tally->votes += tally->bad;
+        tally->certain += tally->bad;
+    }
+    if (rule->on_bad != DAVY_ON_BAD_DEGRADE)
+        return rule->vote;
+    return rule->vote > tally->bad + 1 ? rule->vote - tally->bad : 1;
+}
+
+uint32_t davy_engine_healthy(const struct davy_engine *engine, const struct vote *vote)
+{
+    uint32_t healthy = 0;
+    for (uint32_t i = 0; i < vote->count; i++)
+        healthy += is_healthy(&engine->alarms[vote->first_member + i]);
+    return healthy;
+}
+
+/* Returns whether anything changed. An off-delay that stood still over a restart goes on with a good reading only. */
+static bool count_limit(struct davy_engine *engine, struct vote *vote, uint8_t limit, enum davy_feed cause,
+                        davy_mono now)
+{
+    struct alarm *alarm = &engine->alarms[vote->alarm];
+    struct davy_limit_state *state = &alarm->states[limit];
+    struct tally tally = count(engine, vote, limit);
+    unsigned needed = needed_of(rule_of(engine, alarm), &tally);
+    bool on = tally.votes >= needed;
+    vote->votes[limit] = tally.votes;
+    vote->needed[limit] = needed;
+    state->crossed = needed;
+    if (!on && cause == DAVY_FEED_HOLD && state->credit.ns != 0)
+        return false;
+    enum davy_feed feed = cause == DAVY_FEED_RAISE ? DAVY_FEED_RAISE : DAVY_FEED_FULL;
+    return davy_limit_feed(&alarm->limits[limit], state, feed, on, tally.certain < needed, now);
+}
+
+void davy_engine_count_votes(struct davy_engine *engine, struct vote *vote, unsigned limits, enum davy_feed cause,
+                             davy_mono now)
+{
+    struct alarm *alarm = &engine->alarms[vote->alarm];
+    davy_engine_set_condition(engine, vote->fault, davy_engine_healthy(engine, vote) < rule_of(engine, alarm)->vote);
+    if (!applies(alarm))
+        return;
+    bool changed = false;
+    for (uint8_t i = 0; i < alarm->limit_count; i++)
+        if (limits & 1U << i)
+            changed |= count_limit(engine, vote, i, cause, now);
+    alarm->has_value = true;
+    if (changed)
+        davy_engine_touch(engine, vote->alarm);
+}
+
+struct davy_members *davy_engine_members(const struct davy_engine *engine, const struct vote *vote, uint8_t limit)
+{
+    const struct davy_rule *rule = rule_of(engine, &engine->alarms[vote->alarm]);
+    struct davy_members *members = davy_members_new(vote->count);
+    for (uint32_t i = 0; members && i < vote->count; i++) {
+        const struct alarm *member = &engine->alarms[vote->first_member + i];
+        bool counted = rule->on_bad == DAVY_ON_BAD_TRIP && !is_healthy(member);
+        members->list[i] = (struct davy_member){
+            .point = member->subject.point,
+            .quality = member->quality,
+            .vote = member->states[limit].condition || counted,
+            .has_value = member->has_value,
+            .value = member->value,
+        };
+    }
+    return members;
+}
