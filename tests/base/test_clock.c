@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "base/attr.h"
 #include "base/num.h"
@@ -226,6 +227,21 @@ static void a_leap_second_at_midnight_is_the_next_day(void **unused)
     assert_int_equal(t.ns, 1483228800 * DAVY_NS_PER_S);
 }
 
+static void local_time_is_that_of_the_zone_asked_for(void **state)
+{
+    (void)state;
+    struct tm local;
+    time_t start = 0;
+    if (access("/usr/share/zoneinfo/Asia/Shanghai", R_OK) != 0)
+        skip();
+    davy_timezone_use("Asia/Shanghai");
+    assert_int_equal(localtime_r(&start, &local)->tm_hour, 8);
+    davy_timezone_use(NULL);
+    assert_int_equal(localtime_r(&start, &local)->tm_hour, 8);
+    davy_timezone_use("UTC");
+    assert_int_equal(localtime_r(&start, &local)->tm_hour, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -240,6 +256,7 @@ int main(void)
         cmocka_unit_test(the_system_clock_never_goes_back),
         cmocka_unit_test(a_fake_clock_stands_until_it_is_moved),
         cmocka_unit_test(the_boot_id_is_the_same_all_along),
+        cmocka_unit_test(local_time_is_that_of_the_zone_asked_for),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

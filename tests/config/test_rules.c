@@ -327,6 +327,55 @@ static void everything_is_in_effect(void **state)
     davy_problems_done(&problems);
 }
 
+/* The examples of thresholds.conf without their comment signs: what is indented within the comment. */
+static void take_the_comments_off(const char *file, struct davy_buf *out)
+{
+    char line[256];
+    DAVY_AUTO_FILE FILE *in = fopen(file, "re");
+    assert_non_null(in);
+    while (fgets(line, sizeof line, in)) {
+        bool example = strncmp(line, "  # , ", 6) == 0 || strncmp(line, "  #   ", 6) == 0;
+        davy_buf_text(out, example ? line + 3 : line);
+    }
+    assert_false(out->overflow);
+}
+
+static void the_examples_of_the_shipped_thresholds_load(void **state)
+{
+    (void)state;
+    static const char plant[] =
+        "gateway = { id = \"g\"; site = \"s\"; };\n"
+        "buses = ( { name = \"plc\"; type = \"tcp\"; host = \"h\"; } );\n"
+        "profiles = ( { name = \"gas\"; points = ( { name = \"h2s\"; register = 1; type = \"float32\"; } ); } );\n"
+        "devices = ( { id = \"GT-101\"; bus = \"plc\"; unit = 1; profile = \"gas\"; },\n"
+        "  { id = \"GT-102\"; bus = \"plc\"; unit = 2; profile = \"gas\"; },\n"
+        "  { id = \"VT-201\"; bus = \"plc\"; unit = 3; points = (\n"
+        "    { name = \"z_rms\"; register = 1; type = \"float32\"; },\n"
+        "    { name = \"running\"; kind = \"state\"; table = \"discrete\"; register = 1; type = \"bool\"; } ); } );\n";
+    char text[16384], file[1024];
+    struct davy_buf all;
+    struct davy_problems problems = {0};
+    struct davy_config *config = NULL;
+    const char *source = getenv("DAVY_SOURCE");
+    snprintf(file, sizeof file, "%s/conf/thresholds.conf", source ? source : ".");
+    davy_buf_init(&all, text, sizeof text);
+    davy_buf_text(&all, plant);
+    take_the_comments_off(file, &all);
+    int rc = davy_config_load_text("examples.conf", text, all.length, &problems, &config);
+    if (rc != 0)
+        print_all(&problems);
+    assert_int_equal(rc, 0);
+    for (size_t i = 0; i < problems.count; i++)
+        assert_null(strstr(problems.items[i].message, "deadband of 0"));
+    uint32_t vote = davy_config_find_rule(config, "tank-vote");
+    assert_true(vote != DAVY_NONE && config->rules[vote].vote == 2 && config->rules[vote].step_count == 2);
+    assert_true(davy_config_find_rule(config, "h2s-stel") != DAVY_NONE);
+    assert_true(davy_config_find_rule(config, "vibration-trend") != DAVY_NONE);
+    assert_true(davy_config_find_rule(config, "h2s-again") != DAVY_NONE);
+    davy_config_unref(config);
+    davy_problems_done(&problems);
+}
+
 /* --- any rules -------------------------------------------------------------------------------------------------- */
 
 static uint64_t draw(struct davy_random *random, uint64_t bound)
@@ -465,6 +514,7 @@ int main(void)
         cmocka_unit_test(what_is_unwise_about_a_when_is_warned_of),
         cmocka_unit_test(a_step_that_waits_for_an_acknowledgement_of_nothing_is_warned_of),
         cmocka_unit_test(everything_is_in_effect),
+        cmocka_unit_test(the_examples_of_the_shipped_thresholds_load),
         cmocka_unit_test(any_rules_are_refused_or_whole),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
