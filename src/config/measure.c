@@ -102,12 +102,17 @@ static void check_others(const struct davy_config *config, const struct davy_rul
     }
 }
 
-static bool watches(const struct davy_rule *rule, uint32_t point)
+/* The first point of `rule` that the rule which it counts does not watch, or DAVY_NONE. Both are ascending. */
+static uint32_t find_unwatched(const struct davy_rule *rule, const struct davy_rule *counted)
 {
-    for (size_t i = 0; i < rule->point_count; i++)
-        if (rule->points[i] == point)
-            return true;
-    return false;
+    size_t k = 0;
+    for (size_t i = 0; i < rule->point_count; i++) {
+        while (k < counted->point_count && counted->points[k] < rule->points[i])
+            k++;
+        if (k == counted->point_count || counted->points[k] != rule->points[i])
+            return rule->points[i];
+    }
+    return DAVY_NONE;
 }
 
 /* Which rule is counted; DAVY_NONE where it cannot be, reported. */
@@ -115,23 +120,19 @@ static uint32_t find_counted(const struct davy_config *config, const struct davy
                              config_setting_t *setting)
 {
     char text[DAVY_KEY_SIZE];
-    uint32_t found = davy_config_find_rule(config, name);
+    uint32_t unwatched, found = davy_config_find_rule(config, name);
     if (strcmp(name, rule->name) == 0)
         davy_setting_error(setting, "\"%s\" is this rule itself; an earlier rule is expected", name);
     else if (found == DAVY_NONE)
         davy_setting_error(setting, "there is no rule \"%s\" earlier in the file", name);
     else if (config->rules[found].vote > 0)
         davy_setting_error(setting, "\"%s\" is a vote: it has one alarm for all its points, not one per point", name);
-    if (found == DAVY_NONE || strcmp(name, rule->name) == 0 || config->rules[found].vote > 0)
-        return DAVY_NONE;
-    for (size_t i = 0; i < rule->point_count; i++) {
-        if (watches(&config->rules[found], rule->points[i]))
-            continue;
+    else if ((unwatched = find_unwatched(rule, &config->rules[found])) != DAVY_NONE)
         davy_setting_error(setting, "\"%s\" does not watch %s, so that nothing of it could be counted", name,
-                           davy_config_point_name(config, rule->points[i], text));
-        return DAVY_NONE;
-    }
-    return found;
+                           davy_config_point_name(config, unwatched, text));
+    else
+        return found;
+    return DAVY_NONE;
 }
 
 /* The part of a window that regular readings cover at the instant of the newest. */

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* `when` and `escalate` of a rule, and the points that a rule names beside its own. */
 #include <math.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "base/num.h"
@@ -13,22 +12,28 @@ static bool has(config_setting_t *group, const char *key)
     return config_setting_get_member(group, key) != NULL;
 }
 
+/* A point of this device, or DAVY_NONE. */
+static uint32_t find_beside(const struct davy_config *config, const struct davy_device *device, const char *name)
+{
+    for (uint32_t i = device->first_point; i < device->first_point + device->point_count; i++)
+        if (strcmp(config->points[i].name, name) == 0)
+            return i;
+    return DAVY_NONE;
+}
+
 const uint32_t *davy_references_build(struct davy_loader *loader, const char *name, const struct davy_rule *rule,
                                       config_setting_t *setting)
 {
     const struct davy_config *config = loader->config;
-    bool full = strchr(name, '.') != NULL;
+    const uint32_t named = strchr(name, '.') ? davy_config_find_point(config, name) : DAVY_NONE;
     uint32_t *points = davy_loader_alloc(loader, rule->point_count, sizeof *points);
     for (size_t i = 0; points && i < rule->point_count; i++) {
-        char text[2 * DAVY_KEY_SIZE];
-        if (full)
-            snprintf(text, sizeof text, "%.*s", DAVY_KEY_SIZE, name);
-        else
-            snprintf(text, sizeof text, "%s.%.*s", config->devices[config->points[rule->points[i]].device].id,
-                     DAVY_KEY_SIZE, name);
-        points[i] = full && i > 0 ? points[0] : davy_config_find_point(config, text);
+        const struct davy_device *device = &config->devices[config->points[rule->points[i]].device];
+        bool beside = !strchr(name, '.');
+        points[i] = beside ? find_beside(config, device, name) : named;
         if (points[i] == DAVY_NONE) {
-            davy_setting_error(setting, "there is no point \"%s\"", text);
+            davy_setting_error(setting, "there is no point \"%s%s%s\"", beside ? device->id : "", beside ? "." : "",
+                               name);
             return NULL;
         }
         loader->point_used[points[i]] = true;
