@@ -51,6 +51,40 @@ void davy_decode_judge(const struct davy_point *point, struct davy_reading *read
 int davy_decoder_reset(struct davy_decoder *decoder, uint32_t point) DAVY_MUST_CHECK;
 
 /*
+ * An operator's inhibit of a device, for work on it: its readings are `uncertain`, reason `calibration`, so limits are
+ * held. A failed poll stays what it is. Not subject to inhibit_max of the device, which is for status bits.
+ */
+#define DAVY_INHIBIT_DEFAULT davy_span_s(30LL * 60)
+#define DAVY_INHIBIT_MAX     davy_span_s(8LL * 3600)
+
+struct davy_inhibit {
+    struct davy_stamp until; /* readings at and after it are as they are */
+    char by[DAVY_BY_SIZE];
+    char reason[DAVY_NOTE_SIZE];
+};
+
+/*
+ * Inhibit a device, or set a running inhibit anew. It ends by itself and goes over to the decoder of a reload.
+ * returns   0; -ENOENT: no such device; -EINVAL: not after `now`, more than DAVY_INHIBIT_MAX after it, or no reason
+ */
+int davy_decoder_inhibit(struct davy_decoder *decoder, uint32_t device, const struct davy_inhibit *inhibit,
+                         davy_mono now) DAVY_MUST_CHECK;
+
+/* End it now. Returns 0, or -ENOENT where the device is not inhibited by an operator. */
+int davy_decoder_uninhibit(struct davy_decoder *decoder, uint32_t device, davy_mono now) DAVY_MUST_CHECK;
+
+/* Whether an operator inhibits the device at `now`; then *ret_inhibit is a copy. */
+bool davy_decoder_inhibited(const struct davy_decoder *decoder, uint32_t device, davy_mono now,
+                            struct davy_inhibit *ret_inhibit);
+
+/*
+ * The inhibit of a device survives a restart too. To be asked after each of the above, and now and then for the end.
+ * returns   true with the memory filled when it is no longer what was last told; its key is "~DEVICE"
+ */
+bool davy_decoder_tell_device(struct davy_decoder *decoder, uint32_t device, davy_mono now,
+                              struct davy_alarm_memory *ret_memory);
+
+/*
  * What of a point survives a restart: its over-range latch and, while one of its alarms is active, that readings have to
  * settle. Without it a restart could clear an alarm on the first value of a sensor that has not settled, or is burnt.
  * in_alarm  whether an alarm of a rule on the point is active
@@ -59,5 +93,5 @@ int davy_decoder_reset(struct davy_decoder *decoder, uint32_t point) DAVY_MUST_C
 bool davy_decoder_tell(struct davy_decoder *decoder, uint32_t point, bool in_alarm,
                        struct davy_alarm_memory *ret_memory);
 
-/* Put a memory back before the first block. Returns false when it is of an alarm, or of a point that is gone. */
+/* Put a memory back before the first block. False when it is of an alarm, or of a point or device that is gone. */
 bool davy_decoder_recall(struct davy_decoder *decoder, const struct davy_alarm_memory *memory);

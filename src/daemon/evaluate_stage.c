@@ -183,6 +183,15 @@ static void tell_of_point(struct evaluate_stage *stage, uint32_t point)
         (void)on_memory(stage, &memory); /* where it is not taken, the next change tells */
 }
 
+/* Inhibits by an operator that began, changed or ended. */
+static void tell_of_devices(struct evaluate_stage *stage, davy_mono now)
+{
+    struct davy_alarm_memory memory;
+    for (uint32_t d = 0; d < stage->config->device_count; d++)
+        if (davy_decoder_tell_device(stage->decoder, d, now, &memory))
+            (void)on_memory(stage, &memory); /* where it is not taken, the next change tells */
+}
+
 /* One answer of the wire: its readings are recorded and judged. A block of an older configuration says nothing now. */
 static void take_block(struct evaluate_stage *stage, const struct davy_block *block)
 {
@@ -454,6 +463,7 @@ static void put_status(struct evaluate_stage *stage, struct davy_stamp at)
     stage->news = false;
     count_points(stage);
     count_alarms(stage);
+    tell_of_devices(stage, now);
     stage->status.previews = preview_sent(stage->preview);
     davy_cell_put(&stage->route->evaluator, &stage->status);
     if (stage->route->publisher)

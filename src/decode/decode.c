@@ -7,49 +7,17 @@
 #include <string.h>
 
 #include "decode/registers.h"
+#include "decode/internal.h"
 
 /* More than this part of the span below the range is a fault (ARCHITECTURE.md, Readings and quality). */
 #define UNDER_RANGE_SHARE 0.1
-
-/* One status word of a device, shared by all points that it qualifies. */
-struct word {
-    uint32_t device;
-    enum davy_table table;
-    uint16_t address;
-    bool known; /* false: never read, or lost since */
-    uint16_t raw;
-};
-
-/* A status of a point and the word that it looks at. */
-struct link {
-    const struct davy_status *status;
-    size_t word;
-};
-
-struct memory {
-    size_t first_link;
-    size_t link_count;
-    int settling;                     /* readings still to settle */
-    bool latched;                     /* over-range until reset */
-    bool told_latched, told_settling; /* as davy_decoder_tell() last said */
-    bool inhibited;
-    davy_mono inhibited_since; /* by status bits */
-};
-
-struct davy_decoder {
-    const struct davy_config *config;
-    struct word *words; /* grouped by device, as points are */
-    size_t word_count;
-    struct link *links;
-    size_t link_count;
-    struct memory *points; /* by index of the point */
-};
 
 /* What is known of one value before it is judged. */
 struct evidence {
     unsigned means; /* bit set of enum davy_means that hold */
     bool no_status;
     bool inhibit_over; /* warm-up or calibration last too long */
+    bool by_operator;  /* an operator inhibits the device */
     bool finite;
     bool bad_value;
     bool latched;
@@ -110,7 +78,8 @@ int davy_decoder_new(const struct davy_config *config, struct davy_decoder **ret
     decoder->words = calloc(links + 1, sizeof *decoder->words);
     decoder->links = calloc(links + 1, sizeof *decoder->links);
     decoder->points = calloc(config->point_count + 1, sizeof *decoder->points);
-    if (!decoder->words || !decoder->links || !decoder->points) {
+    decoder->inhibits = calloc(config->device_count + 1, sizeof *decoder->inhibits);
+    if (!decoder->words || !decoder->links || !decoder->points || !decoder->inhibits) {
         davy_decoder_free(decoder);
         return -ENOMEM;
     }
@@ -163,8 +132,10 @@ int davy_decoder_renew(const struct davy_decoder *old, const struct davy_config 
         if (index != DAVY_NONE)
             keep_point(&old->points[index], &decoder->points[i]);
     }
-    if (old)
+    if (old) {
         keep_words(old, decoder);
+        inhibits_keep(old, decoder);
+    }
     *ret_decoder = decoder;
     return 0;
 }
@@ -177,6 +148,7 @@ struct davy_decoder *davy_decoder_free(struct davy_decoder *decoder)
     free(decoder->words);
     free(decoder->links);
     free(decoder->points);
+    free(decoder->inhibits);
     free(decoder);
     return NULL;
 }
@@ -333,6 +305,7 @@ static enum davy_reason judge(const struct davy_point *point, const struct evide
         bool applies;
         enum davy_reason reason;
     } order[] = {
+        {evidence->by_operator, DAVY_REASON_CALIBRATION},
         {means(evidence, DAVY_MEANS_CALIBRATION) && !evidence->inhibit_over, DAVY_REASON_CALIBRATION},
         {means(evidence, DAVY_MEANS_WARM_UP) && !evidence->inhibit_over, DAVY_REASON_WARM_UP},
         {means(evidence, DAVY_MEANS_OVER_RANGE), DAVY_REASON_OVER_RANGE},
@@ -364,7 +337,11 @@ static void judge_value(struct davy_decoder *decoder, const struct davy_block *b
 {
     const struct davy_point *point = &decoder->config->points[reading->point];
     struct memory *memory = &decoder->points[reading->point];
-    struct evidence evidence = {.settling = memory->settling > 0, .latched = memory->latched};
+    struct evidence evidence = {
+        .settling = memory->settling > 0,
+        .latched = memory->latched,
+        .by_operator = inhibit_holds(decoder, point->device, block->at.mono),
+    };
     read_value(point, block, place, &evidence);
     read_status(decoder, memory, &evidence);
     time_inhibit(&decoder->config->devices[point->device], memory, block->at.mono, &evidence);
@@ -455,46 +432,4 @@ void davy_decode_judge(const struct davy_point *point, struct davy_reading *read
         reading->reason = range_reason(point, reading);
     if (reading->reason != DAVY_REASON_NONE)
         reading->quality = davy_reason_quality(reading->reason);
-}
-
-int davy_decoder_reset(struct davy_decoder *decoder, uint32_t point)
-{
-    if (point >= decoder->config->point_count || !decoder->points[point].latched)
-        return -ENOENT;
-    decoder->points[point].latched = false;
-    return 0;
-}
-
-/* The form of an alarm's memory serves: tripped is the latch, held is "still to settle", and count how many readings. */
-bool davy_decoder_tell(struct davy_decoder *decoder, uint32_t point, bool in_alarm,
-                       struct davy_alarm_memory *ret_memory)
-{
-    struct memory *memory = &decoder->points[point];
-    bool settling = memory->settling > 0 && in_alarm;
-    if (memory->latched == memory->told_latched && settling == memory->told_settling)
-        return false;
-    memory->told_latched = memory->latched;
-    memory->told_settling = settling;
-    const struct davy_device *device = &decoder->config->devices[decoder->config->points[point].device];
-    *ret_memory = (struct davy_alarm_memory){
-        .count = settling ? (uint32_t)device->settle : 0,
-        .limit_count = 1,
-        .limits = {{.tripped = memory->latched, .held = settling}},
-    };
-    char name[DAVY_KEY_SIZE];
-    snprintf(ret_memory->key, sizeof ret_memory->key, "=%.*s", DAVY_KEY_SIZE - 2,
-             davy_config_point_name(decoder->config, point, name));
-    return true;
-}
-
-bool davy_decoder_recall(struct davy_decoder *decoder, const struct davy_alarm_memory *memory)
-{
-    uint32_t point = memory->key[0] == '=' ? davy_config_find_point(decoder->config, memory->key + 1) : DAVY_NONE;
-    if (point == DAVY_NONE)
-        return false;
-    struct memory *of = &decoder->points[point];
-    of->latched = of->told_latched = memory->limits[0].tripped;
-    of->told_settling = memory->limits[0].held;
-    of->settling = (int)memory->count;
-    return true;
 }

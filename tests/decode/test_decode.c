@@ -407,6 +407,149 @@ static void no_words_ever_make_a_nan_reading(void **state)
     }
 }
 
+/* ---- an operator's inhibit ---- */
+
+static void begin_inhibit(struct rig *rig, int64_t seconds)
+{
+    struct davy_inhibit inhibit = {.by = "local:li.na", .reason = "bump test"};
+    inhibit.until = rig->block.at;
+    inhibit.until.mono = davy_mono_add(rig->block.at.mono, davy_span_s(seconds));
+    inhibit.until.wall.ns += seconds * DAVY_NS_PER_S;
+    assert_int_equal(davy_decoder_inhibit(rig->decoder, 0, &inhibit, rig->block.at.mono), 0);
+}
+
+static void pass_s(struct rig *rig, int64_t seconds)
+{
+    rig->block.at.mono = davy_mono_add(rig->block.at.mono, davy_span_s(seconds));
+    rig->block.at.wall.ns += seconds * DAVY_NS_PER_S;
+}
+
+static void an_inhibit_holds_until_its_time_and_not_at_it(void **state)
+{
+    struct rig rig;
+    struct davy_inhibit seen;
+    rig_init(&rig, plain_config(DAVY_TYPE_UINT16));
+    begin_inhibit(&rig, 60);
+    assert_int_equal(decode(&rig)->reason, DAVY_REASON_CALIBRATION);
+    assert_int_equal(rig.readings[0].quality, DAVY_QUALITY_UNCERTAIN);
+    assert_true(rig.readings[0].has_value);
+    pass_s(&rig, 59);
+    assert_int_equal(decode(&rig)->reason, DAVY_REASON_CALIBRATION);
+    assert_true(davy_decoder_inhibited(rig.decoder, 0, rig.block.at.mono, &seen));
+    assert_string_equal(seen.by, "local:li.na");
+    assert_string_equal(seen.reason, "bump test");
+    pass_s(&rig, 1);
+    assert_int_equal(decode(&rig)->reason, DAVY_REASON_NONE);
+    assert_false(davy_decoder_inhibited(rig.decoder, 0, rig.block.at.mono, &seen));
+    rig_done(&rig);
+    (void)state;
+}
+
+/* Contract, section 1: no reply, inhibit, calibration, warm-up, over-range status, fault status, not a number ... */
+static void an_inhibit_stands_behind_no_reply_and_before_all_else(void **state)
+{
+    struct rig rig;
+    rig_init(&rig, full_config());
+    rig.device->inhibit_max = davy_span_s(10); /* of status bits: not of an operator */
+    begin_inhibit(&rig, 600);
+    for (unsigned bits = 0; bits < 32; bits++) {
+        rig.block.words[10] = (uint16_t)bits;
+        rig.block.words[0] = bits & 1U ? 0x7FFF : 9999;
+        assert_int_equal(decode(&rig)->reason, DAVY_REASON_CALIBRATION);
+        pass_s(&rig, 10);
+    }
+    rig.block.answer = DAVY_ANSWER_TIMEOUT;
+    assert_int_equal(decode(&rig)->reason, DAVY_REASON_COMM);
+    rig_done(&rig);
+    (void)state;
+}
+
+static void test_gas_under_an_inhibit_latches_no_over_range(void **state)
+{
+    struct rig rig;
+    struct davy_config *config = plain_config(DAVY_TYPE_UINT16);
+    config->points[0].has_range = true;
+    config->points[0].high = 100;
+    config->points[0].over_range_latch = true;
+    rig_init(&rig, config);
+    begin_inhibit(&rig, 60);
+    rig.block.words[0] = 500;
+    decode(&rig);
+    pass_s(&rig, 60);
+    rig.block.words[0] = 5;
+    assert_int_equal(decode(&rig)->reason, DAVY_REASON_NONE);
+    rig_done(&rig);
+    (void)state;
+}
+
+static void an_inhibit_is_refused_without_reason_or_beyond_eight_hours(void **state)
+{
+    struct rig rig;
+    rig_init(&rig, plain_config(DAVY_TYPE_UINT16));
+    davy_mono now = rig.block.at.mono;
+    struct davy_inhibit inhibit = {.until = {davy_mono_add(now, davy_span_s(8 * 3600)), {1}}, .reason = "x"};
+    assert_int_equal(davy_decoder_inhibit(rig.decoder, 1, &inhibit, now), -ENOENT);
+    assert_int_equal(davy_decoder_inhibit(rig.decoder, 0, &inhibit, now), 0);
+    inhibit.until.mono.ns++;
+    assert_int_equal(davy_decoder_inhibit(rig.decoder, 0, &inhibit, now), -EINVAL);
+    inhibit.until.mono = now;
+    assert_int_equal(davy_decoder_inhibit(rig.decoder, 0, &inhibit, now), -EINVAL);
+    inhibit.until.mono.ns += DAVY_NS_PER_S;
+    inhibit.reason[0] = '\0';
+    assert_int_equal(davy_decoder_inhibit(rig.decoder, 0, &inhibit, now), -EINVAL);
+    assert_int_equal(davy_decoder_uninhibit(rig.decoder, 0, now), 0);
+    assert_int_equal(davy_decoder_uninhibit(rig.decoder, 0, now), -ENOENT);
+    assert_int_equal(davy_decoder_uninhibit(rig.decoder, 1, now), -ENOENT);
+    assert_int_equal(decode(&rig)->reason, DAVY_REASON_NONE);
+    rig_done(&rig);
+    (void)state;
+}
+
+static void an_inhibit_is_told_once_and_again_when_it_ends(void **state)
+{
+    struct rig rig;
+    struct davy_alarm_memory memory;
+    rig_init(&rig, plain_config(DAVY_TYPE_UINT16));
+    assert_false(davy_decoder_tell_device(rig.decoder, 0, rig.block.at.mono, &memory));
+    begin_inhibit(&rig, 60);
+    assert_true(davy_decoder_tell_device(rig.decoder, 0, rig.block.at.mono, &memory));
+    assert_string_equal(memory.key, "~D");
+    assert_int_equal(memory.shelved_until.mono.ns, rig.block.at.mono.ns + 60 * DAVY_NS_PER_S);
+    assert_string_equal(memory.note, "bump test");
+    pass_s(&rig, 59);
+    assert_false(davy_decoder_tell_device(rig.decoder, 0, rig.block.at.mono, &memory));
+    pass_s(&rig, 1);
+    assert_true(davy_decoder_tell_device(rig.decoder, 0, rig.block.at.mono, &memory));
+    assert_int_equal(memory.shelved_until.mono.ns, 0);
+    assert_false(davy_decoder_tell_device(rig.decoder, 0, rig.block.at.mono, &memory));
+    rig_done(&rig);
+    (void)state;
+}
+
+static void an_inhibit_goes_over_a_reload_and_a_restart(void **state)
+{
+    struct rig rig;
+    struct davy_decoder *renewed, *restarted;
+    struct davy_alarm_memory memory, again;
+    rig_init(&rig, plain_config(DAVY_TYPE_UINT16));
+    begin_inhibit(&rig, 60);
+    assert_true(davy_decoder_tell_device(rig.decoder, 0, rig.block.at.mono, &memory));
+    assert_int_equal(davy_decoder_renew(rig.decoder, rig.config, &renewed), 0);
+    assert_int_equal(davy_decoder_new(rig.config, &restarted), 0);
+    assert_true(davy_decoder_recall(restarted, &memory));
+    struct davy_decoder *const after[] = {renewed, restarted};
+    for (size_t i = 0; i < DAVY_LENGTH(after); i++) {
+        assert_false(davy_decoder_tell_device(after[i], 0, rig.block.at.mono, &again));
+        assert_int_equal(davy_decode_block(after[i], &rig.block, rig.readings), 1);
+        assert_int_equal(rig.readings[0].reason, DAVY_REASON_CALIBRATION);
+        davy_decoder_free(after[i]);
+    }
+    memcpy(memory.key, "~gone", sizeof "~gone");
+    assert_false(davy_decoder_recall(rig.decoder, &memory));
+    rig_done(&rig);
+    (void)state;
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -425,6 +568,12 @@ int main(void)
         cmocka_unit_test(blocks_of_another_plan_or_beyond_it_give_nothing),
         cmocka_unit_test(replay_judges_range_and_keeps_what_the_poll_saw),
         cmocka_unit_test(no_words_ever_make_a_nan_reading),
+        cmocka_unit_test(an_inhibit_holds_until_its_time_and_not_at_it),
+        cmocka_unit_test(an_inhibit_stands_behind_no_reply_and_before_all_else),
+        cmocka_unit_test(test_gas_under_an_inhibit_latches_no_over_range),
+        cmocka_unit_test(an_inhibit_is_refused_without_reason_or_beyond_eight_hours),
+        cmocka_unit_test(an_inhibit_is_told_once_and_again_when_it_ends),
+        cmocka_unit_test(an_inhibit_goes_over_a_reload_and_a_restart),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
