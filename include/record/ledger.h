@@ -80,8 +80,10 @@ struct davy_ledger_event {
  */
 int davy_ledger_append(struct davy_ledger *ledger, const struct davy_ledger_event *event) DAVY_MUST_CHECK;
 
-/* In a transaction: replace the memory of one alarm; with a nil id, state normal, no timer, nothing tripped it is
- * deleted. */
+/*
+ * In a transaction: replace the memory of one alarm. One that says nothing (nil id, state normal, no timer, nothing
+ * tripped, no cover, `when` true and not about to change) is deleted.
+ */
 int davy_ledger_remember(struct davy_ledger *ledger, const struct davy_alarm_memory *memory, struct davy_stamp now,
                          const char *boot_id) DAVY_MUST_CHECK;
 
@@ -91,7 +93,7 @@ int davy_ledger_forget(struct davy_ledger *ledger, const char *key) DAVY_MUST_CH
 /*
  * In a transaction: the occurrence of an alarm that the configuration does not know any more ends: event `retired` with
  * the next seq, made from the latest payload of the alarm, its retained message cleared, its memory forgotten. Without an
- * occurrence only the memory goes. 0 or an error.
+ * occurrence or a cover only the memory goes. 0 or an error.
  */
 int davy_ledger_retire(struct davy_ledger *ledger, const struct davy_alarm_memory *memory, davy_wall now,
                        const char *boot_id, const char *config_hash) DAVY_MUST_CHECK;
@@ -100,10 +102,12 @@ int davy_ledger_retire(struct davy_ledger *ledger, const struct davy_alarm_memor
 #define DAVY_LEDGER_PARTLY 1
 
 /*
- * All memories, in order of their keys. The starts of their timers are brought to this boot, so that `now` minus start
- * is what has run: of an on-delay also the time since it was stored (by the monotonic clock within one boot, else by
- * the wall clock, 0 where that went backwards); of an off-delay not, it stands still. The wall start moves only where
- * it must, so that start plus delay is the due time. returns   0, DAVY_LEDGER_PARTLY or an error
+ * All memories, in order of their keys, their times brought to this boot, so that `now` minus a start is what has run.
+ * Down time, by the monotonic clock within one boot, else by the wall clock, 0 where that went backwards, counts for
+ * on-delays, the first raise, a `when` that is going true and the end of a shelf; an off-delay and a `when` that is going
+ * false stand still. Where the wall clock went backwards a shelf ends at `now`. Wall starts move only where they must, so
+ * that start plus delay is the due time; that of the first raise never does.
+ * returns   0, DAVY_LEDGER_PARTLY or an error
  */
 int davy_ledger_recall(struct davy_ledger *ledger, struct davy_stamp now, const char *boot_id,
                        void (*each)(void *context, const struct davy_alarm_memory *memory),

@@ -11,6 +11,9 @@
 #include "base/buf.h"
 #include "ledger_internal.h"
 
+/* Room for a member of a vote. */
+#define MEMBER_SIZE 320
+
 static void drop_json(json_t **value)
 {
     json_decref(*value);
@@ -104,42 +107,56 @@ static const char *member(const json_t *payload, const char *key)
     return json_string_value(json_object_get(payload, key));
 }
 
+/* Whether a last event of the alarm says something that has to end. */
+static bool stands(const struct davy_alarm_memory *memory)
+{
+    bool of_alarm = strchr(memory->key, ':') != NULL; /* not a point's, device's or zone's memory */
+    bool covered = memory->out_of_service || memory->shelved_until.mono.ns != 0;
+    return !davy_uuid_is_nil(&memory->id) || (of_alarm && covered);
+}
+
+static int append_retired(struct davy_ledger *ledger, const char *key, json_t *payload, const char *topic,
+                          davy_wall now)
+{
+    size_t size = 8192 + MEMBER_SIZE * json_array_size(json_object_get(payload, "members"));
+    DAVY_AUTO_FREE char *text = malloc(size);
+    if (!text)
+        return davy_ledger_fail(ledger, -ENOMEM);
+    struct davy_buf out;
+    davy_buf_init(&out, text, size);
+    davy_json_open(&out, '{');
+    put_members(&out, payload);
+    davy_json_close(&out, '}');
+    if (out.overflow)
+        return davy_ledger_fail(ledger, -EMSGSIZE);
+    struct davy_ledger_event event = {.seq = davy_ledger_next_seq(ledger),
+                                      .time = now,
+                                      .id = member(payload, "id"),
+                                      .event = "retired",
+                                      .state = "normal",
+                                      .level = member(payload, "level"),
+                                      .rule = member(payload, "rule"),
+                                      .zone = member(payload, "zone"),
+                                      .device = member(payload, "device"),
+                                      .point = member(payload, "point"),
+                                      .value = number(payload, "value"),
+                                      .limit = number(payload, "limit"),
+                                      .payload = text,
+                                      .topic = topic[0] ? topic : NULL,
+                                      .alarm = key,
+                                      .clear = true};
+    return davy_ledger_append(ledger, &event);
+}
+
 int davy_ledger_retire(struct davy_ledger *ledger, const struct davy_alarm_memory *memory, davy_wall now,
                        const char *boot_id, const char *config_hash)
 {
     char topic[512] = "";
-    json_t *payload DAVY_CLEANUP(drop_json) = NULL;
-    if (!davy_uuid_is_nil(&memory->id))
-        payload = latest_payload(ledger, memory->key, topic);
-    int64_t seq = davy_ledger_next_seq(ledger);
+    json_t *payload DAVY_CLEANUP(drop_json) = stands(memory) ? latest_payload(ledger, memory->key, topic) : NULL;
     if (payload) {
-        char text[8192];
-        struct davy_buf out;
-        davy_buf_init(&out, text, sizeof text);
-        if (rewrite(payload, seq, now, boot_id, config_hash) < 0)
+        if (rewrite(payload, davy_ledger_next_seq(ledger), now, boot_id, config_hash) < 0)
             return davy_ledger_fail(ledger, -ENOMEM);
-        davy_json_open(&out, '{');
-        put_members(&out, payload);
-        davy_json_close(&out, '}');
-        if (out.overflow)
-            return davy_ledger_fail(ledger, -EMSGSIZE);
-        struct davy_ledger_event event = {.seq = seq,
-                                          .time = now,
-                                          .id = member(payload, "id"),
-                                          .event = "retired",
-                                          .state = "normal",
-                                          .level = member(payload, "level"),
-                                          .rule = member(payload, "rule"),
-                                          .zone = member(payload, "zone"),
-                                          .device = member(payload, "device"),
-                                          .point = member(payload, "point"),
-                                          .value = number(payload, "value"),
-                                          .limit = number(payload, "limit"),
-                                          .payload = text,
-                                          .topic = topic[0] ? topic : NULL,
-                                          .alarm = memory->key,
-                                          .clear = true};
-        int rc = davy_ledger_append(ledger, &event);
+        int rc = append_retired(ledger, memory->key, payload, topic, now);
         if (rc < 0)
             return rc;
     }

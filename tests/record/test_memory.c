@@ -2,6 +2,7 @@
 #include "record_support.h"
 
 #include <errno.h>
+#include <inttypes.h>
 
 #define BOOT_A "11111111-1111-1111-1111-111111111111"
 #define BOOT_B "22222222-2222-2222-2222-222222222222"
@@ -90,16 +91,39 @@ static unsigned below(struct davy_random *random, unsigned bound)
     return (unsigned)(davy_random_next(random) % bound);
 }
 
+/* Any time, the same on both clocks, so that it does not move where nothing has happened. */
+static struct davy_stamp random_stamp(struct davy_random *random)
+{
+    int64_t before = random_integer(random) / 4;
+    return (struct davy_stamp){{1000 * DAVY_NS_PER_S - before}, {wall_s(0).ns - before}};
+}
+
+/* Text of any characters, also of those that JSON escapes. */
+static void random_text(struct davy_random *random, char *text, size_t size)
+{
+    static const char *const characters[] = {"a", "\x01", "\"", "\\", "\n", "\x7f", "é", "泵", "😀"};
+    size_t most = below(random, (unsigned)size), length = 0;
+    for (;;) {
+        const char *each = characters[below(random, 9)];
+        if (length + strlen(each) > most)
+            break;
+        memcpy(text + length, each, strlen(each));
+        length += strlen(each);
+    }
+    text[length] = '\0';
+}
+
 static struct davy_limit_memory random_limit(struct davy_random *random)
 {
     return (struct davy_limit_memory){
         .level = (enum davy_level)below(random, DAVY_LEVEL_COUNT_),
         .condition = (enum davy_condition)below(random, DAVY_CONDITION_COUNT_),
+        .upper = below(random, 2),
         .tripped = below(random, 2),
         .held = below(random, 2),
         .uncertain = below(random, 2),
-        .timer = DAVY_TIMER_NONE,
-        .started = {{random_integer(random)}, {random_integer(random)}},
+        .timer = (enum davy_timer)below(random, 3),
+        .started = random_stamp(random),
         .crossed = random_double(random),
     };
 }
@@ -112,14 +136,25 @@ static struct davy_alarm_memory random_memory(struct davy_random *random)
         .state = (enum davy_state)below(random, DAVY_STATE_COUNT_),
         .level = (enum davy_level)below(random, DAVY_LEVEL_COUNT_),
         .acknowledged = below(random, 2),
-        .raised = {.wall = {random_integer(random)}},
+        .raised = random_stamp(random),
         .last_limit = (uint8_t)below(random, DAVY_LIMITS_MAX),
         .has_value = below(random, 2),
         .value = random_double(random),
         .quality = (enum davy_quality)below(random, DAVY_QUALITY_COUNT_),
         .reason = (enum davy_reason)below(random, DAVY_REASON_COUNT_),
+        .steps_done = (uint8_t)below(random, DAVY_STEPS_MAX + 1),
+        .floor = (enum davy_level)below(random, DAVY_LEVEL_COUNT_),
+        .when_false = below(random, 2),
+        .when_since = random_stamp(random),
+        .out_of_service = below(random, 2),
+        .shelved_until = random_stamp(random),
+        .shelved_level = (enum davy_level)below(random, DAVY_LEVEL_COUNT_),
         .limit_count = below(random, DAVY_LIMITS_MAX + 1),
     };
+    if (memory.raised.mono.ns > 0) /* before it was stored */
+        memory.raised.mono.ns = 0;
+    random_text(random, memory.by, sizeof memory.by);
+    random_text(random, memory.note, sizeof memory.note);
     memset(memory.key, 'k', sizeof(memory.key) - 1);
     memory.key[below(random, sizeof(memory.key) - 1) + 1] = '\0';
     for (size_t i = 0; i < memory.limit_count; i++)
@@ -127,16 +162,23 @@ static struct davy_alarm_memory random_memory(struct davy_random *random)
     return memory;
 }
 
+static void assert_same_stamp(struct davy_stamp a, struct davy_stamp b)
+{
+    assert_int_equal(a.mono.ns, b.mono.ns);
+    assert_int_equal(a.wall.ns, b.wall.ns);
+}
+
 static void assert_same_limit(const struct davy_limit_memory *a, const struct davy_limit_memory *b)
 {
     assert_int_equal(a->level, b->level);
     assert_int_equal(a->condition, b->condition);
+    assert_int_equal(a->upper, b->upper);
     assert_int_equal(a->tripped, b->tripped);
     assert_int_equal(a->held, b->held);
     assert_int_equal(a->uncertain, b->uncertain);
     assert_int_equal(a->timer, b->timer);
-    assert_int_equal(a->started.mono.ns, b->started.mono.ns);
-    assert_int_equal(a->started.wall.ns, b->started.wall.ns);
+    if (a->timer != DAVY_TIMER_NONE)
+        assert_same_stamp(a->started, b->started);
     assert_true(same_bits(a->crossed, b->crossed));
 }
 
@@ -148,12 +190,21 @@ static void assert_same(const struct davy_alarm_memory *a, const struct davy_ala
     assert_int_equal(a->state, b->state);
     assert_int_equal(a->level, b->level);
     assert_int_equal(a->acknowledged, b->acknowledged);
-    assert_int_equal(a->raised.wall.ns, b->raised.wall.ns);
+    assert_same_stamp(a->raised, b->raised);
     assert_int_equal(a->last_limit, b->last_limit);
     assert_int_equal(a->has_value, b->has_value);
     assert_true(same_bits(a->value, b->value));
     assert_int_equal(a->quality, b->quality);
     assert_int_equal(a->reason, b->reason);
+    assert_int_equal(a->steps_done, b->steps_done);
+    assert_int_equal(a->floor, b->floor);
+    assert_int_equal(a->when_false, b->when_false);
+    assert_same_stamp(a->when_since, b->when_since);
+    assert_int_equal(a->out_of_service, b->out_of_service);
+    assert_same_stamp(a->shelved_until, b->shelved_until);
+    assert_int_equal(a->shelved_level, b->shelved_level);
+    assert_string_equal(a->by, b->by);
+    assert_string_equal(a->note, b->note);
     assert_int_equal(a->limit_count, b->limit_count);
     for (size_t i = 0; i < a->limit_count; i++)
         assert_same_limit(&a->limits[i], &b->limits[i]);
@@ -167,7 +218,7 @@ static void memory_comes_back_to_the_last_bit(void **state)
         struct recalled recalled = {.count = 0};
         struct davy_alarm_memory memory = random_memory(&random);
         remember(f->ledger, &memory, stamp_s(1000, 0));
-        assert_int_equal(davy_ledger_recall(f->ledger, stamp_s(5, 100), BOOT_B, take, &recalled), 0);
+        assert_int_equal(davy_ledger_recall(f->ledger, stamp_s(1000, 0), BOOT_A, take, &recalled), 0);
         assert_int_equal(recalled.count, 1);
         assert_same(&recalled.memory[0], &memory);
         assert_int_equal(davy_ledger_begin(f->ledger), 0);
@@ -264,6 +315,131 @@ static void an_off_delay_stands_still_while_down(void **state)
     assert_started(recall_timer(*state, DAVY_TIMER_OFF, stamp_s(7, 130), BOOT_B), 2, 125);
 }
 
+/* Stored at mono 1005 s, wall 105 s. */
+static struct davy_alarm_memory recall_memory(struct fixture *f, struct davy_alarm_memory memory, struct davy_stamp now,
+                                              const char *boot_id)
+{
+    memcpy(memory.key, "h2s:GT-1.h2s", sizeof "h2s:GT-1.h2s");
+    remember(f->ledger, &memory, stamp_s(1005, 105));
+    struct recalled recalled = recall(f, now, boot_id);
+    assert_int_equal(recalled.count, 1);
+    return recalled.memory[0];
+}
+
+static struct davy_alarm_memory occurrence(void)
+{
+    struct davy_alarm_memory memory = {.state = DAVY_STATE_UNACKNOWLEDGED, .raised = stamp_s(1000, 100)};
+    memory.id = davy_uuid_v7(wall_s(100), 0, 1);
+    return memory;
+}
+
+static void the_first_raise_lies_as_far_back_as_it_does(void **state)
+{
+    const struct {
+        struct davy_stamp now;
+        const char *boot_id;
+        int64_t mono;
+    } rows[] = {
+        {stamp_s(1030, 130), BOOT_A, 1000},  /* within one boot */
+        {stamp_s(1030, 9999), BOOT_A, 1000}, /* whatever the wall clock does */
+        {stamp_s(7, 130), BOOT_B, 7 - 30},   /* 30 s ago by the wall clock */
+        {stamp_s(7, 50), BOOT_B, 7 - 5},     /* which went backwards: down time is nothing */
+    };
+    for (size_t i = 0; i < DAVY_LENGTH(rows); i++) {
+        struct davy_alarm_memory memory = recall_memory(*state, occurrence(), rows[i].now, rows[i].boot_id);
+        assert_same_stamp(memory.raised, stamp_s(rows[i].mono, 100));
+    }
+}
+
+static void a_first_raise_of_the_earlier_version_counts_by_the_wall_clock(void **state)
+{
+    struct fixture *f = *state;
+    char sql[512], text[16];
+    snprintf(sql, sizeof sql,
+             "INSERT INTO memory VALUES ('a', 1005000000000, %" PRId64 ", 'x', '{\"key\":\"a\","
+             "\"id\":\"0192f3c1-7b1e-7c44-9d0a-3f6f1f0a2b11\",\"raised_wall_ns\":%" PRId64 "}')",
+             wall_s(105).ns, wall_s(100).ns);
+    look(folder_file(&f->folder, "ledger.db"), sql, text, sizeof text);
+    assert_same_stamp(recall(f, stamp_s(7, 130), BOOT_B).memory[0].raised, stamp_s(7 - 30, 100));
+    assert_same_stamp(recall(f, stamp_s(7, 50), BOOT_B).memory[0].raised, stamp_s(7 - 5, 100));
+}
+
+static struct davy_alarm_memory changing_when(bool when_false)
+{
+    return (struct davy_alarm_memory){.when_false = when_false, .when_since = stamp_s(1000, 100)};
+}
+
+static void a_when_that_goes_true_goes_on(void **state)
+{
+    struct davy_alarm_memory memory = recall_memory(*state, changing_when(true), stamp_s(7, 130), BOOT_B);
+    assert_true(memory.when_false);
+    assert_same_stamp(memory.when_since, stamp_s(7 - 30, 100));
+    memory = recall_memory(*state, changing_when(true), stamp_s(7, 50), BOOT_B);
+    assert_same_stamp(memory.when_since, stamp_s(2, 45));
+}
+
+static void a_when_that_goes_false_stands_still(void **state)
+{
+    assert_same_stamp(recall_memory(*state, changing_when(false), stamp_s(1030, 130), BOOT_A).when_since,
+                      stamp_s(1025, 125));
+    assert_same_stamp(recall_memory(*state, changing_when(false), stamp_s(7, 130), BOOT_B).when_since, stamp_s(2, 125));
+}
+
+static struct davy_alarm_memory shelved(void)
+{
+    return (struct davy_alarm_memory){.shelved_until = stamp_s(1100, 200)};
+}
+
+static void a_shelf_ends_when_it_said(void **state)
+{
+    assert_same_stamp(recall_memory(*state, shelved(), stamp_s(1030, 130), BOOT_A).shelved_until, stamp_s(1100, 200));
+    assert_same_stamp(recall_memory(*state, shelved(), stamp_s(7, 130), BOOT_B).shelved_until, stamp_s(77, 200));
+    assert_same_stamp(recall_memory(*state, shelved(), stamp_s(7, 230), BOOT_B).shelved_until, stamp_s(7 - 30, 200));
+}
+
+static void a_shelf_ends_where_the_wall_clock_went_backwards(void **state)
+{
+    assert_same_stamp(recall_memory(*state, shelved(), stamp_s(7, 50), BOOT_B).shelved_until, stamp_s(7, 50));
+    assert_same_stamp(recall_memory(*state, shelved(), stamp_s(1030, 50), BOOT_A).shelved_until, stamp_s(1030, 50));
+}
+
+static void an_instant_that_falls_on_zero_is_still_one(void **state)
+{
+    struct davy_alarm_memory memory = recall_memory(*state, shelved(), stamp_s(30, 230), BOOT_B);
+    assert_int_not_equal(memory.shelved_until.mono.ns, 0);
+    memory = recall_memory(*state, changing_when(true), stamp_s(30, 130), BOOT_B);
+    assert_int_not_equal(memory.when_since.mono.ns, 0);
+}
+
+static void covers_when_and_ladder_are_worth_keeping(void **state)
+{
+    const struct davy_alarm_memory kept[] = {
+        {.when_false = true}, changing_when(false),         {.out_of_service = true}, shelved(),
+        {.steps_done = 1},    {.floor = DAVY_LEVEL_ORANGE},
+    };
+    for (size_t i = 0; i < DAVY_LENGTH(kept); i++)
+        recall_memory(*state, kept[i], stamp_s(1030, 130), BOOT_A);
+}
+
+static void the_longest_memory_fits(void **state)
+{
+    struct davy_alarm_memory memory = occurrence();
+    memset(memory.by, '\x01', sizeof memory.by - 1);
+    memset(memory.note, '\x01', sizeof memory.note - 1);
+    memory.limit_count = DAVY_LIMITS_MAX;
+    memory.raised = memory.when_since = memory.shelved_until = (struct davy_stamp){{INT64_MIN}, {INT64_MIN}};
+    for (size_t i = 0; i < DAVY_LIMITS_MAX; i++)
+        memory.limits[i] = (struct davy_limit_memory){.timer = DAVY_TIMER_OFF,
+                                                      .level = DAVY_LEVEL_ORANGE,
+                                                      .condition = DAVY_CONDITION_OUTSIDE,
+                                                      .started = {{INT64_MIN}, {INT64_MIN}},
+                                                      .crossed = -2.2250738585072014e-308};
+    memset(memory.key, '\x01', sizeof memory.key - 1);
+    struct fixture *f = *state;
+    remember(f->ledger, &memory, stamp_s(1005, 105));
+    assert_string_equal(recall(f, stamp_s(1005, 105), BOOT_A).memory[0].note, memory.note);
+}
+
 static void two_boots_without_an_id_are_not_the_same(void **state)
 {
     struct fixture *f = *state;
@@ -320,6 +496,15 @@ int main(void)
         TEST(an_on_delay_goes_on_over_a_reboot),
         TEST(where_the_wall_clock_went_backwards_down_time_is_nothing),
         TEST(an_off_delay_stands_still_while_down),
+        TEST(the_first_raise_lies_as_far_back_as_it_does),
+        TEST(a_first_raise_of_the_earlier_version_counts_by_the_wall_clock),
+        TEST(a_when_that_goes_true_goes_on),
+        TEST(a_when_that_goes_false_stands_still),
+        TEST(a_shelf_ends_when_it_said),
+        TEST(a_shelf_ends_where_the_wall_clock_went_backwards),
+        TEST(an_instant_that_falls_on_zero_is_still_one),
+        TEST(covers_when_and_ladder_are_worth_keeping),
+        TEST(the_longest_memory_fits),
         TEST(two_boots_without_an_id_are_not_the_same),
         TEST(members_of_a_later_version_are_ignored_and_missing_ones_are_zero),
         TEST(a_memory_that_cannot_be_read_is_told_and_spoils_no_other),
