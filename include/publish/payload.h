@@ -11,8 +11,11 @@
 #include "model/config.h"
 #include "model/reading.h"
 
-/* Enough for one davy.alarm/1 with every text at its longest and every byte escaped. */
+/* Enough for one davy.alarm/1 without members, with every text at its longest and every byte escaped. */
 #define DAVY_PAYLOAD_ALARM_SIZE (32 * 1024)
+
+/* A member of a vote at its longest. All are listed, so the size of a payload depends on the event. */
+#define DAVY_PAYLOAD_MEMBER_SIZE 256
 
 /* What an alarm payload says beside the event. */
 struct davy_payload_context {
@@ -25,6 +28,9 @@ struct davy_payload_context {
     double decided_ms; /* below 0: no latency at all */
     double stored_ms;  /* below 0: null */
 };
+
+/* Bytes that are enough for the payload of this event, with the end. */
+size_t davy_payload_alarm_size(const struct davy_event *event);
 
 /* davy.alarm/1 */
 void davy_payload_alarm(struct davy_buf *out, const struct davy_config *config, const struct davy_event *event,

@@ -29,9 +29,14 @@ struct replay {
 static void on_event(void *context, const struct davy_event *event)
 {
     struct replay *replay = context;
-    char text[DAVY_PAYLOAD_ALARM_SIZE];
+    size_t size = davy_payload_alarm_size(event);
+    DAVY_AUTO_FREE char *text = malloc(size);
     struct davy_buf buf;
-    davy_buf_init(&buf, text, sizeof text);
+    if (!text) {
+        replay->failed = true;
+        return;
+    }
+    davy_buf_init(&buf, text, size);
     const struct davy_payload_context payload = {
         .clock = "replay", .seq = ++replay->seq, .durable = true, .decided_ms = -1, .stored_ms = -1};
     davy_payload_alarm(&buf, replay->config, event, &payload);

@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "daemon/answer.h"
 #include "daemon/preview.h"
+#include "daemon/write.h"
 #include "decode/decode.h"
 #include "evaluate/zones.h"
 #include "publish/payload.h"
@@ -52,13 +53,29 @@ struct evaluate_stage {
     struct davy_reading readings[DAVY_DECODE_MAX];
 };
 
-static void hand_over(struct evaluate_stage *stage, const struct record *record)
+/* What the record owns passes, or goes with it. */
+static void hand_over(struct evaluate_stage *stage, struct record *record)
 {
     bool room = davy_queue_space(&stage->route->records) > ROOM_FOR_SWITCH;
     if (room && davy_queue_push(&stage->route->records, record) == 0)
         return;
+    record_done(record);
     if (stage->status.lost_records++ == 0)
         davy_error("evaluate", "the recorder takes nothing more: events are lost, and counted");
+}
+
+/* Devices whose alarm_interval the event may begin or end: that of the point, or of each member of a vote. */
+static void flag_devices(struct evaluate_stage *stage, const struct davy_event *event)
+{
+    const struct davy_subject *subject = &event->subject;
+    if (subject->kind != DAVY_ALARM_RULE)
+        return;
+    const struct davy_rule *rule = &stage->config->rules[subject->rule];
+    if (subject->device != DAVY_NONE)
+        stage->flagged[subject->device] = true;
+    for (size_t i = 0; i < rule->point_count && subject->device == DAVY_NONE; i++)
+        stage->flagged[stage->config->points[rule->points[i]].device] = true;
+    stage->any_flagged = true;
 }
 
 static void on_event(void *context, const struct davy_event *event)
@@ -67,14 +84,11 @@ static void on_event(void *context, const struct davy_event *event)
     struct davy_stamp now = davy_clock_now(stage->route->clock);
     struct record record = {.kind = RECORD_EVENT, .at = now, .event = *event};
     record.event.decided_after = davy_mono_sub(now.mono, event->at.mono);
+    preview_add(stage->preview, &record.event, ++stage->status.events, now.mono);
+    davy_members_ref(event->members);
     hand_over(stage, &record);
-    stage->status.events++;
     stage->news = true;
-    preview_add(stage->preview, &record.event, stage->status.events, now.mono);
-    if (event->subject.kind == DAVY_ALARM_RULE) {
-        stage->flagged[event->subject.device] = true;
-        stage->any_flagged = true;
-    }
+    flag_devices(stage, event);
 }
 
 static bool on_memory(void *context, const struct davy_alarm_memory *memory)

@@ -50,12 +50,14 @@ void preview_add(struct preview *preview, const struct davy_event *event, uint64
     if (!preview->config || preview->count == WAITING_MAX)
         return;
     size_t at = (preview->head + preview->count++) % WAITING_MAX;
+    davy_members_ref(event->members);
     preview->ring[at] = (struct waiting){*event, davy_config_ref(preview->config), ordinal,
                                          davy_mono_add(now, preview->config->storage.announce_within)};
 }
 
 static void drop_first(struct preview *preview)
 {
+    davy_members_unref(preview->ring[preview->head].event.members);
     davy_config_unref(preview->ring[preview->head].config);
     preview->count--;
     preview->head = preview->count == 0 ? 0 : (preview->head + 1) % WAITING_MAX;
@@ -75,9 +77,13 @@ static void announce(struct preview *preview, const struct waiting *waiting)
 {
     const struct davy_config *config = waiting->config;
     const struct davy_event *event = &waiting->event;
-    char topic[DAVY_TOPIC_SIZE], text[DAVY_PAYLOAD_ALARM_SIZE];
+    char topic[DAVY_TOPIC_SIZE];
+    size_t size = davy_payload_alarm_size(event);
+    DAVY_AUTO_FREE char *text = malloc(size);
+    if (!text)
+        return;
     struct davy_buf payload;
-    davy_buf_init(&payload, text, sizeof text);
+    davy_buf_init(&payload, text, size);
     struct davy_payload_context about = {
         .boot_id = preview->route->boot_id,
         .clock = davy_clock_synchronized() ? "synchronized" : "unsynchronized",

@@ -193,7 +193,7 @@ static void give_up(struct record_stage *stage, struct record *record)
     stage->status.left_out++;
     if (record->kind == RECORD_EVENT)
         stage->status.events++; /* nobody waits for it any more */
-    record->kind = RECORD_NOTHING;
+    record_done(record);
 }
 
 static int write_batch(struct record_stage *stage, size_t count)
@@ -222,8 +222,7 @@ static int write_batch(struct record_stage *stage, size_t count)
 static void forget_records(struct record_stage *stage, size_t count)
 {
     for (size_t i = 0; i < count; i++)
-        if (stage->batch[i].kind == RECORD_ACTION)
-            free(stage->batch[i].action.detail);
+        record_done(&stage->batch[i]);
     stage->batch_count -= count;
     memmove(stage->batch, stage->batch + count, stage->batch_count * sizeof *stage->batch);
 }
@@ -281,7 +280,7 @@ static size_t before_switch(const struct record_stage *stage)
 static void switch_records(struct record_stage *stage)
 {
     davy_config_unref(stage->config);
-    stage->config = stage->batch[0].config;
+    stage->config = davy_config_ref(stage->batch[0].config);
     forget_records(stage, 1);
 }
 
@@ -505,6 +504,18 @@ int record_stage_start(struct record_stage *stage)
     return davy_thread_start(stage->thread, 512 * 1024, run, stage);
 }
 
+/* What the ledger could not take to the end is lost: so be what it owns. */
+static void drop_records(struct record_stage *stage)
+{
+    struct record record;
+    forget_records(stage, stage->batch_count);
+    while (davy_queue_pop(&stage->route->records, &record))
+        record_done(&record);
+    struct record_reading item;
+    while (davy_queue_pop(&stage->route->readings, &item))
+        davy_config_unref(item.config);
+}
+
 struct record_stage *record_stage_free(struct record_stage *stage)
 {
     if (!stage)
@@ -515,10 +526,7 @@ struct record_stage *record_stage_free(struct record_stage *stage)
         write_records(stage);
         commit_batch(stage, 0);
     }
-    for (size_t i = 0; i < stage->batch_count; i++)
-        if (stage->batch[i].kind == RECORD_SWITCH)
-            davy_config_unref(stage->batch[i].config);
-    forget_records(stage, stage->batch_count);
+    drop_records(stage);
     outbox_free(stage->outbox);
     davy_telemetry_free(stage->telemetry);
     davy_readings_close(stage->readings);

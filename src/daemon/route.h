@@ -125,7 +125,7 @@ struct recorder_status {
 /* Items that a queue holds. Blocks drop the oldest and are counted; asks are refused; records see evaluate_stage.c. */
 #define ROUTE_BLOCKS   1024
 #define ROUTE_ASKS     64
-#define ROUTE_RECORDS  16384
+#define ROUTE_RECORDS  8192
 #define ROUTE_READINGS 16384
 #define ROUTE_REPLIES  64
 #define ROUTE_NOTICES  64

@@ -2,13 +2,15 @@
 #include "daemon/write.h"
 
 #include <errno.h>
+#include <stdlib.h>
 
 #include "publish/payload.h"
 #include "publish/topic.h"
 
 /* The texts of one event, kept while its row is written. */
 struct event_text {
-    char payload[DAVY_PAYLOAD_ALARM_SIZE];
+    char *payload;
+    size_t size;
     char topic[DAVY_TOPIC_SIZE];
     char key[DAVY_KEY_SIZE];
     char id[DAVY_UUID_TEXT];
@@ -29,7 +31,7 @@ static void number(struct davy_ledger *ledger, const struct route *route, struct
 }
 
 static int encode(const struct route *route, const struct davy_config *config, const struct record *record,
-                  struct event_text *ret_text)
+                  struct event_text *text)
 {
     const struct davy_event *event = &record->event;
     struct davy_payload_context about = {
@@ -42,45 +44,53 @@ static int encode(const struct route *route, const struct davy_config *config, c
         .stored_ms = (double)record->stored_after.ns / 1e6,
     };
     struct davy_buf payload;
-    davy_buf_init(&payload, ret_text->payload, sizeof ret_text->payload);
+    davy_buf_init(&payload, text->payload, text->size);
     davy_payload_alarm(&payload, config, event, &about);
     return payload.overflow ? -EMSGSIZE : 0;
 }
 
-static int write_event(struct davy_ledger *ledger, const struct route *route, const struct davy_config *config,
-                       struct record *record)
+static int append(struct davy_ledger *ledger, const struct davy_config *config, const struct record *record,
+                  struct event_text *text)
 {
-    struct event_text text;
     const struct davy_event *event = &record->event;
-    number(ledger, route, record);
-    int rc = encode(route, config, record, &text);
-    if (rc < 0)
-        return rc;
     uint32_t zone = davy_subject_zone(config, &event->subject);
     const struct davy_subject *subject = &event->subject;
     struct davy_ledger_event row = {
         .seq = record->seq,
         .time = event->at.wall,
-        .id = davy_uuid_is_nil(&event->id) ? NULL : davy_uuid_format(&event->id, text.id),
+        .id = davy_uuid_is_nil(&event->id) ? NULL : davy_uuid_format(&event->id, text->id),
         .event = davy_event_name(event->type),
         .state = davy_state_name(event->state),
         .level = davy_level_name(event->level),
         .rule = davy_subject_rule_name(config, subject),
         .zone = zone == DAVY_NONE ? NULL : config->zones[zone].id,
-        .device = subject->device != DAVY_NONE ? config->devices[subject->device].id
-                  : subject->bus != DAVY_NONE  ? config->buses[subject->bus].name
-                                               : "gateway",
+        .device = davy_topic_device(config, subject),
         .point = subject->point == DAVY_NONE ? NULL : config->points[subject->point].name,
         .value = event->has_value ? event->value : NAN,
         .limit = event->has_limit ? event->limit : NAN,
         .by = event->by[0] ? event->by : NULL,
         .note = event->note[0] ? event->note : NULL,
-        .payload = text.payload,
-        .topic = davy_topic_alarm(config, subject, text.topic),
-        .alarm = davy_subject_key(config, subject, text.key),
+        .payload = text->payload,
+        .topic = davy_topic_alarm(config, subject, text->topic),
+        .alarm = davy_subject_key(config, subject, text->key),
         .clear = event->ends,
     };
     return davy_ledger_append(ledger, &row);
+}
+
+static int write_event(struct davy_ledger *ledger, const struct route *route, const struct davy_config *config,
+                       struct record *record)
+{
+    struct event_text text = {.size = davy_payload_alarm_size(&record->event)};
+    text.payload = malloc(text.size);
+    if (!text.payload)
+        return -ENOMEM;
+    number(ledger, route, record);
+    int rc = encode(route, config, record, &text);
+    if (rc == 0)
+        rc = append(ledger, config, record, &text);
+    free(text.payload);
+    return rc;
 }
 
 static int write_action(struct davy_ledger *ledger, const struct record *record)
@@ -114,4 +124,15 @@ int write_record(struct davy_ledger *ledger, const struct route *route, const st
         break;
     }
     return 0;
+}
+
+void record_done(struct record *record)
+{
+    if (record->kind == RECORD_EVENT)
+        davy_members_unref(record->event.members);
+    else if (record->kind == RECORD_ACTION)
+        free(record->action.detail);
+    else if (record->kind == RECORD_SWITCH)
+        davy_config_unref(record->config);
+    record->kind = RECORD_NOTHING;
 }

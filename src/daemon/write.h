@@ -6,3 +6,6 @@
 
 int write_record(struct davy_ledger *ledger, const struct route *route, const struct davy_config *config,
                  struct record *record) DAVY_MUST_CHECK;
+
+/* What a record owns goes with it; it then is RECORD_NOTHING. */
+void record_done(struct record *record);

@@ -46,12 +46,21 @@ static const char *filled(const char *text)
     return text && text[0] ? text : NULL;
 }
 
+/* Of an overdue alarm the owner is whom its step of the ladder names. */
+static const char *step_owner(const struct davy_config *config, const struct davy_event *event)
+{
+    if (event->subject.rule == DAVY_NONE || event->step == 0)
+        return NULL;
+    const struct davy_rule *rule = &config->rules[event->subject.rule];
+    return event->step <= rule->step_count ? filled(rule->steps[event->step - 1].owner) : NULL;
+}
+
 static const char *owner_of(const struct davy_config *config, const struct davy_event *event)
 {
     const struct davy_subject *subject = &event->subject;
     uint32_t zone = davy_subject_zone(config, subject);
-    const char *owner = NULL;
-    if (subject->kind == DAVY_ALARM_RULE)
+    const char *owner = step_owner(config, event);
+    if (!owner && subject->kind == DAVY_ALARM_RULE)
         owner = filled(config->rules[subject->rule].limits[event->limit_index].owner);
     if (!owner && subject->device != DAVY_NONE)
         owner = filled(config->devices[subject->device].owner);
@@ -100,26 +109,82 @@ static void alarm_place(struct davy_buf *out, const struct davy_config *config, 
     davy_json_text(out, "rule", davy_subject_rule_name(config, subject));
 }
 
+/* What an alarm measures; null where the members of a vote differ. */
+struct measured {
+    const char *kind;
+    const char *quantity;
+    const char *unit;
+};
+
+static struct measured of_point(const struct davy_point *point)
+{
+    return (struct measured){davy_kind_name(point->kind), filled(point->quantity), point->unit};
+}
+
+static const char *same_or_null(const char *a, const char *b)
+{
+    return a && b && strcmp(a, b) == 0 ? a : NULL;
+}
+
+static struct measured measured_of(const struct davy_config *config, const struct davy_subject *subject)
+{
+    struct measured measured = {NULL, NULL, NULL};
+    if (subject->point != DAVY_NONE)
+        return of_point(&config->points[subject->point]);
+    if (subject->rule == DAVY_NONE)
+        return measured;
+    const struct davy_rule *rule = &config->rules[subject->rule];
+    for (size_t i = 0; i < rule->point_count; i++) {
+        struct measured each = of_point(&config->points[rule->points[i]]);
+        if (i == 0)
+            measured = each;
+        measured.kind = same_or_null(measured.kind, each.kind);
+        measured.quantity = same_or_null(measured.quantity, each.quantity);
+        measured.unit = same_or_null(measured.unit, each.unit);
+    }
+    return measured;
+}
+
+static void alarm_members(struct davy_buf *out, const struct davy_config *config, const struct davy_members *members)
+{
+    if (!members || members->count == 0) {
+        davy_json_null(out, "members");
+        return;
+    }
+    davy_json_key_open(out, "members", '[');
+    for (size_t i = 0; i < members->count; i++) {
+        const struct davy_member *member = &members->list[i];
+        char name[DAVY_KEY_SIZE];
+        davy_json_open(out, '{');
+        davy_json_text(out, "point", davy_config_point_name(config, member->point, name));
+        optional_number(out, "value", member->has_value, member->value);
+        davy_json_bool(out, "vote", member->vote);
+        davy_json_text(out, "quality", davy_quality_name(member->quality));
+        davy_json_close(out, '}');
+    }
+    davy_json_close(out, ']');
+}
+
 static void alarm_measurement(struct davy_buf *out, const struct davy_config *config, const struct davy_event *event)
 {
     const struct davy_subject *subject = &event->subject;
     bool rule = subject->kind == DAVY_ALARM_RULE;
-    const struct davy_point *point = subject->point != DAVY_NONE ? &config->points[subject->point] : NULL;
+    struct measured measured = measured_of(config, subject);
     /* The quality is that of the newest reading: the gateway about itself has none. */
-    bool judged = rule || subject->device != DAVY_NONE || subject->bus != DAVY_NONE;
+    bool judged = subject->rule != DAVY_NONE || subject->device != DAVY_NONE || subject->bus != DAVY_NONE;
     /* A rule's alarm without an occurrence, shelved say, has no limit that tripped. */
     bool tripped = !rule || event->has_limit;
-    davy_json_text(out, "kind", point ? davy_kind_name(point->kind) : NULL);
-    davy_json_text(out, "quantity", point ? filled(point->quantity) : NULL);
+    davy_json_text(out, "kind", measured.kind);
+    davy_json_text(out, "quantity", measured.quantity);
     davy_json_text(out, "measure", rule ? davy_measure_name(config->rules[subject->rule].measure) : NULL);
     optional_number(out, "value", event->has_value, event->value);
     optional_number(out, "limit", rule && event->has_limit, event->limit);
     davy_json_text(out, "condition", tripped ? davy_condition_name(event->condition) : NULL);
-    davy_json_text(out, "unit", point ? point->unit : NULL);
+    davy_json_text(out, "unit", measured.unit);
     davy_json_text(out, "quality", judged ? davy_quality_name(event->quality) : NULL);
     davy_json_text(out, "reason", davy_reason_name(event->reason));
-    davy_json_null(out, "members");
-    davy_json_null(out, "step");
+    alarm_members(out, config, event->members);
+    optional_integer(out, "step", event->step);
 }
 
 /* To the microsecond: more is noise. */
@@ -138,6 +203,12 @@ static void alarm_latency(struct davy_buf *out, const struct davy_payload_contex
     davy_json_number(out, "decided", rounded_ms(context->decided_ms));
     optional_number(out, "stored", context->stored_ms >= 0, rounded_ms(context->stored_ms));
     davy_json_close(out, '}');
+}
+
+size_t davy_payload_alarm_size(const struct davy_event *event)
+{
+    size_t members = event->members ? event->members->count : 0;
+    return DAVY_PAYLOAD_ALARM_SIZE + members * DAVY_PAYLOAD_MEMBER_SIZE;
 }
 
 void davy_payload_alarm(struct davy_buf *out, const struct davy_config *config, const struct davy_event *event,

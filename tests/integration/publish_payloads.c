@@ -14,7 +14,15 @@ static struct davy_zone zones[] = {{.id = "A1", .name = "罐区一", .owner = "z
 static struct davy_bus buses[] = {{.name = "rs485-1"}};
 static struct davy_device devices[] = {{.id = "GT-101", .name = "Tank farm \"H2S\"\t", .point_count = 1}};
 static struct davy_point points[] = {{.name = "h2s", .kind = DAVY_KIND_GAS, .quantity = "H2S", .unit = "ppm"}};
-static struct davy_rule rules[] = {{.name = "h2s", .limits = limits, .limit_count = 1}};
+static const uint32_t members[] = {0, 0};
+static struct davy_rule rules[] = {{.name = "h2s", .limits = limits, .limit_count = 1},
+                                   {.name = "any-two",
+                                    .vote = 2,
+                                    .fault_name = "any-two.fault",
+                                    .limits = limits,
+                                    .limit_count = 1,
+                                    .points = members,
+                                    .point_count = 2}};
 
 static struct davy_config config = {.gateway = {.id = "edge-07", .site = "north-plant"},
                                     .mqtt = {.prefix = "davy/v1", .telemetry = DAVY_TELEMETRY_ALL},
@@ -27,7 +35,7 @@ static struct davy_config config = {.gateway = {.id = "edge-07", .site = "north-
                                     .points = points,
                                     .point_count = 1,
                                     .rules = rules,
-                                    .rule_count = 1};
+                                    .rule_count = 2};
 
 static char text[65536];
 static struct davy_buf out;
@@ -98,6 +106,36 @@ static void print_alarms(void)
     print_alarm(&shelved, false);
 }
 
+static void print_votes(void)
+{
+    struct davy_event vote =
+        event_of((struct davy_subject){DAVY_ALARM_RULE, 1, DAVY_NONE, DAVY_NONE, DAVY_NONE}, DAVY_CONDITION_VOTE);
+    vote.has_value = vote.has_limit = true;
+    vote.value = vote.limit = 2;
+    vote.members = davy_members_new(2);
+    if (!vote.members)
+        exit(2);
+    vote.members->list[0] = (struct davy_member){.vote = true, .has_value = true, .value = 0.1};
+    vote.members->list[1] = (struct davy_member){.vote = true, .quality = DAVY_QUALITY_BAD};
+    print_alarm(&vote, false);
+    vote.type = DAVY_EVENT_OVERDUE;
+    vote.step = 1;
+    print_alarm(&vote, false);
+    struct davy_event fault = vote;
+    fault.subject.kind = DAVY_ALARM_VOTE_FAULT;
+    fault.condition = DAVY_CONDITION_FAULT;
+    fault.type = DAVY_EVENT_RAISED;
+    fault.step = 0;
+    print_alarm(&fault, false);
+    struct davy_event retired = {.subject = vote.subject,
+                                 .type = DAVY_EVENT_RETIRED,
+                                 .previous_state = DAVY_STATE_SHELVED,
+                                 .at = vote.at,
+                                 .members = vote.members};
+    print_alarm(&retired, false);
+    davy_members_unref(vote.members);
+}
+
 static void print_states(void)
 {
     const struct davy_status_bus up = {"rs485-1", "up", 0.25, 10, 1, -1};
@@ -153,6 +191,7 @@ int main(void)
     atomic_init(&config.references, 2); /* never freed: it is static */
     snprintf(config.hash, sizeof config.hash, "sha256:%064d", 7);
     print_alarms();
+    print_votes();
     print_states();
     print_telemetry();
     return 0;

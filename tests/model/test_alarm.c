@@ -155,12 +155,137 @@ static void every_built_in_alarm_has_a_sentence(void **unused)
 {
     (void)unused;
     struct davy_config *config = plant();
+    config->rules[0].vote = 2;
+    config->rules[0].fault_name = "h2s.fault";
     for (int kind = DAVY_ALARM_FAULT; kind < DAVY_ALARM_COUNT_; kind++) {
         char text[256];
         struct davy_event event = {.subject = {(enum davy_alarm_kind)kind, NONE, NONE, NONE, NONE}, .active = true};
+        if (kind == DAVY_ALARM_VOTE_FAULT)
+            event.subject.rule = 0;
         davy_event_message(config, &event, text, sizeof text);
         assert_null(strstr(text, "(null)"));
         assert_true(strlen(text) > strlen("gateway: "));
+    }
+    davy_config_unref(config);
+}
+
+static void each_measure_says_what_its_number_is(void **unused)
+{
+    (void)unused;
+    static const uint32_t others[] = {1, 0};
+    const davy_span minute = davy_span_s(60);
+    const struct {
+        enum davy_measure measure;
+        struct davy_measure_options options;
+        double value, limit;
+        const char *text;
+    } cases[] = {
+        {DAVY_MEASURE_MEAN, {.window = davy_span_s(600)}, 7.2, 7, "mean over 10 min of H2S 7.2 ppm ≥ 7 ppm"},
+        {DAVY_MEASURE_MIN, {.window = minute}, 7.2, 7, "minimum over 1 min of H2S 7.2 ppm ≥ 7 ppm"},
+        {DAVY_MEASURE_STDDEV, {.window = minute}, 2, 1, "standard deviation over 1 min of H2S 2 ppm ≥ 1 ppm"},
+        {DAVY_MEASURE_RMS, {.window = davy_span_s(5400)}, 2, 1, "rms over 90 min of H2S 2 ppm ≥ 1 ppm"},
+        {DAVY_MEASURE_RATE,
+         {.window = minute, .per = minute},
+         0.6,
+         0.5,
+         "rate over 1 min of H2S 0.6 ppm/min ≥ 0.5 ppm/min"},
+        {DAVY_MEASURE_RATE,
+         {.window = minute, .per = davy_span_s(600)},
+         6,
+         5,
+         "rate over 1 min of H2S 6 ppm/10min ≥ 5 ppm/10min"},
+        {DAVY_MEASURE_FORECAST,
+         {.horizon = davy_span_s(1800)},
+         16,
+         14,
+         "forecast of H2S in 30 min: 16 ppm ≥ 14 ppm, reached in 12 min"},
+        {DAVY_MEASURE_STEL, {.window = davy_span_s(900)}, 10.3, 10, "H2S 15-min exposure (STEL) 10.3 ppm ≥ 10 ppm"},
+        {DAVY_MEASURE_TWA, {.window = davy_span_s(28800)}, 9, 10, "H2S 8-h exposure (TWA) 9 ppm, limit 10 ppm"},
+        {DAVY_MEASURE_DEVIATION,
+         {.window = davy_span_s(3600)},
+         4.5,
+         4,
+         "deviation from the mean over 1 h of H2S 4.5 σ ≥ 4 σ"},
+        {DAVY_MEASURE_STUCK, {.epsilon = 0}, 310, 300, "H2S has not moved for 310 s ≥ 300 s"},
+        {DAVY_MEASURE_DIFFERENCE, {.others = others}, 3, 2, "H2S minus GT-102.h2s 3 ppm ≥ 2 ppm"},
+        {DAVY_MEASURE_OCCURRENCES, {.window = davy_span_s(259200)}, 3, 3, "H2S, alarms h2s in 3 d: 3 ≥ 3"},
+        {DAVY_MEASURE_OCCURRENCES, {.days = true}, 3, 3, "H2S, days in a row with an alarm h2s: 3 ≥ 3"},
+    };
+    struct davy_config *config = plant();
+    for (size_t i = 0; i < DAVY_LENGTH(cases); i++) {
+        char text[256];
+        struct davy_event event = event_of_rule(DAVY_CONDITION_ABOVE, cases[i].value, cases[i].limit);
+        event.time_to_limit = davy_span_s(719);
+        config->rules[0].measure = cases[i].measure;
+        config->rules[0].options = cases[i].options;
+        snprintf(text, sizeof text, "Tank farm H2S: %s", cases[i].text);
+        check_message(config, &event, text);
+    }
+    davy_config_unref(config);
+}
+
+static void an_upper_bound_says_that_it_is_one(void **unused)
+{
+    (void)unused;
+    static const struct davy_limit limits[] = {{.level = DAVY_LEVEL_YELLOW, .a = 10, .upper = true}};
+    struct davy_config *config = plant();
+    config->rules[0].measure = DAVY_MEASURE_STEL;
+    config->rules[0].limits = limits;
+    struct davy_event event = event_of_rule(DAVY_CONDITION_ABOVE, 10.3, 10);
+    check_message(config, &event,
+                  "Tank farm H2S: H2S 15-min exposure (STEL), gaps as the readings beside them, 10.3 ppm ≥ 10 ppm");
+    davy_config_unref(config);
+}
+
+static void a_vote_counts_and_a_ladder_says_how_long(void **unused)
+{
+    (void)unused;
+    static const struct davy_step steps[] = {{.after = {900 * DAVY_NS_PER_S}},
+                                             {.after = {172800 * DAVY_NS_PER_S}, .unless_cleared = true}};
+    struct davy_config *config = plant();
+    config->rules[0].vote = 2;
+    config->rules[0].steps = steps;
+    config->rules[0].step_count = 2;
+    struct davy_event event = event_of_rule(DAVY_CONDITION_VOTE, 2, 2);
+    event.subject.device = event.subject.point = NONE;
+    check_message(config, &event, "h2s: 2 of 2 vote, 2 needed");
+    event.type = DAVY_EVENT_OVERDUE;
+    event.step = 1;
+    check_message(config, &event, "h2s: 2 of 2 vote, 2 needed; overdue: nobody has acknowledged for 15 min");
+    event.step = 2;
+    check_message(config, &event, "h2s: 2 of 2 vote, 2 needed; overdue: not cleared for 2 d");
+    event.has_value = event.has_limit = false;
+    event.type = DAVY_EVENT_SHELVED;
+    check_message(config, &event, "h2s: vote of 2; shelved");
+    davy_config_unref(config);
+}
+
+static void what_covers_an_alarm_is_said(void **unused)
+{
+    (void)unused;
+    const struct {
+        enum davy_event_type type;
+        enum davy_state state;
+        const char *end;
+    } cases[] = {
+        {DAVY_EVENT_RAISED, DAVY_STATE_UNACKNOWLEDGED, ""},
+        {DAVY_EVENT_RAISED, DAVY_STATE_SHELVED, " [shelved]"},
+        {DAVY_EVENT_CLEARED, DAVY_STATE_OUT_OF_SERVICE, " [out of service]"},
+        {DAVY_EVENT_ACKNOWLEDGED, DAVY_STATE_SUPPRESSED, " [suppressed]"},
+        {DAVY_EVENT_SUPPRESSED, DAVY_STATE_SUPPRESSED, "; suppressed: the rule does not apply now"},
+        {DAVY_EVENT_UNSUPPRESSED, DAVY_STATE_RETURNED, "; the rule applies again"},
+        {DAVY_EVENT_UNSHELVED, DAVY_STATE_UNACKNOWLEDGED, "; not shelved any more"},
+        {DAVY_EVENT_IN_SERVICE, DAVY_STATE_SHELVED, "; in service again"},
+        {DAVY_EVENT_RETIRED, DAVY_STATE_NORMAL, "; retired: not in the configuration any more"},
+    };
+    struct davy_config *config = plant();
+    for (size_t i = 0; i < DAVY_LENGTH(cases); i++) {
+        char text[256];
+        struct davy_event event = event_of_rule(DAVY_CONDITION_ABOVE, 15, 14);
+        event.type = cases[i].type;
+        event.state = cases[i].state;
+        snprintf(text, sizeof text, "Tank farm H2S: H2S 15 ppm ≥ 14 ppm%s", cases[i].end);
+        check_message(config, &event, text);
     }
     davy_config_unref(config);
 }
@@ -231,6 +356,10 @@ int main(void)
         cmocka_unit_test(what_is_not_known_is_left_out_and_bad_quality_is_said),
         cmocka_unit_test(built_in_alarms_speak_of_what_they_watch),
         cmocka_unit_test(every_built_in_alarm_has_a_sentence),
+        cmocka_unit_test(each_measure_says_what_its_number_is),
+        cmocka_unit_test(an_upper_bound_says_that_it_is_one),
+        cmocka_unit_test(a_vote_counts_and_a_ladder_says_how_long),
+        cmocka_unit_test(what_covers_an_alarm_is_said),
         cmocka_unit_test(keys_and_zones_follow_the_subject),
         cmocka_unit_test(the_longest_names_make_a_key_that_fits),
         cmocka_unit_test(a_message_that_does_not_fit_stays_inside_its_room),

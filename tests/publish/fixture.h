@@ -58,7 +58,18 @@ static inline void add_rules(struct davy_config *config)
     config->rule_count = 2;
     config->rules = davy_config_alloc(config, 2, sizeof *config->rules);
     config->rules[0] = (struct davy_rule){.name = "h2s", .limits = limits, .limit_count = 2};
-    config->rules[1] = (struct davy_rule){.name = "any-two", .vote = 2, .limits = limits, .limit_count = 2};
+    static const uint32_t members[] = {POINT_H2S, POINT_O2};
+    static const struct davy_step steps[] = {{.after = {900 * DAVY_NS_PER_S}, .owner = "shift-leader"},
+                                             {.after = {172800 * DAVY_NS_PER_S}, .unless_cleared = true}};
+    config->rules[1] = (struct davy_rule){.name = "any-two",
+                                          .vote = 2,
+                                          .fault_name = "any-two.fault",
+                                          .limits = limits,
+                                          .limit_count = 2,
+                                          .points = members,
+                                          .point_count = 2,
+                                          .steps = steps,
+                                          .step_count = 2};
 }
 
 static inline struct davy_config *new_plant(void)

@@ -140,6 +140,83 @@ static void the_longest_alarm_fits(void **state)
     (void)state;
 }
 
+static struct davy_event voted(void)
+{
+    struct davy_event event = raised();
+    event.subject = (struct davy_subject){DAVY_ALARM_RULE, 1, DAVY_NONE, DAVY_NONE, DAVY_NONE};
+    event.condition = DAVY_CONDITION_VOTE;
+    event.value = 2;
+    event.limit = 2;
+    event.limit_index = 0;
+    event.members = davy_members_new(2);
+    event.members->list[0] = (struct davy_member){
+        .point = POINT_H2S, .vote = true, .has_value = true, .value = 15.2, .quality = DAVY_QUALITY_UNCERTAIN};
+    event.members->list[1] = (struct davy_member){.point = POINT_O2, .quality = DAVY_QUALITY_BAD};
+    return event;
+}
+
+static void lists_every_member_of_a_vote(void **state)
+{
+    static const char *const parts[] = {
+        "\"zone\":\"A1\",", "\"owner\":\"zhang.wei\",\"device\":null,\"device_name\":null,\"point\":null,",
+        "\"rule\":\"any-two\",\"kind\":\"gas\",\"quantity\":null,\"measure\":\"value\",\"value\":2,\"limit\":2,"
+        "\"condition\":\"vote\",\"unit\":null,",
+        "\"members\":[{\"point\":\"GT-101.h2s\",\"value\":15.2,\"vote\":true,\"quality\":\"uncertain\"},"
+        "{\"point\":\"GT-101.o2\",\"value\":null,\"vote\":false,\"quality\":\"bad\"}],\"step\":null,",
+        "\"message\":\"any-two: 2 of 2 vote, 2 needed\","};
+    struct davy_event event = voted();
+    print_alarm(&event, &live);
+    for (size_t i = 0; i < DAVY_LENGTH(parts); i++)
+        assert_non_null(strstr(text, parts[i]));
+    event.subject.kind = DAVY_ALARM_VOTE_FAULT;
+    event.condition = DAVY_CONDITION_FAULT;
+    print_alarm(&event, &live);
+    assert_non_null(strstr(text, "\"rule\":\"any-two.fault\",\"kind\":\"gas\",\"quantity\":null,\"measure\":null,"));
+    davy_members_unref(event.members);
+    (void)state;
+}
+
+static void an_overdue_alarm_belongs_to_the_owner_of_its_step(void **state)
+{
+    struct davy_event event = voted();
+    event.type = DAVY_EVENT_OVERDUE;
+    event.step = 1;
+    print_alarm(&event, &live);
+    assert_non_null(strstr(text, "\"owner\":\"shift-leader\""));
+    assert_non_null(strstr(text, "\"step\":1,"));
+    event.step = 2; /* names nobody */
+    print_alarm(&event, &live);
+    assert_non_null(strstr(text, "\"owner\":\"zhang.wei\""));
+    davy_members_unref(event.members);
+    (void)state;
+}
+
+static void a_payload_has_room_for_all_members(void **state)
+{
+    char name[DAVY_ID_MAX + 1] = "";
+    memset(name, 'x', DAVY_ID_MAX);
+    struct davy_event event = voted();
+    davy_members_unref(event.members);
+    event.members = davy_members_new(1000);
+    for (size_t i = 0; i < 1000; i++)
+        event.members->list[i] = (struct davy_member){
+            .has_value = true, .value = -2.2250738585072014e-308, .quality = DAVY_QUALITY_UNCERTAIN};
+    struct davy_config *config = new_plant();
+    config->devices[0].id = name;
+    config->points[0].name = name;
+    size_t size = davy_payload_alarm_size(&event);
+    char *room = malloc(size);
+    struct davy_buf out;
+    davy_buf_init(&out, room, size);
+    davy_payload_alarm(&out, config, &event, &live);
+    assert_false(out.overflow);
+    assert_true(out.length > 1000 * 200);
+    free(room);
+    davy_members_unref(event.members);
+    davy_config_unref(config);
+    (void)state;
+}
+
 static void writes_the_status(void **state)
 {
     struct davy_buf out;
@@ -262,6 +339,9 @@ int main(void)
         cmocka_unit_test(escapes_notes_and_replaces_what_is_not_utf8),
         cmocka_unit_test(writes_numbers_shortest_and_never_nan),
         cmocka_unit_test(the_longest_alarm_fits),
+        cmocka_unit_test(lists_every_member_of_a_vote),
+        cmocka_unit_test(an_overdue_alarm_belongs_to_the_owner_of_its_step),
+        cmocka_unit_test(a_payload_has_room_for_all_members),
         cmocka_unit_test(writes_the_status),
         cmocka_unit_test(writes_the_will_with_all_keys),
         cmocka_unit_test(a_faults_point_names_its_unit_but_no_limit),

@@ -14,7 +14,9 @@ static const struct {
     {{DAVY_ALARM_INHIBIT, DAVY_NONE, DAVY_NONE, 0, DAVY_NONE}, "davy/v1/north-plant/edge-07/alarm/A1/GT-101/_/inhibit"},
     {{DAVY_ALARM_STORAGE, DAVY_NONE, DAVY_NONE, DAVY_NONE, DAVY_NONE},
      "davy/v1/north-plant/edge-07/alarm/_/gateway/_/storage"},
-    {{DAVY_ALARM_RULE, 1, DAVY_NONE, DAVY_NONE, DAVY_NONE}, "davy/v1/north-plant/edge-07/alarm/_/_/_/any-two"},
+    {{DAVY_ALARM_RULE, 1, DAVY_NONE, DAVY_NONE, DAVY_NONE}, "davy/v1/north-plant/edge-07/alarm/A1/_/_/any-two"},
+    {{DAVY_ALARM_VOTE_FAULT, 1, DAVY_NONE, DAVY_NONE, DAVY_NONE},
+     "davy/v1/north-plant/edge-07/alarm/A1/_/_/any-two.fault"},
 };
 
 static void names_every_kind_of_alarm(void **state)

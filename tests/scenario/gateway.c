@@ -18,6 +18,7 @@ static struct gateway_record *add_record(struct gateway *gateway)
 static void on_event(void *context, const struct davy_event *event)
 {
     *add_record(context) = (struct gateway_record){.kind = GATEWAY_EVENT, .event = *event};
+    davy_members_ref(event->members);
 }
 
 static bool on_memory(void *context, const struct davy_alarm_memory *memory)
@@ -28,20 +29,22 @@ static bool on_memory(void *context, const struct davy_alarm_memory *memory)
 
 static void write_event(struct gateway *gateway, const struct davy_event *event)
 {
-    static char payload[DAVY_PAYLOAD_ALARM_SIZE];
+    size_t size = davy_payload_alarm_size(event);
+    DAVY_AUTO_FREE char *payload = malloc(size);
+    assert(payload);
     char topic[DAVY_TOPIC_SIZE], key[DAVY_KEY_SIZE], id[DAVY_UUID_TEXT];
     struct davy_buf out;
     struct davy_payload_context about = {.boot_id = gateway->boot_id,
                                          .clock = "synchronized",
                                          .seq = davy_ledger_next_seq(gateway->ledger),
                                          .durable = true};
-    davy_buf_init(&out, payload, sizeof payload);
+    davy_buf_init(&out, payload, size);
     davy_payload_alarm(&out, gateway->config, event, &about);
     assert(!out.overflow);
     struct davy_ledger_event row = {
         .seq = about.seq,
         .time = event->at.wall,
-        .id = davy_uuid_format(&event->id, id),
+        .id = davy_uuid_is_nil(&event->id) ? NULL : davy_uuid_format(&event->id, id),
         .event = davy_event_name(event->type),
         .state = davy_state_name(event->state),
         .level = davy_level_name(event->level),
@@ -65,6 +68,7 @@ static void write_record(struct gateway *gateway, const struct gateway_record *r
     switch (record->kind) {
     case GATEWAY_EVENT:
         write_event(gateway, &record->event);
+        davy_members_unref(record->event.members);
         break;
     case GATEWAY_MEMORY:
         rc = davy_ledger_remember(gateway->ledger, &record->memory, now, gateway->boot_id);
