@@ -88,6 +88,7 @@ static void on_event(void *context, const struct davy_event *event)
     davy_members_ref(event->members);
     hand_over(stage, &record);
     stage->news = true;
+    davy_zones_event(stage->zones, event);
     flag_devices(stage, event);
 }
 
@@ -165,7 +166,7 @@ struct evaluate_stage *evaluate_stage_free(struct evaluate_stage *stage)
 
 bool evaluate_stage_restore(struct evaluate_stage *stage, const struct davy_alarm_memory *memory)
 {
-    if (davy_decoder_recall(stage->decoder, memory))
+    if (davy_decoder_recall(stage->decoder, memory) || davy_zones_recall(stage->zones, memory))
         return true;
     if (!davy_engine_knows(stage->engine, memory->key))
         return false;
@@ -454,6 +455,8 @@ static void count_alarms(struct evaluate_stage *stage)
 static void publish_zone(void *context, uint32_t zone, const struct davy_zone_view *view)
 {
     struct evaluate_stage *stage = context;
+    if (!stage->route->publisher)
+        return;
     char ids[DAVY_ZONE_CAUSES][DAVY_UUID_TEXT], text[4096], topic[DAVY_TOPIC_SIZE], rest[DAVY_KEY_SIZE];
     const char *causes[DAVY_ZONE_CAUSES];
     for (size_t i = 0; i < view->cause_count; i++)
@@ -465,6 +468,15 @@ static void publish_zone(void *context, uint32_t zone, const struct davy_zone_vi
     snprintf(rest, sizeof rest, "zone/%s", stage->config->zones[zone].id);
     if (!payload.overflow)
         publish_state(stage, davy_topic(stage->config, rest, topic), text, "davy.zone/1");
+}
+
+static void judge_zones(struct evaluate_stage *stage, struct davy_stamp now)
+{
+    struct davy_alarm_memory memory;
+    davy_zones_judge(stage->zones, stage->engine, now, publish_zone, stage);
+    for (uint32_t z = 0; z < stage->config->zone_count; z++)
+        if (davy_zones_tell(stage->zones, z, &memory))
+            (void)on_memory(stage, &memory); /* where it is not taken, the next change tells */
 }
 
 static void put_status(struct evaluate_stage *stage, struct davy_stamp at)
@@ -480,8 +492,7 @@ static void put_status(struct evaluate_stage *stage, struct davy_stamp at)
     tell_of_devices(stage, now);
     stage->status.previews = preview_sent(stage->preview);
     davy_cell_put(&stage->route->evaluator, &stage->status);
-    if (stage->route->publisher)
-        davy_zones_judge(stage->zones, stage->engine, at, publish_zone, stage);
+    judge_zones(stage, at);
 }
 
 /* How long the stage may sleep: until a timer of the engine or a preview is due, at most a second. */

@@ -2,6 +2,7 @@
 #include "evaluate/zones.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 /* A colour falls to the highest of this time. */
@@ -9,10 +10,14 @@
 
 struct zone {
     struct davy_zone_view told;
-    enum davy_level level;             /* of now */
-    davy_mono held[DAVY_LEVEL_COUNT_]; /* when the level was last at least this; ns = 0: never */
+    bool announced;                            /* since the start */
+    enum davy_level level;                     /* of now */
+    bool unread, unread_now;                   /* a point has had no reading: at the last judgement, now */
+    struct davy_stamp held[DAVY_LEVEL_COUNT_]; /* when the level was last at least this; mono.ns = 0: never */
     size_t cause_count;
     struct davy_uuid causes[DAVY_ZONE_CAUSES];
+    enum davy_level told_colour; /* as davy_zones_tell() last said */
+    bool fallen;                 /* a level was left since then */
 };
 
 struct davy_zones {
@@ -50,6 +55,60 @@ struct davy_zones *davy_zones_free(struct davy_zones *zones)
     return NULL;
 }
 
+/* ---- what counts ---- */
+
+/* Work goes on at what is covered or suppressed: it is no calm. */
+static enum davy_level weight_of(enum davy_state state, enum davy_level level)
+{
+    switch (state) {
+    case DAVY_STATE_NORMAL:
+        return DAVY_LEVEL_NONE;
+    case DAVY_STATE_SUPPRESSED:
+    case DAVY_STATE_SHELVED:
+    case DAVY_STATE_OUT_OF_SERVICE:
+        return DAVY_LEVEL_YELLOW;
+    case DAVY_STATE_UNACKNOWLEDGED:
+    case DAVY_STATE_ACKNOWLEDGED:
+    case DAVY_STATE_RETURNED:
+    case DAVY_STATE_LATCHED:
+    case DAVY_STATE_COUNT_:
+        break;
+    }
+    return level;
+}
+
+static void hold(struct zone *zone, enum davy_level level, struct davy_stamp at)
+{
+    for (int each = DAVY_LEVEL_BLUE; each <= (int)level; each++)
+        if (zone->held[each].mono.ns == 0 || zone->held[each].mono.ns < at.mono.ns)
+            zone->held[each] = at;
+}
+
+/* The zone is at `level` until `at`, and may be lower from then on. */
+static void hold_until(struct davy_zones *zones, uint32_t index, enum davy_level level, struct davy_stamp at)
+{
+    if (index == DAVY_NONE || level == DAVY_LEVEL_NONE)
+        return;
+    hold(&zones->zones[index], level, at);
+    zones->zones[index].fallen = true;
+}
+
+void davy_zones_event(struct davy_zones *zones, const struct davy_event *event)
+{
+    const struct davy_config *config = zones->config;
+    enum davy_level before = event->previous_level != DAVY_LEVEL_NONE ? event->previous_level : event->level;
+    enum davy_level was = weight_of(event->previous_state, before), is = weight_of(event->state, event->level);
+    enum davy_level level = was > is ? was : is;
+    const struct davy_subject *subject = &event->subject;
+    if (subject->kind != DAVY_ALARM_FAULT || subject->device != DAVY_NONE) {
+        hold_until(zones, davy_subject_zone(config, subject), level, event->at);
+        return;
+    }
+    for (uint32_t d = 0; d < config->device_count; d++)
+        if (config->devices[d].bus == subject->bus)
+            hold_until(zones, config->devices[d].zone, level, event->at);
+}
+
 /* One reason for at least this level; a nil id has no name. */
 static void add_cause(struct davy_zones *zones, uint32_t index, enum davy_level level, struct davy_uuid id)
 {
@@ -77,7 +136,7 @@ static void add_bus_fault(struct davy_zones *zones, const struct davy_alarm_view
         bool listed =
             zone->cause_count > 0 && memcmp(&zone->causes[zone->cause_count - 1], &view->id, sizeof view->id) == 0;
         if (!listed)
-            add_cause(zones, index, view->level, view->id);
+            add_cause(zones, index, weight_of(view->state, view->level), view->id);
     }
 }
 
@@ -91,28 +150,43 @@ static void add_alarms(struct davy_zones *zones, const struct davy_engine *engin
         if (view.subject.kind == DAVY_ALARM_FAULT && view.subject.device == DAVY_NONE)
             add_bus_fault(zones, &view);
         else
-            add_cause(zones, davy_subject_zone(zones->config, &view.subject), view.level, view.id);
+            add_cause(zones, davy_subject_zone(zones->config, &view.subject), weight_of(view.state, view.level),
+                      view.id);
     }
 }
 
+/* There is no event of a first reading: the zone was yellow for the want of it until its newest reading at the latest. */
 static void add_unread_points(struct davy_zones *zones, const struct davy_engine *engine)
 {
     const struct davy_config *config = zones->config;
-    for (uint32_t p = 0; p < config->point_count; p++)
-        if (davy_engine_newest(engine, p)->at.mono.ns == 0)
-            add_cause(zones, config->points[p].zone, DAVY_LEVEL_YELLOW, (struct davy_uuid){{0}});
+    for (uint32_t p = 0; p < config->point_count; p++) {
+        struct davy_stamp newest = davy_engine_newest(engine, p)->at;
+        uint32_t zone = config->points[p].zone;
+        if (zone == DAVY_NONE)
+            continue;
+        if (newest.mono.ns == 0)
+            add_cause(zones, zone, DAVY_LEVEL_YELLOW, (struct davy_uuid){{0}});
+        else if (zones->zones[zone].unread)
+            hold(&zones->zones[zone], DAVY_LEVEL_YELLOW, newest);
+        zones->zones[zone].unread_now |= newest.mono.ns == 0;
+    }
+}
+
+/* ---- judgement ---- */
+
+static bool holds_still(const struct zone *zone, int level, davy_mono now)
+{
+    return zone->held[level].mono.ns != 0 && davy_mono_sub(now, zone->held[level].mono).ns < CALM;
 }
 
 /* The highest level that was reached within the last minute, at least blue. */
-static enum davy_level colour_of(struct zone *zone, davy_mono now)
+static enum davy_level colour_of(struct zone *zone, struct davy_stamp now)
 {
     enum davy_level colour = DAVY_LEVEL_BLUE;
-    for (int level = DAVY_LEVEL_BLUE; level < DAVY_LEVEL_COUNT_; level++) {
-        if ((int)zone->level >= level)
-            zone->held[level] = now;
-        if (zone->held[level].ns != 0 && davy_mono_sub(now, zone->held[level]).ns < CALM)
+    hold(zone, zone->level, now);
+    for (int level = DAVY_LEVEL_BLUE; level < DAVY_LEVEL_COUNT_; level++)
+        if (holds_still(zone, level, now.mono))
             colour = (enum davy_level)level;
-    }
     return colour;
 }
 
@@ -120,7 +194,7 @@ static enum davy_level colour_of(struct zone *zone, davy_mono now)
 static bool changed(const struct zone *zone, enum davy_level colour, size_t cause_count)
 {
     const struct davy_zone_view *told = &zone->told;
-    return told->colour != colour || told->cause_count != cause_count ||
+    return !zone->announced || told->colour != colour || told->cause_count != cause_count ||
            memcmp(told->causes, zone->causes, cause_count * sizeof zone->causes[0]) != 0;
 }
 
@@ -130,12 +204,15 @@ void davy_zones_judge(struct davy_zones *zones, const struct davy_engine *engine
     for (uint32_t i = 0; i < zones->config->zone_count; i++) {
         zones->zones[i].level = DAVY_LEVEL_BLUE;
         zones->zones[i].cause_count = 0;
+        zones->zones[i].unread = zones->zones[i].unread_now;
+        zones->zones[i].unread_now = false;
     }
     add_alarms(zones, engine);
     add_unread_points(zones, engine);
     for (uint32_t i = 0; i < zones->config->zone_count; i++) {
         struct zone *zone = &zones->zones[i];
-        enum davy_level colour = colour_of(zone, now.mono);
+        enum davy_level colour = colour_of(zone, now);
+        zone->fallen |= zone->unread && !zone->unread_now;
         size_t causes = colour == zone->level ? zone->cause_count : 0;
         if (!changed(zone, colour, causes))
             continue;
@@ -143,9 +220,49 @@ void davy_zones_judge(struct davy_zones *zones, const struct davy_engine *engine
             zone->told.previous = zone->told.colour;
             zone->told.since = now.wall;
         }
+        zone->announced = true;
         zone->told.colour = colour;
         zone->told.cause_count = causes;
         memcpy(zone->told.causes, zone->causes, causes * sizeof zone->causes[0]);
         tell(context, i, &zone->told);
     }
+}
+
+/* ---- the restart ---- */
+
+/*
+ * The form of an alarm's memory serves: each level is a limit whose on-delay began when the level was last held, so that
+ * it goes on over the restart as a delay does. The first is blue and holds nothing; it keeps the colour and its time.
+ */
+bool davy_zones_tell(struct davy_zones *zones, uint32_t index, struct davy_alarm_memory *ret_memory)
+{
+    struct zone *zone = &zones->zones[index];
+    if (!zone->announced || (zone->told.colour == zone->told_colour && !zone->fallen))
+        return false;
+    zone->told_colour = zone->told.colour;
+    zone->fallen = false;
+    *ret_memory = (struct davy_alarm_memory){
+        .level = zone->told.colour, .shelved_level = zone->told.previous, .raised.wall = zone->told.since};
+    for (int level = DAVY_LEVEL_BLUE; level < DAVY_LEVEL_COUNT_; level++)
+        if (zone->held[level].mono.ns != 0)
+            ret_memory->limits[ret_memory->limit_count++] = (struct davy_limit_memory){
+                .level = (enum davy_level)level, .timer = DAVY_TIMER_ON, .started = zone->held[level]};
+    snprintf(ret_memory->key, sizeof ret_memory->key, "@%s", zones->config->zones[index].id);
+    return true;
+}
+
+bool davy_zones_recall(struct davy_zones *zones, const struct davy_alarm_memory *memory)
+{
+    uint32_t index = memory->key[0] == '@' ? davy_config_find_zone(zones->config, memory->key + 1) : DAVY_NONE;
+    if (index == DAVY_NONE)
+        return false;
+    struct zone *zone = &zones->zones[index];
+    zone->told.colour = zone->told_colour = memory->level;
+    zone->told.previous = memory->shelved_level;
+    zone->told.since = memory->raised.wall;
+    for (size_t i = 0; i < memory->limit_count; i++)
+        if (zone->held[memory->limits[i].level].mono.ns < memory->limits[i].started.mono.ns ||
+            zone->held[memory->limits[i].level].mono.ns == 0)
+            zone->held[memory->limits[i].level] = memory->limits[i].started;
+    return true;
 }

@@ -14,8 +14,8 @@ struct bench {
 
 static void on_event(void *context, const struct davy_event *event)
 {
-    (void)context;
-    (void)event;
+    struct bench *bench = context;
+    davy_zones_event(bench->zones, event);
 }
 
 static void on_zone(void *context, uint32_t zone, const struct davy_zone_view *view)
@@ -118,12 +118,146 @@ static void tells_only_what_changed(void **unused)
     end(&bench);
 }
 
+static void a_flash_between_two_judgements_counts(void **unused)
+{
+    (void)unused;
+    struct bench bench;
+    begin(&bench);
+    read_point(&bench, 0, 1, 1);
+    read_point(&bench, 1, 1, 1);
+    judge(&bench, 100);
+    read_point(&bench, 0, 100, 20);
+    read_point(&bench, 0, 101, 1);
+    assert_int_equal(judge(&bench, 105), DAVY_LEVEL_RED);
+    assert_int_equal(judge(&bench, 160), DAVY_LEVEL_RED);
+    assert_int_equal(judge(&bench, 161), DAVY_LEVEL_BLUE); /* to the second, however seldom it is judged */
+    end(&bench);
+}
+
+static struct davy_event event_of(enum davy_state previous, enum davy_state state, int64_t seconds)
+{
+    return (struct davy_event){.subject = {DAVY_ALARM_RULE, 0, DAVY_NONE, 0, 0},
+                               .previous_state = previous,
+                               .previous_level = DAVY_LEVEL_RED,
+                               .state = state,
+                               .level = DAVY_LEVEL_RED,
+                               .at = at(seconds)};
+}
+
+static void what_is_covered_or_suppressed_counts_as_yellow(void **unused)
+{
+    (void)unused;
+    const enum davy_state covers[] = {DAVY_STATE_SUPPRESSED, DAVY_STATE_SHELVED, DAVY_STATE_OUT_OF_SERVICE};
+    for (size_t i = 0; i < DAVY_LENGTH(covers); i++) {
+        struct bench bench;
+        begin(&bench);
+        read_point(&bench, 0, 1, 1);
+        read_point(&bench, 1, 1, 1);
+        assert_int_equal(judge(&bench, 100), DAVY_LEVEL_BLUE);
+        struct davy_event event = event_of(covers[i], covers[i], 101);
+        davy_zones_event(bench.zones, &event);
+        assert_int_equal(judge(&bench, 102), DAVY_LEVEL_YELLOW);
+        event = event_of(covers[i], DAVY_STATE_UNACKNOWLEDGED, 103);
+        davy_zones_event(bench.zones, &event);
+        assert_int_equal(judge(&bench, 104), DAVY_LEVEL_RED);
+        end(&bench);
+    }
+}
+
+static void a_fault_of_the_bus_colours_the_zones_of_its_devices(void **unused)
+{
+    (void)unused;
+    struct bench bench;
+    begin(&bench);
+    read_point(&bench, 0, 1, 1);
+    read_point(&bench, 1, 1, 1);
+    assert_int_equal(judge(&bench, 100), DAVY_LEVEL_BLUE);
+    struct davy_event event = event_of(DAVY_STATE_ACKNOWLEDGED, DAVY_STATE_NORMAL, 101);
+    event.subject = (struct davy_subject){DAVY_ALARM_FAULT, DAVY_NONE, 0, DAVY_NONE, DAVY_NONE};
+    event.level = event.previous_level = DAVY_LEVEL_YELLOW;
+    davy_zones_event(bench.zones, &event);
+    assert_int_equal(judge(&bench, 160), DAVY_LEVEL_YELLOW);
+    assert_int_equal(judge(&bench, 161), DAVY_LEVEL_BLUE);
+    end(&bench);
+}
+
+/* A vote and its fault belong to the zone of their members. */
+static void a_vote_counts_in_the_zone_of_its_members(void **unused)
+{
+    (void)unused;
+    struct bench bench;
+    begin(&bench);
+    read_point(&bench, 0, 1, 1);
+    read_point(&bench, 1, 1, 1);
+    assert_int_equal(judge(&bench, 100), DAVY_LEVEL_BLUE);
+    struct davy_event event = event_of(DAVY_STATE_NORMAL, DAVY_STATE_UNACKNOWLEDGED, 101);
+    event.subject = (struct davy_subject){DAVY_ALARM_RULE, 0, DAVY_NONE, DAVY_NONE, DAVY_NONE};
+    davy_zones_event(bench.zones, &event);
+    assert_int_equal(judge(&bench, 102), DAVY_LEVEL_RED);
+    event.subject.kind = DAVY_ALARM_VOTE_FAULT;
+    event.level = event.previous_level = DAVY_LEVEL_YELLOW;
+    event.at = at(150);
+    davy_zones_event(bench.zones, &event);
+    assert_int_equal(judge(&bench, 170), DAVY_LEVEL_YELLOW);
+    end(&bench);
+}
+
+/* The bench goes on with zones of a new process, after `down` seconds that the ledger brings the times over. */
+static void restart(struct bench *bench, const struct davy_alarm_memory *memory)
+{
+    davy_zones_free(bench->zones);
+    assert_int_equal(davy_zones_new(bench->config, NULL, &bench->zones), 0);
+    assert_true(davy_zones_recall(bench->zones, memory));
+    bench->count = 0;
+}
+
+static void the_minute_of_calm_goes_on_over_a_restart(void **unused)
+{
+    (void)unused;
+    struct bench bench;
+    struct davy_alarm_memory memory, again;
+    begin(&bench);
+    read_point(&bench, 0, 1, 20);
+    read_point(&bench, 1, 1, 1);
+    assert_int_equal(judge(&bench, 100), DAVY_LEVEL_RED);
+    assert_true(davy_zones_tell(bench.zones, 0, &memory));
+    assert_string_equal(memory.key, "@A1");
+    assert_false(davy_zones_tell(bench.zones, 0, &memory));
+    read_point(&bench, 0, 110, 8); /* orange from here */
+    judge(&bench, 111);
+    assert_true(davy_zones_tell(bench.zones, 0, &memory)); /* the colour is the same, but its end is known */
+    restart(&bench, &memory);
+    assert_int_equal(judge(&bench, 169), DAVY_LEVEL_RED);
+    assert_int_equal(bench.count, 1); /* told after the start, whatever it is */
+    assert_int_equal(bench.told.since.ns, at(100).wall.ns);
+    assert_false(davy_zones_tell(bench.zones, 0, &again));
+    assert_int_equal(judge(&bench, 170), DAVY_LEVEL_ORANGE);
+    assert_int_equal(bench.told.previous, DAVY_LEVEL_RED);
+    end(&bench);
+}
+
+static void a_zone_that_is_gone_has_no_memory(void **unused)
+{
+    (void)unused;
+    struct bench bench;
+    begin(&bench);
+    assert_false(davy_zones_recall(bench.zones, &(struct davy_alarm_memory){.key = "@B2"}));
+    assert_false(davy_zones_recall(bench.zones, &(struct davy_alarm_memory){.key = "h2s:GT-101.h2s"}));
+    end(&bench);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(is_yellow_until_every_point_was_read),
         cmocka_unit_test(rises_at_once_and_falls_after_a_minute_of_calm),
         cmocka_unit_test(tells_only_what_changed),
+        cmocka_unit_test(a_flash_between_two_judgements_counts),
+        cmocka_unit_test(what_is_covered_or_suppressed_counts_as_yellow),
+        cmocka_unit_test(a_fault_of_the_bus_colours_the_zones_of_its_devices),
+        cmocka_unit_test(a_vote_counts_in_the_zone_of_its_members),
+        cmocka_unit_test(the_minute_of_calm_goes_on_over_a_restart),
+        cmocka_unit_test(a_zone_that_is_gone_has_no_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
