@@ -122,6 +122,7 @@ struct davy_alarm_memory {
     enum davy_level floor;        /* that the ladder has set; NONE */
     bool when_false;              /* the answer of `when` is false */
     struct davy_stamp when_since; /* since when `when` says otherwise; mono.ns = 0: it does not */
+    bool unwell;                  /* a vote's member that is bad or inhibited: worth keeping for its quality alone */
     bool out_of_service;
     struct davy_stamp shelved_until; /* mono.ns = 0: not shelved */
     enum davy_level shelved_level;   /* of the occurrence that was shelved; NONE: there was none */

@@ -33,7 +33,7 @@ struct davy_outgoing {
     struct davy_queue *posted; /* DAVY_MESSAGE_CLASS_COUNT_ of struct davy_message */
     struct davy_queue *deliveries;
     struct davy_session session;
-    struct davy_window window;
+    struct davy_inflight window;
     struct davy_outgoing_state *states;
     size_t state_count;
     size_t state_room;

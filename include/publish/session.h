@@ -72,10 +72,10 @@ unsigned davy_session_step(struct davy_session *session, enum davy_session_input
 davy_span davy_session_backoff(unsigned failures, struct davy_random *random);
 
 /* In flight at most, whatever the broker allows (beyond its Receive Maximum paho 1.3.12 stalls). */
-#define DAVY_WINDOW_MAX 20
+#define DAVY_INFLIGHT_MAX 20
 
 /* Those of each class that were in flight when a connection ended may wait beside those of another class in flight. */
-#define DAVY_WINDOW_ROOM (DAVY_WINDOW_MAX * DAVY_MESSAGE_CLASS_COUNT_)
+#define DAVY_INFLIGHT_ROOM (DAVY_INFLIGHT_MAX * DAVY_MESSAGE_CLASS_COUNT_)
 
 struct davy_flight {
     struct davy_message message; /* owned; a state: only class and topic are used, empty otherwise */
@@ -86,46 +86,46 @@ struct davy_flight {
 };
 
 /* In the order of first sending. */
-struct davy_window {
-    struct davy_flight flights[DAVY_WINDOW_ROOM];
+struct davy_inflight {
+    struct davy_flight flights[DAVY_INFLIGHT_ROOM];
     size_t count;
     size_t sent;
-    size_t limit; /* at most DAVY_WINDOW_MAX */
+    size_t limit; /* at most DAVY_INFLIGHT_MAX */
 };
 
 /* May another one be sent? */
-bool davy_window_open(const struct davy_window *window);
+bool davy_inflight_open(const struct davy_inflight *window);
 
 /*
  * A new entry that is in flight from now on. The message is taken over. There is always room while the caller adds one
  * of a class only when none of that class waits, and only while the window is open.
  */
-struct davy_flight *davy_window_add(struct davy_window *window, const struct davy_message *message, uint64_t token,
-                                    davy_mono now);
+struct davy_flight *davy_inflight_add(struct davy_inflight *window, const struct davy_message *message, uint64_t token,
+                                      davy_mono now);
 
 /* The entry in flight with this token, or NULL. */
-struct davy_flight *davy_window_find(struct davy_window *window, uint64_t token);
+struct davy_flight *davy_inflight_find(struct davy_inflight *window, uint64_t token);
 
 /* The oldest one of a class that waits to be sent again, or NULL. */
-struct davy_flight *davy_window_waiting(struct davy_window *window, enum davy_message_class class);
+struct davy_flight *davy_inflight_waiting(struct davy_inflight *window, enum davy_message_class class);
 
 /* It is in flight again. */
-void davy_window_resend(struct davy_window *window, struct davy_flight *flight, uint64_t token, davy_mono now);
+void davy_inflight_resend(struct davy_inflight *window, struct davy_flight *flight, uint64_t token, davy_mono now);
 
 /* It was in flight and waits now. */
-void davy_window_hold(struct davy_window *window, struct davy_flight *flight);
+void davy_inflight_hold(struct davy_inflight *window, struct davy_flight *flight);
 
 /* The client did not take it: it waits, and was never sent. */
-void davy_window_withhold(struct davy_window *window, struct davy_flight *flight);
+void davy_inflight_withhold(struct davy_inflight *window, struct davy_flight *flight);
 
 /* Take one out and free its message. */
-void davy_window_remove(struct davy_window *window, struct davy_flight *flight);
+void davy_inflight_remove(struct davy_inflight *window, struct davy_flight *flight);
 
 /* The connection ended: all wait, in their order; states leave (the cache sends the newest of each anew). */
-void davy_window_lose(struct davy_window *window);
+void davy_inflight_lose(struct davy_inflight *window);
 
 /* When the oldest in flight was sent; DAVY_MONO_NEVER when none is. */
-davy_mono davy_window_oldest(const struct davy_window *window);
+davy_mono davy_inflight_oldest(const struct davy_inflight *window);
 
 /* Free all. */
-void davy_window_done(struct davy_window *window);
+void davy_inflight_done(struct davy_inflight *window);

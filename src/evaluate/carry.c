@@ -21,7 +21,7 @@ static uint32_t find_by_key(const struct davy_engine *engine, const char *key)
 
 static bool same_kind(const struct davy_limit *limit, const struct davy_limit_memory *memory)
 {
-    return limit->level == memory->level && limit->condition == memory->condition;
+    return limit->level == memory->level && limit->condition == memory->condition && limit->upper == memory->upper;
 }
 
 /* Limits are the same when level and kind of condition are, else in order. DAVY_LIMITS_MAX: the limit is gone. */
@@ -66,13 +66,40 @@ static void restore_occurrence(struct alarm *alarm, const struct davy_alarm_memo
     alarm->count = memory->count;
     alarm->state = memory->state;
     alarm->acknowledged = memory->acknowledged;
-    alarm->raised_at = memory->raised.wall;
+    alarm->raised = memory->raised;
     alarm->shown_level = memory->level;
     alarm->shown_limit = memory->last_limit < alarm->limit_count ? memory->last_limit : 0;
     alarm->has_value = memory->has_value;
     alarm->value = memory->value;
     alarm->quality = memory->quality;
     alarm->reason = memory->reason;
+    if (alarm->window)
+        alarm->window->last.upper = memory->value; /* told of the limit that showed */
+    alarm->steps_done = memory->steps_done;
+    alarm->floor = memory->floor;
+    alarm->out_of_service = memory->out_of_service;
+    alarm->shelved = memory->shelved_until.mono.ns != 0;
+    alarm->shelved_until = memory->shelved_until;
+    alarm->shelved_level = memory->shelved_level;
+    if (memory->by[0] || memory->note[0])
+        davy_engine_remark(alarm, memory->by, memory->note);
+}
+
+/*
+ * Over a restart the answer goes on; a going true has run on meanwhile, a going false stands still until the next good
+ * reading. Without `when` now, the rule applies.
+ */
+static void restore_gate(struct alarm *alarm, const struct davy_alarm_memory *memory, davy_mono restarted)
+{
+    struct gate *gate = &alarm->gate;
+    gate->closed = gate->when && memory->when_false;
+    gate->flipped = alarm->state == DAVY_STATE_SUPPRESSED && !gate->closed;
+    if (!gate->when || memory->when_since.mono.ns == 0)
+        return;
+    gate->since = memory->when_since.mono;
+    gate->pending = gate->closed;
+    if (!gate->closed)
+        gate->credit = davy_mono_sub(restarted, gate->since);
 }
 
 /* A fault whose delay was running has been failing since then. */
@@ -98,7 +125,8 @@ static void count_active(struct davy_engine *engine, const struct alarm *alarm)
 /* Whether an occurrence with this memory can go on in this alarm: something is tripped, or it only waits for an ack. */
 static bool goes_on(const struct alarm *alarm)
 {
-    return alarm->level != DAVY_LEVEL_NONE || alarm->state == DAVY_STATE_RETURNED || alarm->state == DAVY_STATE_NORMAL;
+    return alarm->level != DAVY_LEVEL_NONE || alarm->state == DAVY_STATE_RETURNED ||
+           alarm->state == DAVY_STATE_SUPPRESSED || alarm->state == DAVY_STATE_NORMAL;
 }
 
 /* The levels that the memory stands for, under the limits of its time: what differs now is told by the next settle(). */
@@ -112,6 +140,21 @@ static void restore_levels(struct alarm *alarm, const struct davy_alarm_memory *
         if ((limit->tripped || limit->held) && limit->level > alarm->level)
             alarm->level = limit->level;
     }
+    if (alarm->level != DAVY_LEVEL_NONE && memory->floor > alarm->level)
+        alarm->level = memory->floor;
+}
+
+/*
+ * A rule that was no vote and is one now, or the reverse, has the same keys: the conditions of a member are no
+ * occurrence, and an occurrence cannot go on in a member.
+ */
+static void drop_foreign(struct davy_engine *engine, struct alarm *alarm)
+{
+    bool member = is_member(engine, alarm), occurs = alarm->state != DAVY_STATE_NORMAL;
+    if (alarm->subject.kind != DAVY_ALARM_RULE || (!member && occurs))
+        return;
+    for (uint8_t i = 0; i < alarm->limit_count && (!member || occurs); i++)
+        alarm->states[i].condition = alarm->states[i].held = false;
 }
 
 /*
@@ -124,10 +167,13 @@ static bool restore(struct davy_engine *engine, uint32_t index, const struct dav
     struct alarm *alarm = &engine->alarms[index];
     restore_occurrence(alarm, memory);
     restore_limits(alarm, memory, restarted);
+    drop_foreign(engine, alarm);
     davy_engine_measure_levels(alarm);
     if (!goes_on(alarm))
         return false;
     restore_levels(alarm, memory);
+    if (restarted.ns != INT64_MAX)
+        restore_gate(alarm, memory, restarted);
     restore_tracker(engine, alarm);
     count_active(engine, alarm);
     davy_engine_touch(engine, index);
@@ -141,7 +187,7 @@ void davy_engine_restore(struct davy_engine *engine, const struct davy_alarm_mem
         return;
     struct alarm *alarm = &engine->alarms[index];
     if (!restore(engine, index, memory, now.mono)) {
-        davy_engine_transition(engine, alarm, DAVY_INPUT_RETIRE, now, NULL);
+        davy_engine_transition(engine, alarm, DAVY_INPUT_RETIRE, now, NULL, 0);
         davy_engine_tell_memory(engine, alarm);
     }
     davy_engine_settle(engine, now);
@@ -157,37 +203,6 @@ void davy_engine_tell_all(struct davy_engine *engine)
 bool davy_engine_knows(const struct davy_engine *engine, const char *key)
 {
     return find_by_key(engine, key) != DAVY_NONE;
-}
-
-static bool same_limit(const struct davy_limit *a, const struct davy_limit *b)
-{
-    return a->level == b->level && a->condition == b->condition && a->a <= b->a && a->a >= b->a && a->b <= b->b &&
-           a->b >= b->b && a->on_delay.ns == b->on_delay.ns && a->deadband <= b->deadband && a->deadband >= b->deadband;
-}
-
-/* Alarms of the old engine that have no place in the new one end, told under the old configuration. */
-static void retire_gone(struct davy_engine *old, struct davy_engine *new, struct davy_stamp now)
-{
-    for (uint32_t i = 0; i < old->alarm_count; i++) {
-        struct alarm *alarm = &old->alarms[i];
-        if (davy_engine_at_rest(alarm))
-            continue;
-        struct davy_alarm_memory memory;
-        davy_engine_memory_of(old, alarm, &memory);
-        uint32_t index = find_by_key(new, memory.key);
-        if (index != DAVY_NONE) {
-            if (restore(new, index, &memory, DAVY_MONO_NEVER))
-                continue;
-            memset(new->alarms[index].states, 0, sizeof(struct davy_limit_state) * new->alarms[index].limit_count);
-            new->alarms[index].state = DAVY_STATE_NORMAL;
-            new->alarms[index].id = (struct davy_uuid){{0}};
-            davy_engine_measure_levels(&new->alarms[index]);
-        }
-        if (alarm->state != DAVY_STATE_NORMAL)
-            davy_engine_transition(old, alarm, DAVY_INPUT_RETIRE, now, NULL);
-        memset(alarm->states, 0, sizeof(struct davy_limit_state) * alarm->limit_count);
-        davy_engine_tell_memory(old, alarm);
-    }
 }
 
 /* A changed scaling, table, type or unit makes another quantity: its newest reading does not count any more. */
@@ -234,57 +249,150 @@ static void carry_trackers(struct davy_engine *old, struct davy_engine *new)
     }
 }
 
-/* Whether the rule watched this point under the old configuration. */
-static bool watched_before(const struct davy_config *from, const struct davy_config *to, uint32_t rule, uint32_t point)
+/* Whether the measure makes the same of the same readings. */
+static bool same_measure(const struct davy_engine *old, const struct alarm *from, const struct davy_engine *new,
+                         const struct alarm *to)
 {
-    char name[DAVY_KEY_SIZE];
-    uint32_t old = davy_config_find_point(from, davy_config_point_name(to, point, name));
-    for (size_t i = 0; old != DAVY_NONE && i < from->rules[rule].point_count; i++)
-        if (from->rules[rule].points[i] == old)
+    const struct davy_config *before = old->options.config, *after = new->options.config;
+    uint32_t point = from->subject.point, target = to->subject.point;
+    const struct davy_rule *a = rule_of(old, from), *b = rule_of(new, to);
+    if (point == DAVY_NONE || target == DAVY_NONE || !a || !b)
+        return a && b && a->measure == b->measure;
+    if (!same_quantity(&before->points[point], &after->points[target]))
+        return false;
+    struct davy_measure_setup was = davy_engine_setup(before, a, point), is = davy_engine_setup(after, b, target);
+    char left[DAVY_KEY_SIZE], right[DAVY_KEY_SIZE];
+    if (a->measure == DAVY_MEASURE_DIFFERENCE && b->measure == DAVY_MEASURE_DIFFERENCE &&
+        strcmp(davy_config_point_name(before, from->window->other, left),
+               davy_config_point_name(after, to->window->other, right)) != 0)
+        return false;
+    if (a->measure == DAVY_MEASURE_OCCURRENCES && b->measure == DAVY_MEASURE_OCCURRENCES &&
+        strcmp(before->rules[a->options.rule].name, after->rules[b->options.rule].name) != 0)
+        return false;
+    return davy_measure_same(&was, &is);
+}
+
+/* What only lives in RAM: the window, the latest raises. */
+static void carry_history(struct davy_engine *old, struct alarm *from, struct davy_engine *new, struct alarm *to)
+{
+    memcpy(to->raises, from->raises, sizeof to->raises);
+    if (!from->window || !to->window || !same_measure(old, from, new, to))
+        return;
+    struct window spare = *to->window;
+    to->window->state = from->window->state;
+    to->window->last = from->window->last;
+    from->window->state = spare.state;
+}
+
+static bool same_limit(const struct davy_limit *a, const struct davy_limit *b)
+{
+    return a->level == b->level && a->condition == b->condition && a->upper == b->upper && a->a <= b->a &&
+           a->a >= b->a && a->b <= b->b && a->b >= b->b && a->on_delay.ns == b->on_delay.ns &&
+           a->deadband <= b->deadband && a->deadband >= b->deadband;
+}
+
+/* The occurrence ends under the old configuration; what it was is gone from the new engine too. */
+static void retire(struct davy_engine *old, struct alarm *alarm, struct alarm *to, struct davy_stamp now)
+{
+    if (to) {
+        memset(to->states, 0, sizeof *to->states * to->limit_count);
+        to->state = DAVY_STATE_NORMAL;
+        to->id = (struct davy_uuid){{0}};
+        to->shelved = to->out_of_service = false;
+        davy_engine_measure_levels(to);
+    }
+    if (!is_member(old, alarm) && shown_state(alarm) != DAVY_STATE_NORMAL)
+        davy_engine_transition(old, alarm, DAVY_INPUT_RETIRE, now, NULL, 0);
+    memset(alarm->states, 0, sizeof *alarm->states * alarm->limit_count);
+    alarm->gate = (struct gate){.when = NULL};
+    alarm->quality = DAVY_QUALITY_GOOD;
+    davy_engine_tell_memory(old, alarm);
+}
+
+/* Alarms go on under the new configuration; those that have no place there end, told under the old one. */
+static void carry_alarms(struct davy_engine *old, struct davy_engine *new, struct davy_stamp now)
+{
+    for (uint32_t i = 0; i < old->alarm_count + old->member_count; i++) {
+        struct alarm *alarm = &old->alarms[i];
+        struct davy_alarm_memory memory;
+        davy_engine_memory_of(old, alarm, &memory);
+        uint32_t index = find_by_key(new, memory.key);
+        struct alarm *to = index == DAVY_NONE ? NULL : &new->alarms[index];
+        if (to)
+            carry_history(old, alarm, new, to);
+        if (!davy_engine_at_rest(alarm) && (!to || !restore(new, index, &memory, DAVY_MONO_NEVER)))
+            retire(old, alarm, to, now);
+        else if (to && !is_member(new, to))
+            davy_engine_carry_gate(old, alarm, new, to, now.mono);
+        if (to && (to->gate.flipped || to->gate.closed || to->gate.pending))
+            davy_engine_touch(new, index);
+    }
+}
+
+/* The rule of the old configuration that watched the same point, or is the same vote; NULL. */
+static const struct davy_rule *old_rule(const struct davy_engine *old, const struct davy_engine *new,
+                                        const struct alarm *alarm, const struct alarm **ret_before)
+{
+    char key[DAVY_KEY_SIZE];
+    struct davy_subject subject;
+    if (!davy_subject_parse(old->options.config, davy_subject_key(new->options.config, &alarm->subject, key), &subject))
+        return NULL;
+    uint32_t index = davy_engine_find_alarm(old, &subject);
+    if (index == DAVY_NONE)
+        return NULL;
+    *ret_before = &old->alarms[index];
+    return rule_of(old, &old->alarms[index]);
+}
+
+static bool same_limit_as_any(const struct alarm *before, const struct davy_limit *limit)
+{
+    for (uint8_t i = 0; i < before->limit_count; i++)
+        if (same_limit(&before->limits[i], limit))
             return true;
     return false;
 }
 
-/* The limit of the old configuration that this one was; NULL for a new one. */
-static const struct davy_limit *old_limit(const struct davy_config *from, const struct davy_config *to,
-                                          const struct alarm *alarm, uint8_t index)
+/* The limits that are new or not what they were: a bit set. A changed measure, vote or `on_bad` changes them all. */
+static unsigned changed_limits(const struct davy_engine *old, const struct davy_engine *new, const struct alarm *alarm)
 {
-    uint32_t rule = davy_config_find_rule(from, to->rules[alarm->subject.rule].name);
-    if (rule == DAVY_NONE || !watched_before(from, to, rule, alarm->subject.point))
-        return NULL;
-    for (size_t i = 0; i < from->rules[rule].limit_count; i++) {
-        const struct davy_limit *limit = &from->rules[rule].limits[i];
-        if (limit->level == alarm->limits[index].level && limit->condition == alarm->limits[index].condition)
-            return limit;
+    const struct alarm *before = NULL;
+    const struct davy_rule *is = rule_of(new, alarm), *was = old_rule(old, new, alarm, &before);
+    if (!was || was->vote != is->vote || was->on_bad != is->on_bad || !same_measure(old, before, new, alarm))
+        return ALL_LIMITS;
+    unsigned changed = 0;
+    for (uint8_t i = 0; i < alarm->limit_count; i++)
+        if (!same_limit_as_any(before, &alarm->limits[i]))
+            changed |= 1U << i;
+    return changed;
+}
+
+static void judge_vote(struct davy_engine *old, struct davy_engine *new, struct alarm *group, struct davy_stamp now)
+{
+    unsigned changed = changed_limits(old, new, group);
+    for (uint32_t i = group->vote->first_member; i < group->vote->first_member + group->vote->count; i++) {
+        unsigned limits = changed_limits(old, new, &new->alarms[i]);
+        if (limits && davy_engine_feed_limits(new, &new->alarms[i], limits, now))
+            davy_engine_touch(new, i);
+        changed |= limits;
     }
-    return NULL;
+    if (changed)
+        davy_engine_count_votes(new, group->vote, changed, DAVY_FEED_RAISE, now.mono);
 }
 
 /* New and changed limits are judged against the newest reading at once, to raise only. */
-static void judge_changed(struct davy_engine *new, const struct davy_config *from, struct davy_stamp now)
+static void judge_changed(struct davy_engine *old, struct davy_engine *new, struct davy_stamp now)
 {
-    const struct davy_config *to = new->options.config;
     for (uint32_t i = 0; i < new->first.bus_fault; i++) {
         struct alarm *alarm = &new->alarms[i];
-        const struct davy_reading *newest = &new->newest[alarm->subject.point];
-        bool evaluated = newest->has_value && newest->quality != DAVY_QUALITY_BAD &&
-                         newest->reason != DAVY_REASON_WARM_UP && newest->reason != DAVY_REASON_CALIBRATION;
-        if (!evaluated)
+        if (!applies(alarm))
             continue;
-        const struct davy_point *point = &to->points[alarm->subject.point];
-        bool over = newest->reason == DAVY_REASON_OVER_RANGE && point->has_range;
-        for (uint8_t l = 0; l < alarm->limit_count; l++) {
-            const struct davy_limit *before = old_limit(from, to, alarm, l);
-            if (before && same_limit(before, &alarm->limits[l]))
-                continue;
-            davy_limit_feed(&alarm->limits[l], &alarm->states[l], DAVY_FEED_RAISE, over ? point->high : newest->value,
-                            newest->quality != DAVY_QUALITY_GOOD, now.mono);
-            alarm->has_value = true;
-            alarm->value = over ? point->high : newest->value;
-            alarm->quality = newest->quality;
-            alarm->reason = newest->reason;
-            davy_engine_touch(new, i);
+        if (alarm->vote) {
+            judge_vote(old, new, alarm, now);
+            continue;
         }
+        unsigned limits = changed_limits(old, new, alarm);
+        if (limits && davy_engine_feed_limits(new, alarm, limits, now))
+            davy_engine_touch(new, i);
     }
     davy_engine_settle(new, now);
 }
@@ -301,13 +409,15 @@ int davy_engine_reload(struct davy_engine *engine, const struct davy_config *con
     davy_engine_fire_due(engine, now, false);
     carry_trackers(engine, new);
     carry_points(engine, new);
-    retire_gone(engine, new, now);
+    memcpy(new->flood_raises, engine->flood_raises, sizeof new->flood_raises);
+    new->chattered_at = engine->chattered_at;
+    carry_alarms(engine, new, now);
     if (switched)
         switched(engine->options.context);
     struct davy_engine old = *engine;
     *engine = *new;
     *new = old; /* `new` holds the old engine from here */
-    judge_changed(engine, new->options.config, now);
+    judge_changed(new, engine, now);
     davy_engine_start(engine, now, engine->live || new->live);
     davy_engine_free(new);
     return 0;

@@ -37,15 +37,7 @@ static bool seen_rightly(const struct alarm *alarm, const struct davy_command *c
     return false;
 }
 
-static bool any_held(const struct alarm *alarm)
-{
-    for (uint8_t i = 0; i < alarm->limit_count; i++)
-        if (alarm->states[i].held)
-            return true;
-    return false;
-}
-
-static void release(struct alarm *alarm)
+static void release_latches(struct alarm *alarm)
 {
     for (uint8_t i = 0; i < alarm->limit_count; i++)
         alarm->states[i].held = false;
@@ -53,13 +45,58 @@ static void release(struct alarm *alarm)
 }
 
 /* The input of the table that the command would be; COUNT_ for a reset with nothing to release. */
-static enum davy_alarm_input input_of_command(const struct alarm *alarm, const struct davy_command *command)
+static enum davy_alarm_input input_of_command(const struct alarm *alarm, enum davy_command_verb verb)
 {
-    if (command->verb == DAVY_COMMAND_ACK)
+    bool active = alarm->true_level != DAVY_LEVEL_NONE;
+    switch (verb) {
+    case DAVY_COMMAND_ACK:
         return DAVY_INPUT_ACK;
-    if (alarm->true_level == DAVY_LEVEL_NONE)
-        return DAVY_INPUT_RESET;
-    return any_held(alarm) ? DAVY_INPUT_RESET_REST : DAVY_INPUT_COUNT_;
+    case DAVY_COMMAND_RESET:
+        if (!active)
+            return DAVY_INPUT_RESET;
+        return davy_engine_any_held(alarm) ? DAVY_INPUT_RESET_REST : DAVY_INPUT_COUNT_;
+    case DAVY_COMMAND_SHELVE:
+        return DAVY_INPUT_SHELVE;
+    case DAVY_COMMAND_UNSHELVE:
+        return active ? DAVY_INPUT_UNSHELVE_ACTIVE : DAVY_INPUT_UNSHELVE;
+    case DAVY_COMMAND_OUT_OF_SERVICE:
+        return DAVY_INPUT_TAKE_OUT;
+    case DAVY_COMMAND_IN_SERVICE:
+        return active ? DAVY_INPUT_PUT_BACK_ACTIVE : DAVY_INPUT_PUT_BACK;
+    case DAVY_COMMAND_COUNT_:
+        break;
+    }
+    return DAVY_INPUT_COUNT_;
+}
+
+/* Why the command is refused; NULL: it is not. */
+static const char *refusal_of(const struct alarm *alarm, const struct davy_command *command,
+                              enum davy_alarm_input input)
+{
+    if (input == DAVY_INPUT_COUNT_)
+        return "the condition is still true: there is nothing to release";
+    const struct davy_alarm_cell *cell = davy_alarm_step(alarm->state, alarm->shelved, alarm->out_of_service, input);
+    if (cell->kind != DAVY_CELL_DO)
+        return cell->refusal ? cell->refusal : "makes no sense in this state";
+    if (command->verb == DAVY_COMMAND_ACK && alarm->acknowledged)
+        return "the alarm is acknowledged already";
+    if (command->verb == DAVY_COMMAND_SHELVE || command->verb == DAVY_COMMAND_OUT_OF_SERVICE)
+        return davy_engine_no_shelf(alarm, command);
+    return NULL;
+}
+
+static void do_command(struct davy_engine *engine, struct alarm *alarm, const struct davy_command *command,
+                       enum davy_alarm_input input, struct davy_stamp now)
+{
+    if (command->verb == DAVY_COMMAND_RESET)
+        release_latches(alarm);
+    if (command->verb == DAVY_COMMAND_SHELVE)
+        davy_engine_shelve(alarm, command, now);
+    davy_engine_transition(engine, alarm, input, now, command, 0);
+    if (shown_state(alarm) != DAVY_STATE_NORMAL)
+        davy_engine_remark(alarm, command->by, command->note);
+    davy_engine_touch(engine, index_of(engine, alarm));
+    davy_engine_settle(engine, now);
 }
 
 int davy_engine_command(struct davy_engine *engine, const struct davy_command *command, struct davy_stamp now,
@@ -74,23 +111,15 @@ int davy_engine_command(struct davy_engine *engine, const struct davy_command *c
     struct alarm *alarm = &engine->alarms[index];
     if (!seen_rightly(alarm, command, reason, reason_size))
         return DAVY_REFUSED;
-    if (command->verb == DAVY_COMMAND_ACK && alarm->state == DAVY_STATE_LATCHED && alarm->acknowledged) {
-        refuse(reason, reason_size, "the alarm is acknowledged already");
+    enum davy_alarm_input input = input_of_command(alarm, command->verb);
+    const char *why = refusal_of(alarm, command, input);
+    if (why) {
+        snprintf(reason, reason_size, "%s", why);
         return DAVY_REFUSED;
     }
-    enum davy_alarm_input input = input_of_command(alarm, command);
-    const struct davy_alarm_cell *cell = input == DAVY_INPUT_COUNT_ ? NULL : davy_alarm_cell(alarm->state, input);
-    if (!cell || cell->kind != DAVY_CELL_DO) {
-        refuse(reason, reason_size,
-               cell && cell->refusal ? cell->refusal : "the condition is still true: there is nothing to release");
-        return DAVY_REFUSED;
-    }
-    if (command->verb == DAVY_COMMAND_RESET)
-        release(alarm);
-    davy_engine_transition(engine, alarm, input, now, command);
-    davy_engine_tell_memory(engine, alarm);
+    do_command(engine, alarm, command, input, now);
     if (ret_state)
-        *ret_state = alarm->state;
+        *ret_state = shown_state(alarm);
     return 0;
 }
 
@@ -105,15 +134,18 @@ void davy_engine_alarm(const struct davy_engine *engine, size_t index, struct da
     *ret_view = (struct davy_alarm_view){
         .subject = alarm->subject,
         .id = alarm->id,
-        .state = alarm->state,
+        .state = shown_state(alarm),
+        .below = alarm->state,
+        .shelved_until = alarm->shelved ? alarm->shelved_until.wall : (davy_wall){0},
+        .out_of_service = alarm->out_of_service,
         .level = alarm->shown_level,
         .active = alarm->true_level != DAVY_LEVEL_NONE,
         .acknowledged = alarm->acknowledged,
-        .latched = any_held(alarm),
-        .raised_at = alarm->raised_at,
+        .latched = davy_engine_any_held(alarm),
+        .raised_at = davy_uuid_is_nil(&alarm->id) ? (davy_wall){0} : alarm->raised.wall,
         .count = alarm->count,
         .has_value = alarm->has_value,
-        .value = alarm->value,
+        .value = davy_engine_shown_value(alarm),
         .has_limit = alarm->subject.kind == DAVY_ALARM_RULE && alarm->state != DAVY_STATE_NORMAL,
         .limit = alarm->states[alarm->shown_limit].crossed,
         .condition = alarm->limits[alarm->shown_limit].condition,
@@ -121,6 +153,10 @@ void davy_engine_alarm(const struct davy_engine *engine, size_t index, struct da
         .quality = alarm->quality,
         .reason = alarm->reason,
     };
+    if (alarm->remark) {
+        memcpy(ret_view->by, alarm->remark->by, sizeof ret_view->by);
+        memcpy(ret_view->note, alarm->remark->note, sizeof ret_view->note);
+    }
 }
 
 const struct davy_reading *davy_engine_newest(const struct davy_engine *engine, uint32_t point)

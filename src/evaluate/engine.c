@@ -10,69 +10,44 @@ static struct davy_stamp back_to(struct davy_stamp at, davy_mono mono)
     return (struct davy_stamp){.mono = mono, .wall = {at.wall.ns - davy_mono_sub(at.mono, mono).ns}};
 }
 
+/* All that is due of one alarm. Where `when` flips, its limits have nothing to say. */
+static void expire(struct davy_engine *engine, uint32_t index, davy_mono now)
+{
+    struct alarm *alarm = &engine->alarms[index];
+    davy_engine_expire_gate(alarm, now);
+    for (uint8_t i = 0; applies(alarm) && i < alarm->limit_count; i++)
+        davy_limit_expire(&alarm->limits[i], &alarm->states[i], now);
+}
+
 static void fire_timers(struct davy_engine *engine, struct davy_stamp at)
 {
     while (davy_timers_next(&engine->timers).ns <= at.mono.ns) {
         uint32_t index = davy_timers_first(&engine->timers);
-        struct alarm *alarm = &engine->alarms[index];
-        if (alarm->subject.kind == DAVY_ALARM_FAULT) {
+        enum davy_alarm_kind kind = engine->alarms[index].subject.kind;
+        davy_timers_set(&engine->timers, index, DAVY_MONO_NEVER); /* the next is set when it is settled */
+        if (kind == DAVY_ALARM_FAULT)
             davy_engine_expire_fault(engine, index, at.mono);
-        } else {
-            for (uint8_t i = 0; i < alarm->limit_count; i++)
-                davy_limit_expire(&alarm->limits[i], &alarm->states[i], at.mono);
-            davy_engine_touch(engine, index);
-        }
+        else if (kind >= DAVY_ALARM_FLOOD)
+            davy_engine_expire_flood(engine, index, at.mono);
+        else
+            expire(engine, index, at.mono);
+        davy_engine_touch(engine, index);
     }
     davy_engine_settle(engine, at);
-}
-
-/* How a reading counts for a limit, and the value that it counts with. */
-static enum davy_feed feed_of(const struct davy_reading *reading, const struct davy_point *point, double *ret_value)
-{
-    *ret_value = reading->value;
-    if (reading->reason == DAVY_REASON_WARM_UP || reading->reason == DAVY_REASON_CALIBRATION || !reading->has_value)
-        return DAVY_FEED_HOLD;
-    if (reading->reason == DAVY_REASON_OVER_RANGE && point->has_range)
-        *ret_value = point->high;
-    if (reading->quality == DAVY_QUALITY_GOOD)
-        return DAVY_FEED_FULL;
-    return reading->quality == DAVY_QUALITY_UNCERTAIN ? DAVY_FEED_RAISE : DAVY_FEED_HOLD;
-}
-
-static void feed_alarm(struct davy_engine *engine, uint32_t index, const struct davy_reading *reading,
-                       enum davy_feed feed, double value)
-{
-    struct alarm *alarm = &engine->alarms[index];
-    bool changed = false;
-    for (uint8_t i = 0; i < alarm->limit_count; i++) {
-        const struct davy_limit *limit = &alarm->limits[i];
-        bool trip = reading->quality == DAVY_QUALITY_BAD && limit->trip_on_fault;
-        changed |= davy_limit_feed(limit, &alarm->states[i], trip ? DAVY_FEED_TRIP : feed, value,
-                                   reading->quality != DAVY_QUALITY_GOOD, reading->at.mono);
-    }
-    alarm->quality = reading->quality;
-    alarm->reason = reading->reason;
-    if (feed == DAVY_FEED_FULL || feed == DAVY_FEED_RAISE) {
-        alarm->has_value = true;
-        alarm->value = value;
-    }
-    if (changed)
-        davy_engine_touch(engine, index);
 }
 
 /* The cause itself: timers that were due have fired. */
 static void take_reading(struct davy_engine *engine, const struct davy_reading *reading)
 {
-    const struct davy_point *point = &engine->options.config->points[reading->point];
     engine->newest[reading->point] = *reading;
-    double value;
-    enum davy_feed feed = feed_of(reading, point, &value);
+    davy_engine_settle_gates(engine, reading);
     for (uint32_t i = engine->point_first[reading->point]; i < engine->point_first[reading->point + 1]; i++)
-        feed_alarm(engine, engine->point_alarms[i], reading, feed, value);
-    if (feed == DAVY_FEED_FULL || feed == DAVY_FEED_RAISE) {
+        davy_engine_feed(engine, engine->point_alarms[i], reading);
+    if (davy_engine_evaluated(reading)) {
+        const struct davy_point *point = &engine->options.config->points[reading->point];
         struct alarm *fault = &engine->alarms[engine->first.point_fault + reading->point];
         fault->has_value = true;
-        fault->value = value;
+        fault->value = reading->reason == DAVY_REASON_OVER_RANGE && point->has_range ? point->high : reading->value;
     }
     davy_engine_watch_reading(engine, reading);
     davy_engine_settle(engine, reading->at);
@@ -131,6 +106,9 @@ void davy_engine_start(struct davy_engine *engine, struct davy_stamp now, bool l
 {
     const struct davy_config *config = engine->options.config;
     engine->live = live;
+    engine->started = now.mono;
+    davy_engine_set_timer(engine, davy_engine_kind(engine, DAVY_ALARM_FLOOD));
+    davy_engine_set_timer(engine, davy_engine_kind(engine, DAVY_ALARM_CHATTER));
     for (uint32_t p = 0; live && p < config->point_count; p++) {
         if (!config->devices[config->points[p].device].enabled || engine->seen[p].ns != 0)
             continue;
@@ -166,9 +144,8 @@ davy_mono davy_engine_due(const struct davy_engine *engine)
 
 void davy_engine_self(struct davy_engine *engine, enum davy_alarm_kind kind, bool condition, struct davy_stamp now)
 {
-    struct davy_subject subject = {kind, DAVY_NONE, DAVY_NONE, DAVY_NONE, DAVY_NONE};
     davy_engine_fire_due(engine, now, false);
-    uint32_t index = davy_engine_find_alarm(engine, &subject);
+    uint32_t index = davy_engine_kind(engine, kind);
     if (index == DAVY_NONE)
         return;
     davy_engine_set_condition(engine, index, condition);

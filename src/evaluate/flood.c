@@ -12,12 +12,6 @@
 #define CHATTER_WINDOW (davy_span_s(60))
 #define CHATTER_CALM   (davy_span_s(600))
 
-static uint32_t index_of_kind(const struct davy_engine *engine, enum davy_alarm_kind kind)
-{
-    const struct davy_subject subject = {kind, DAVY_NONE, DAVY_NONE, DAVY_NONE, DAVY_NONE};
-    return davy_engine_find_alarm(engine, &subject);
-}
-
 static void push(davy_mono *raises, size_t count, davy_mono at)
 {
     memmove(raises, raises + 1, (count - 1) * sizeof *raises);
@@ -42,7 +36,7 @@ bool davy_engine_note_raise(struct davy_engine *engine, struct alarm *alarm, dav
 
 void davy_engine_watch_raise(struct davy_engine *engine, struct alarm *alarm, davy_mono at)
 {
-    uint32_t chatter = index_of_kind(engine, DAVY_ALARM_CHATTER), flood = index_of_kind(engine, DAVY_ALARM_FLOOD);
+    uint32_t chatter = davy_engine_kind(engine, DAVY_ALARM_CHATTER), flood = davy_engine_kind(engine, DAVY_ALARM_FLOOD);
     if (davy_engine_note_raise(engine, alarm, at)) {
         char key[DAVY_KEY_SIZE];
         davy_engine_remark(&engine->alarms[chatter], "",
@@ -56,13 +50,14 @@ void davy_engine_watch_raise(struct davy_engine *engine, struct alarm *alarm, da
         davy_engine_touch(engine, flood);
 }
 
+/* What stood before a restart and has no history is over at the start. */
 davy_mono davy_engine_flood_due(const struct davy_engine *engine, const struct alarm *alarm)
 {
+    bool chatter = alarm->subject.kind == DAVY_ALARM_CHATTER;
+    davy_mono last = chatter ? engine->chattered_at : engine->flood_raises[FLOOD_RAISES - FLOOD_ENDS];
     if (!alarm->states[0].condition)
         return DAVY_MONO_NEVER;
-    if (alarm->subject.kind == DAVY_ALARM_CHATTER)
-        return davy_mono_add(engine->chattered_at, CHATTER_CALM);
-    return davy_mono_add(engine->flood_raises[FLOOD_RAISES - FLOOD_ENDS], FLOOD_WINDOW);
+    return last.ns == 0 ? engine->started : davy_mono_add(last, chatter ? CHATTER_CALM : FLOOD_WINDOW);
 }
 
 void davy_engine_expire_flood(struct davy_engine *engine, uint32_t index, davy_mono now)

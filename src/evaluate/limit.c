@@ -35,7 +35,8 @@ static enum side side_of(const struct davy_limit *limit, double value)
         return worse(side_below(limit->a, limit->deadband, value), side_above(limit->b, limit->deadband, value));
     case DAVY_CONDITION_EQUALS:
         return value >= limit->a && value <= limit->a ? SIDE_TRIP : SIDE_RETURN;
-    case DAVY_CONDITION_VOTE:
+    case DAVY_CONDITION_VOTE: /* 1: enough votes, 0: too few */
+        return value > 0 ? SIDE_TRIP : SIDE_RETURN;
     case DAVY_CONDITION_FAULT:
     case DAVY_CONDITION_INHIBIT:
     case DAVY_CONDITION_SELF:
@@ -49,6 +50,8 @@ static enum side side_of(const struct davy_limit *limit, double value)
 static double bound_of(const struct davy_limit *limit, const struct davy_limit_state *state, enum davy_feed feed,
                        double value)
 {
+    if (limit->condition == DAVY_CONDITION_VOTE)
+        return state->crossed; /* what is needed is the group's to say */
     if (limit->condition != DAVY_CONDITION_OUTSIDE)
         return limit->a;
     bool was_upper = state->crossed >= limit->b && state->crossed <= limit->b;

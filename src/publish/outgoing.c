@@ -158,9 +158,9 @@ static bool send_waiting(struct davy_outgoing *out, struct davy_flight *flight, 
     int rc = hand_over(out, &flight->message, token);
     if (rc == -EMSGSIZE) {
         refused(out, &flight->message, REASON_PACKET_TOO_LARGE);
-        davy_window_remove(&out->window, flight);
+        davy_inflight_remove(&out->window, flight);
     } else if (rc == 0) {
-        davy_window_resend(&out->window, flight, token, now);
+        davy_inflight_resend(&out->window, flight, token, now);
     }
     return rc == 0 || rc == -EMSGSIZE;
 }
@@ -171,7 +171,7 @@ static bool send_state(struct davy_outgoing *out, struct davy_outgoing_state *st
     uint64_t token = ++out->last_id;
     int rc = hand_over(out, &state->message, token);
     if (rc == 0)
-        davy_window_add(&out->window, &none, token, now)->state = state->id;
+        davy_inflight_add(&out->window, &none, token, now)->state = state->id;
     else if (rc == -EMSGSIZE)
         refused(out, &state->message, REASON_PACKET_TOO_LARGE);
     if (rc == 0 || rc == -EMSGSIZE)
@@ -188,9 +188,9 @@ static bool send_new(struct davy_outgoing *out, struct davy_message *message, da
         davy_message_done(message);
         return true;
     }
-    struct davy_flight *flight = davy_window_add(&out->window, message, token, now);
+    struct davy_flight *flight = davy_inflight_add(&out->window, message, token, now);
     if (rc != 0)
-        davy_window_withhold(&out->window, flight);
+        davy_inflight_withhold(&out->window, flight);
     return rc == 0;
 }
 
@@ -202,7 +202,7 @@ static enum sending send_one(struct davy_outgoing *out, enum davy_message_class 
 {
     struct davy_message message;
     bool taken;
-    struct davy_flight *flight = davy_window_waiting(&out->window, class);
+    struct davy_flight *flight = davy_inflight_waiting(&out->window, class);
     if (flight) {
         taken = send_waiting(out, flight, now);
     } else if (class == DAVY_MESSAGE_STATE) {
@@ -222,7 +222,7 @@ static enum sending send_one(struct davy_outgoing *out, enum davy_message_class 
 static void send_all(struct davy_outgoing *out, struct davy_stamp now)
 {
     unsigned class = 0;
-    while (class < DAVY_MESSAGE_CLASS_COUNT_ && davy_window_open(&out->window) &&
+    while (class < DAVY_MESSAGE_CLASS_COUNT_ && davy_inflight_open(&out->window) &&
            davy_queue_space(out->deliveries) >= DAVY_OUTGOING_REPORTS) {
         enum sending outcome = send_one(out, (enum davy_message_class) class, now.mono);
         if (outcome == SENDING_BLOCKED) {
@@ -269,7 +269,7 @@ static void end_session(struct davy_outgoing *out, struct davy_stamp now)
     out->status.connected = false;
     out->status.since = now.wall;
     out->status.since_mono = now.mono;
-    davy_window_lose(&out->window);
+    davy_inflight_lose(&out->window);
     report(out, DAVY_DELIVERY_LOST, NULL, 0);
 }
 
@@ -299,18 +299,18 @@ static void acknowledged(struct davy_outgoing *out, struct davy_flight *flight, 
     struct davy_outgoing_state *state = flight->state ? state_of_id(out, flight->state) : NULL;
     if (state && state->message.length == 0 && state->due == 0)
         state_remove(out, state); /* a topic that is cleared needs no repetition */
-    davy_window_remove(&out->window, flight);
+    davy_inflight_remove(&out->window, flight);
 }
 
 static void settle(struct davy_outgoing *out, const struct davy_mqtt_notice *notice, struct davy_stamp now)
 {
-    struct davy_flight *flight = davy_window_find(&out->window, notice->token);
+    struct davy_flight *flight = davy_inflight_find(&out->window, notice->token);
     if (!flight)
         return; /* of a connection that is over, or twice */
     if (notice->reason_code >= REASON_FAILURE) {
         const struct davy_outgoing_state *state = flight->state ? state_of_id(out, flight->state) : NULL;
         refused(out, state ? &state->message : &flight->message, notice->reason_code);
-        davy_window_remove(&out->window, flight);
+        davy_inflight_remove(&out->window, flight);
     } else if (notice->kind == DAVY_MQTT_ACKED) {
         acknowledged(out, flight, notice->reason_code);
     } else {
@@ -325,7 +325,7 @@ void davy_outgoing_notice(struct davy_outgoing *out, const struct davy_mqtt_noti
     switch (notice->kind) {
     case DAVY_MQTT_CONNECTED:
         out->max_packet = notice->max_packet;
-        out->window.limit = notice->window < DAVY_WINDOW_MAX ? notice->window : DAVY_WINDOW_MAX;
+        out->window.limit = notice->window < DAVY_INFLIGHT_MAX ? notice->window : DAVY_INFLIGHT_MAX;
         apply(out, DAVY_SESSION_CONNECTED, now);
         break;
     case DAVY_MQTT_REFUSED:
@@ -356,7 +356,7 @@ static davy_mono deadline(const struct davy_outgoing *out)
     if (out->session.state == DAVY_SESSION_CONNECTING)
         return davy_mono_add(out->session.entered, davy_span_s(DAVY_OUTGOING_CONNECT_DEADLINE_S));
     if (is_online(out))
-        return davy_mono_add(davy_window_oldest(&out->window), davy_span_s(DAVY_OUTGOING_ACK_DEADLINE_S));
+        return davy_mono_add(davy_inflight_oldest(&out->window), davy_span_s(DAVY_OUTGOING_ACK_DEADLINE_S));
     return DAVY_MONO_NEVER;
 }
 
@@ -417,7 +417,7 @@ void davy_outgoing_input(struct davy_outgoing *out, enum davy_session_input inpu
 void davy_outgoing_done(struct davy_outgoing *out)
 {
     struct davy_message message;
-    davy_window_done(&out->window);
+    davy_inflight_done(&out->window);
     while (out->state_count > 0)
         state_remove(out, &out->states[out->state_count - 1]);
     free(out->states);

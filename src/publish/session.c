@@ -94,22 +94,22 @@ unsigned davy_session_step(struct davy_session *session, enum davy_session_input
     return cell.actions;
 }
 
-bool davy_window_open(const struct davy_window *window)
+bool davy_inflight_open(const struct davy_inflight *window)
 {
     return window->sent < window->limit;
 }
 
-struct davy_flight *davy_window_add(struct davy_window *window, const struct davy_message *message, uint64_t token,
-                                    davy_mono now)
+struct davy_flight *davy_inflight_add(struct davy_inflight *window, const struct davy_message *message, uint64_t token,
+                                      davy_mono now)
 {
-    assert(window->count < DAVY_WINDOW_ROOM);
+    assert(window->count < DAVY_INFLIGHT_ROOM);
     struct davy_flight *flight = &window->flights[window->count++];
     *flight = (struct davy_flight){.message = *message, .token = token, .sent = true, .sent_at = now};
     window->sent++;
     return flight;
 }
 
-struct davy_flight *davy_window_find(struct davy_window *window, uint64_t token)
+struct davy_flight *davy_inflight_find(struct davy_inflight *window, uint64_t token)
 {
     for (size_t i = 0; i < window->count; i++)
         if (window->flights[i].sent && window->flights[i].token == token)
@@ -117,7 +117,7 @@ struct davy_flight *davy_window_find(struct davy_window *window, uint64_t token)
     return NULL;
 }
 
-struct davy_flight *davy_window_waiting(struct davy_window *window, enum davy_message_class class)
+struct davy_flight *davy_inflight_waiting(struct davy_inflight *window, enum davy_message_class class)
 {
     for (size_t i = 0; i < window->count; i++)
         if (!window->flights[i].sent && window->flights[i].message.class == class)
@@ -125,7 +125,7 @@ struct davy_flight *davy_window_waiting(struct davy_window *window, enum davy_me
     return NULL;
 }
 
-void davy_window_resend(struct davy_window *window, struct davy_flight *flight, uint64_t token, davy_mono now)
+void davy_inflight_resend(struct davy_inflight *window, struct davy_flight *flight, uint64_t token, davy_mono now)
 {
     assert(!flight->sent);
     flight->sent = true;
@@ -134,20 +134,20 @@ void davy_window_resend(struct davy_window *window, struct davy_flight *flight, 
     window->sent++;
 }
 
-void davy_window_hold(struct davy_window *window, struct davy_flight *flight)
+void davy_inflight_hold(struct davy_inflight *window, struct davy_flight *flight)
 {
     assert(flight->sent);
     flight->sent = false;
     window->sent--;
 }
 
-void davy_window_withhold(struct davy_window *window, struct davy_flight *flight)
+void davy_inflight_withhold(struct davy_inflight *window, struct davy_flight *flight)
 {
-    davy_window_hold(window, flight);
+    davy_inflight_hold(window, flight);
     flight->token = 0;
 }
 
-void davy_window_remove(struct davy_window *window, struct davy_flight *flight)
+void davy_inflight_remove(struct davy_inflight *window, struct davy_flight *flight)
 {
     size_t after = window->count - (size_t)(flight - window->flights) - 1;
     if (flight->sent)
@@ -157,18 +157,18 @@ void davy_window_remove(struct davy_window *window, struct davy_flight *flight)
     window->count--;
 }
 
-void davy_window_lose(struct davy_window *window)
+void davy_inflight_lose(struct davy_inflight *window)
 {
     for (size_t i = window->count; i-- > 0;) {
         struct davy_flight *flight = &window->flights[i];
         if (flight->state != 0)
-            davy_window_remove(window, flight);
+            davy_inflight_remove(window, flight);
         else if (flight->sent)
-            davy_window_hold(window, flight);
+            davy_inflight_hold(window, flight);
     }
 }
 
-davy_mono davy_window_oldest(const struct davy_window *window)
+davy_mono davy_inflight_oldest(const struct davy_inflight *window)
 {
     davy_mono oldest = DAVY_MONO_NEVER;
     for (size_t i = 0; i < window->count; i++)
@@ -177,8 +177,8 @@ davy_mono davy_window_oldest(const struct davy_window *window)
     return oldest;
 }
 
-void davy_window_done(struct davy_window *window)
+void davy_inflight_done(struct davy_inflight *window)
 {
     while (window->count > 0)
-        davy_window_remove(window, &window->flights[window->count - 1]);
+        davy_inflight_remove(window, &window->flights[window->count - 1]);
 }

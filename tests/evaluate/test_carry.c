@@ -237,10 +237,13 @@ static void step(struct round *round)
 
 static void say(const char *who, const struct davy_event *event)
 {
-    print_error("%s: tick %lld rule %u point %u %s -> %s, level %d, count %u, value %g, first out %d\n", who,
-                (long long)(event->at.mono.ns / TICK_NS - 10), event->subject.rule, event->subject.point,
+    print_error("%s: tick %lld rule %u point %u %s -> %s, level %d, count %u, value %g, first out %d, quality %d %d, "
+                "limit %g (%u), %s%s%s, raised %lld\n",
+                who, (long long)(event->at.mono.ns / TICK_NS - 10), event->subject.rule, event->subject.point,
                 davy_event_name(event->type), davy_state_name(event->state), (int)event->level, event->count,
-                event->value, event->first_out);
+                event->value, event->first_out, (int)event->quality, (int)event->reason, event->limit,
+                event->limit_index, event->active ? "active " : "", event->latched ? "latched " : "",
+                event->uncertain ? "uncertain " : "", (long long)event->raised_at.ns);
 }
 
 static bool same_transition(const struct davy_event *a, const struct davy_event *b)

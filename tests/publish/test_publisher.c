@@ -185,7 +185,7 @@ static void the_window_is_never_exceeded(void **state)
     go_online(UINT16_MAX);
     size_t acknowledged = 0;
     while (acknowledged < 200) {
-        assert_true(fake.sent - acknowledged <= DAVY_WINDOW_MAX);
+        assert_true(fake.sent - acknowledged <= DAVY_INFLIGHT_MAX);
         assert_int_equal(out.window.sent, fake.sent - acknowledged);
         answer(acknowledged++, 0);
         pass(1);
@@ -500,7 +500,7 @@ static void random_weather_loses_nothing(void **state)
         else if (out.session.state == DAVY_SESSION_CONNECTING)
             notice(roll < 95 ? DAVY_MQTT_CONNECTED : DAVY_MQTT_REFUSED);
         pass(roll == 99 || out.session.state == DAVY_SESSION_OFFLINE ? 31000 : 10);
-        assert_true(out.window.sent <= DAVY_WINDOW_MAX);
+        assert_true(out.window.sent <= DAVY_INFLIGHT_MAX);
         while (davy_queue_pop(&deliveries, &delivery))
             if (delivery.kind == DAVY_DELIVERY_DONE)
                 assert_int_equal(delivery.row, ++done); /* answers in order: done in order, none twice, none missing */

@@ -86,34 +86,34 @@ static void a_switch_connects_at_once(void **state)
     (void)state;
 }
 
-static struct davy_flight *fly(struct davy_window *window, int64_t row, uint64_t token, int64_t second)
+static struct davy_flight *fly(struct davy_inflight *window, int64_t row, uint64_t token, int64_t second)
 {
     struct davy_message message;
     assert_int_equal(davy_message_new(DAVY_MESSAGE_EVENT, row, "t", "p", &message), 0);
-    return davy_window_add(window, &message, token, S(second));
+    return davy_inflight_add(window, &message, token, S(second));
 }
 
 static void window_finds_by_token_and_resends_in_order(void **state)
 {
-    struct davy_window window = {.limit = 3};
+    struct davy_inflight window = {.limit = 3};
     fly(&window, 1, 11, 1);
     fly(&window, 2, 12, 2);
-    assert_true(davy_window_open(&window));
+    assert_true(davy_inflight_open(&window));
     fly(&window, 3, 13, 3);
-    assert_false(davy_window_open(&window));
-    assert_int_equal(davy_window_find(&window, 12)->message.row, 2);
-    assert_null(davy_window_find(&window, 99));
-    assert_true(davy_window_oldest(&window).ns == S(1).ns);
-    davy_window_remove(&window, davy_window_find(&window, 11));
-    davy_window_lose(&window);
-    assert_null(davy_window_find(&window, 12)); /* an answer of the old connection means nothing now */
-    assert_true(davy_window_oldest(&window).ns == DAVY_MONO_NEVER.ns);
-    struct davy_flight *flight = davy_window_waiting(&window, DAVY_MESSAGE_EVENT);
+    assert_false(davy_inflight_open(&window));
+    assert_int_equal(davy_inflight_find(&window, 12)->message.row, 2);
+    assert_null(davy_inflight_find(&window, 99));
+    assert_true(davy_inflight_oldest(&window).ns == S(1).ns);
+    davy_inflight_remove(&window, davy_inflight_find(&window, 11));
+    davy_inflight_lose(&window);
+    assert_null(davy_inflight_find(&window, 12)); /* an answer of the old connection means nothing now */
+    assert_true(davy_inflight_oldest(&window).ns == DAVY_MONO_NEVER.ns);
+    struct davy_flight *flight = davy_inflight_waiting(&window, DAVY_MESSAGE_EVENT);
     assert_int_equal(flight->message.row, 2);
-    davy_window_resend(&window, flight, 21, S(9));
-    assert_int_equal(davy_window_waiting(&window, DAVY_MESSAGE_EVENT)->message.row, 3);
-    assert_null(davy_window_waiting(&window, DAVY_MESSAGE_TELEMETRY));
-    davy_window_done(&window);
+    davy_inflight_resend(&window, flight, 21, S(9));
+    assert_int_equal(davy_inflight_waiting(&window, DAVY_MESSAGE_EVENT)->message.row, 3);
+    assert_null(davy_inflight_waiting(&window, DAVY_MESSAGE_TELEMETRY));
+    davy_inflight_done(&window);
     assert_int_equal(window.count, 0);
     assert_int_equal(window.sent, 0);
     (void)state;
