@@ -27,6 +27,7 @@ struct davy_measure_state {
     struct davy_measure_setup setup;
     struct davy_measure_options options; /* what setup.options points at */
     int64_t newest;                      /* time never goes back */
+    struct davy_timed cover;             /* min, max, rate, forecast */
     union {
         struct davy_timed timed;
         struct davy_line line;
@@ -52,8 +53,15 @@ enum davy_lack davy_measure_timed_covered(struct davy_measure_state *state, cons
 size_t davy_measure_timed_bytes(const struct davy_measure_state *state);
 size_t davy_measure_timed_bytes_max(const struct davy_measure_setup *setup, int64_t interval);
 
+/* The coverage of measures whose own state does not tell it. It is closed with the state. */
+void davy_measure_cover_open(struct davy_measure_state *state);
+double davy_measure_cover_value(struct davy_measure_state *state, const struct davy_moment *moment);
+size_t davy_measure_cover_bytes_max(const struct davy_measure_setup *setup, int64_t interval);
+
 /* rate, forecast */
 void davy_measure_line_open(struct davy_measure_state *state);
+bool davy_measure_line_fit(struct davy_measure_state *state, const struct davy_moment *moment,
+                           struct davy_line_fit *ret_fit, struct davy_measured *ret_measured);
 void davy_measure_line_close(struct davy_measure_state *state);
 void davy_measure_line_take(struct davy_measure_state *state, int64_t at, bool counts, double value);
 size_t davy_measure_line_bytes(const struct davy_measure_state *state);
@@ -61,7 +69,10 @@ size_t davy_measure_line_bytes_max(const struct davy_measure_setup *setup, int64
 
 /* min, max */
 void davy_measure_peak_open(struct davy_measure_state *state);
+void davy_measure_peak_take(struct davy_measure_state *state, int64_t at, bool counts, double value);
 void davy_measure_peak_close(struct davy_measure_state *state);
+enum davy_lack davy_measure_peak_value(struct davy_measure_state *state, const struct davy_moment *moment,
+                                       struct davy_measured *ret_measured);
 size_t davy_measure_peak_bytes(const struct davy_measure_state *state);
 size_t davy_measure_peak_bytes_max(const struct davy_measure_setup *setup, int64_t interval);
 

@@ -6,9 +6,8 @@ static enum davy_lack value(struct davy_measure_state *state, const struct davy_
                             struct davy_measured *ret_measured)
 {
     struct davy_line_fit fit;
-    if (!davy_line_fit(&state->line, moment->now.mono.ns, &fit))
+    if (!davy_measure_line_fit(state, moment, &fit, ret_measured))
         return DAVY_LACK_HISTORY;
-    ret_measured->slope = fit.slope;
     ret_measured->value = fit.slope * ((double)state->options.per.ns / (double)DAVY_NS_PER_S);
     return DAVY_LACK_NONE;
 }

@@ -173,13 +173,25 @@ static void make_room(struct davy_window *window)
         drop_oldest(window);
 }
 
-/* Into the newest entry, where that does not make it too long. */
+/* An entry that is one stretch grows by another of the same value that touches it. */
+static bool grows(const struct davy_window *window, const struct entry *newest,
+                  const struct davy_window_stretch *stretch)
+{
+    const struct davy_window_stretch *old = &newest->stretch;
+    if (old->to != stretch->from || newest->weight != old->to - old->from)
+        return false;
+    const bool same = !(old->value < stretch->value) && !(old->value > stretch->value);
+    return window->kind->runs || (same && window->bucket == 0);
+}
+
+/* Into the newest entry, where that is still one stretch or does not get too long. */
 static bool join(struct davy_window *window, const struct davy_window_stretch *stretch)
 {
     if (window->count == window->entered)
         return false;
     struct entry *newest = entry_at(window, window->count - 1);
-    if (window->bucket == 0 || davy_window_minus(stretch->to, newest->stretch.from) > window->bucket)
+    if (!grows(window, newest, stretch) &&
+        (window->bucket == 0 || davy_window_minus(stretch->to, newest->stretch.from) > window->bucket))
         return false;
     struct davy_window_sum sum = {0}, own = {0};
     load(window, newest, &sum);

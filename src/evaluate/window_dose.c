@@ -90,9 +90,6 @@ size_t davy_dose_bytes(const struct davy_dose *dose)
 
 size_t davy_dose_bytes_max(int64_t length, int64_t hold, int64_t interval)
 {
-    /* Where a value holds until the next reading is due, a gap needs a reading that does not count. */
-    const size_t stretches = davy_window_stretches(length, interval);
-    const size_t gaps = hold >= interval ? stretches / 2 + 2 : stretches;
-    return davy_window_bytes_max(&davy_timed_sums, length, stretches) +
-           davy_window_bytes_max(&davy_timed_sums, length, gaps);
+    return davy_window_bytes_max(&davy_timed_sums, length, davy_window_stretches(length, interval)) +
+           davy_window_bytes_max(&davy_timed_sums, length, davy_timed_gaps(length, hold, interval));
 }

@@ -81,6 +81,20 @@ static void shift_moments(struct davy_window_sum *sum, double time, double value
 const struct davy_window_kind davy_timed_moments = {
     .numbers = 2, .make = make_moments, .merge = merge_moments, .shift = shift_moments};
 
+static void make_cover(struct davy_window_sum *sum, const struct davy_window_stretch *stretch,
+                       const struct davy_window_origin *origin)
+{
+    (void)origin;
+    sum->weight = stretch->to - stretch->from;
+}
+
+static void merge_covers(struct davy_window_sum *sum, const struct davy_window_sum *other)
+{
+    sum->weight += other->weight;
+}
+
+const struct davy_window_kind davy_timed_cover = {.make = make_cover, .merge = merge_covers, .runs = true};
+
 void davy_timed_open(struct davy_timed *timed, const struct davy_window_kind *kind, int64_t length, int64_t guard,
                      int64_t hold)
 {
@@ -109,4 +123,16 @@ void davy_timed_total(struct davy_timed *timed, int64_t now, struct davy_window_
         timed->window.origin.value = timed->window.count > 0 ? timed->window.origin.value : held.value;
     davy_window_add(&timed->window, &held, start, end, &sum);
     *ret_sum = sum;
+}
+
+double davy_timed_coverage(const struct davy_timed *timed, int64_t covered)
+{
+    return fmin((double)covered / (double)(timed->length - timed->guard), 1);
+}
+
+size_t davy_timed_gaps(int64_t length, int64_t hold, int64_t interval)
+{
+    /* Where a value holds until the next reading is due, a gap needs a reading that does not count. */
+    const size_t readings = davy_window_stretches(length, interval);
+    return hold >= interval ? readings / 2 + 2 : readings;
 }

@@ -29,6 +29,9 @@ double davy_timed_mean(const struct davy_window_sum *sum, int64_t span);
 /* Mean and square deviations, relative to an origin: weight in ns; numbers: mean, sum of squares by time. */
 extern const struct davy_window_kind davy_timed_moments;
 
+/* Covered time alone: no numbers. */
+extern const struct davy_window_kind davy_timed_cover;
+
 struct davy_timed {
     struct davy_window window;
     struct davy_held held;
@@ -42,3 +45,9 @@ void davy_timed_open(struct davy_timed *timed, const struct davy_window_kind *ki
 void davy_timed_take(struct davy_timed *timed, int64_t at, bool counts, double value);
 /* Over (now - length, now - guard]; weight is the covered time. Where it is 0 there is nothing. */
 void davy_timed_total(struct davy_timed *timed, int64_t now, struct davy_window_sum *ret_sum);
+
+/* So much covered time as a part of the window, 0 to 1. */
+double davy_timed_coverage(const struct davy_timed *timed, int64_t covered);
+
+/* Gaps in a window, at most. */
+size_t davy_timed_gaps(int64_t length, int64_t hold, int64_t interval);
