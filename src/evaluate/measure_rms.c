@@ -4,20 +4,23 @@
 
 #include "evaluate/measure_internal.h"
 
+static void open_squares(struct davy_measure_state *state)
+{
+    davy_timed_open(&state->timed, &davy_timed_squares, state->options.window.ns, 0, state->setup.hold.ns);
+}
+
 static enum davy_lack value(struct davy_measure_state *state, const struct davy_moment *moment,
                             struct davy_measured *ret_measured)
 {
     struct davy_window_sum sum;
     enum davy_lack lack = davy_measure_timed_covered(state, moment, &sum, ret_measured);
-    if (lack != DAVY_LACK_NONE)
-        return lack;
-    const double mean = state->timed.window.origin.value + sum.number[0];
-    ret_measured->value = sqrt(mean * mean + sum.number[1] / (double)sum.weight);
-    return DAVY_LACK_NONE;
+    if (lack == DAVY_LACK_NONE)
+        ret_measured->value = sqrt(davy_timed_mean(&sum, sum.weight));
+    return lack;
 }
 
 const struct davy_measure_type davy_measure_type_rms = {
-    .open = davy_measure_timed_moments,
+    .open = open_squares,
     .close = davy_measure_timed_close,
     .take = davy_measure_timed_take,
     .value = value,

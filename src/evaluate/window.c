@@ -76,13 +76,14 @@ static void own_sum(const struct davy_window *window, const struct entry *entry,
         load(window, entry, sum);
 }
 
-/* Before any sum is made of the entries: an origin close to them. */
+/* Before the sums of the entries are made anew: an origin in their middle. */
 static void move_origin(struct davy_window *window)
 {
     if (!window->kind->shift)
         return;
     const struct davy_window_stretch *newest = &entry_at(window, window->entered - 1)->stretch;
-    const struct davy_window_origin origin = {newest->to, newest->value};
+    const double mean = window->origin.value + window->back.number[window->kind->mean];
+    const struct davy_window_origin origin = {newest->to, isfinite(mean) ? mean : newest->value};
     const double time = (double)(origin.time - window->origin.time), value = origin.value - window->origin.value;
     for (size_t i = 0; i < window->count && window->bucket > 0; i++) {
         struct davy_window_sum sum;

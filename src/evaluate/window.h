@@ -49,7 +49,8 @@ struct davy_window_kind {
     void (*merge)(struct davy_window_sum *sum, const struct davy_window_sum *other);
     /* To an origin that lies so much higher; NULL: the kind has no origin. */
     void (*shift)(struct davy_window_sum *sum, double time, double value);
-    bool runs; /* values do not matter: stretches that touch are one */
+    size_t mean; /* with an origin: which number is the mean value */
+    bool runs;   /* values do not matter: stretches that touch are one */
 };
 
 struct davy_window {

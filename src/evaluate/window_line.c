@@ -32,7 +32,7 @@ static void shift_points(struct davy_window_sum *sum, double time, double value)
 }
 
 const struct davy_window_kind davy_line_kind = {
-    .numbers = 4, .make = make_point, .merge = merge_points, .shift = shift_points};
+    .numbers = 4, .make = make_point, .merge = merge_points, .shift = shift_points, .mean = VALUE};
 
 void davy_line_open(struct davy_line *line, int64_t length)
 {

@@ -48,6 +48,20 @@ static void merge_sums(struct davy_window_sum *sum, const struct davy_window_sum
 
 const struct davy_window_kind davy_timed_sums = {.numbers = 2, .make = make_sum, .merge = merge_sums};
 
+static void make_squares(struct davy_window_sum *sum, const struct davy_window_stretch *stretch,
+                         const struct davy_window_origin *origin)
+{
+    (void)origin;
+    const double time = (double)(stretch->to - stretch->from);
+    const double square = stretch->value * stretch->value, left = fma(stretch->value, stretch->value, -square);
+    const double product = square * time;
+    sum->weight = stretch->to - stretch->from;
+    sum->number[0] = product;
+    sum->number[1] = fma(square, time, -product) + left * time;
+}
+
+const struct davy_window_kind davy_timed_squares = {.numbers = 2, .make = make_squares, .merge = merge_sums};
+
 double davy_timed_mean(const struct davy_window_sum *sum, int64_t span)
 {
     const double time = (double)span, quotient = sum->number[0] / time;
@@ -79,7 +93,7 @@ static void shift_moments(struct davy_window_sum *sum, double time, double value
 }
 
 const struct davy_window_kind davy_timed_moments = {
-    .numbers = 2, .make = make_moments, .merge = merge_moments, .shift = shift_moments};
+    .numbers = 2, .make = make_moments, .merge = merge_moments, .shift = shift_moments, .mean = 0};
 
 static void make_cover(struct davy_window_sum *sum, const struct davy_window_stretch *stretch,
                        const struct davy_window_origin *origin)

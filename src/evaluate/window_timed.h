@@ -23,7 +23,9 @@ struct davy_window_stretch davy_held_until(const struct davy_held *held, int64_t
 
 /* Sums of value by time, in twice the precision of a double: weight in ns; numbers: sum, and what rounding it left. */
 extern const struct davy_window_kind davy_timed_sums;
-/* The sum over `span`. */
+/* The same of squares of values. */
+extern const struct davy_window_kind davy_timed_squares;
+/* Either over `span`. */
 double davy_timed_mean(const struct davy_window_sum *sum, int64_t span);
 
 /* Mean and square deviations, relative to an origin: weight in ns; numbers: mean, sum of squares by time. */
