@@ -51,3 +51,7 @@ double davy_convert(const struct davy_conversion *conversion, double value);
 double davy_convert_difference(const struct davy_conversion *conversion, double difference);
 
 bool davy_unit_is_known(const char *unit);
+
+/* Whether it is one of a gas in air, which may need a davy_substance; whether it is one of the explosive limit. */
+bool davy_unit_of_gas(const char *unit);
+bool davy_unit_is_lel(const char *unit);

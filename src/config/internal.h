@@ -24,6 +24,7 @@
 #define DAVY_POISON '\x01'
 
 struct davy_profile;
+struct davy_tables;
 
 /* One load. Lives on the stack of davy_config_load(). */
 struct davy_loader {
@@ -35,6 +36,7 @@ struct davy_loader {
     EVP_MD_CTX *digest;
     davy_wall now;
     struct davy_profile *profiles; /* list, in order of appearance */
+    struct davy_tables *tables;    /* of gases and presets (tables.h); NULL: none was needed yet */
     char later_text[1024];         /* keys that are not in effect yet */
     struct davy_buf later;
     size_t settings_capacity;
@@ -154,6 +156,12 @@ const char *davy_nearest(const char *name, const char *const *names, size_t coun
 /* The member called key, or the group itself where there is none: a place for a message. */
 config_setting_t *davy_setting_at(config_setting_t *group, const char *key);
 
+/* --- load.c --- */
+
+/* `file` is that of the configuration. False without memory; done also then. */
+bool davy_loader_init(struct davy_loader *loader, const char *file);
+void davy_loader_done(struct davy_loader *loader);
+
 /* --- load.c, memory --- */
 
 /* Zeroed memory of the configuration; marks the load as failed where there is none. */
@@ -162,6 +170,17 @@ const char *davy_loader_text(struct davy_loader *loader, const char *text);
 
 /* The length of a list, or 0 with an error where it is past `max`; 0 for NULL. */
 size_t davy_list_length(config_setting_t *list, size_t max);
+
+/* --- tables.c --- */
+
+#define DAVY_PLACES 3
+
+/*
+ * Where a file of the plant's or the shipped data may lie: beside the configuration, in /etc/davy, in the data folder.
+ * returns   the path for 0 <= place < DAVY_PLACES, malloc'ed; NULL without memory
+ */
+char *davy_loader_place(const struct davy_loader *loader, size_t place, const char *name);
+void davy_tables_done(struct davy_loader *loader);
 
 /* --- profile.c --- */
 

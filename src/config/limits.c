@@ -5,6 +5,7 @@
 
 #include "config/internal.h"
 #include "config/schema.h"
+#include "config/tables.h"
 
 static const char *const kinds[] = {"above", "below", "outside", "equals"}; /* as enum davy_condition */
 
@@ -62,13 +63,24 @@ static void copy_behaviour(struct davy_limit *limit, const struct davy_raw_behav
     limit->source = from->source;
 }
 
+/* What a limit has unless it says otherwise. */
+static struct davy_raw_behaviour inherited(const struct davy_raw_rule *rule, config_setting_t *rule_group,
+                                           enum davy_level level)
+{
+    struct davy_raw_behaviour behaviour = rule->behaviour;
+    if (level == DAVY_LEVEL_RED && !has(rule_group, "shelvable"))
+        behaviour.shelvable = false;
+    if (rule->row)
+        davy_preset_inherit(rule->row, level, rule_group, &behaviour);
+    return behaviour;
+}
+
 static bool build_limit(const struct davy_raw_rule *rule, config_setting_t *rule_group, enum davy_level level,
                         struct davy_limit *limit)
 {
     config_setting_t *group = rule->limits[level];
-    struct davy_raw_limit raw = {.behaviour = rule->behaviour, .above = (double)NAN, .below = (double)NAN};
-    if (level == DAVY_LEVEL_RED && !has(rule_group, "shelvable"))
-        raw.behaviour.shelvable = false;
+    struct davy_raw_limit raw = {
+        .behaviour = inherited(rule, rule_group, level), .above = (double)NAN, .below = (double)NAN};
     davy_schema_read(group, &davy_schema_limit, &raw);
     int condition = find_condition(group);
     if (condition < 0)
@@ -84,13 +96,27 @@ static bool build_limit(const struct davy_raw_rule *rule, config_setting_t *rule
     return true;
 }
 
+/* A limit that only the preset has; its numbers come with the unit of each point (convert.c). */
+static bool take_limit(const struct davy_raw_rule *rule, config_setting_t *rule_group, enum davy_level level,
+                       struct davy_limit *limit)
+{
+    if (!rule->row || !rule->row->limits[level].given)
+        return false;
+    const struct davy_raw_behaviour behaviour = inherited(rule, rule_group, level);
+    *limit = (struct davy_limit){.level = level, .condition = rule->row->limits[level].condition};
+    copy_behaviour(limit, &behaviour);
+    return true;
+}
+
 void davy_limits_build(struct davy_loader *loader, const struct davy_raw_rule *raw, config_setting_t *setting,
                        struct davy_rule *rule)
 {
     struct davy_limit *limits = davy_loader_alloc(loader, DAVY_LIMITS_MAX, sizeof *limits);
-    for (int level = DAVY_LEVEL_BLUE; limits && level < DAVY_LEVEL_COUNT_; level++)
-        if (raw->limits[level] && build_limit(raw, setting, (enum davy_level)level, &limits[rule->limit_count]))
-            rule->limit_count++;
+    for (int level = DAVY_LEVEL_BLUE; limits && level < DAVY_LEVEL_COUNT_; level++) {
+        struct davy_limit *limit = &limits[rule->limit_count];
+        rule->limit_count += raw->limits[level] ? build_limit(raw, setting, (enum davy_level)level, limit)
+                                                : take_limit(raw, setting, (enum davy_level)level, limit);
+    }
     rule->limits = limits;
 }
 

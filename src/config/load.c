@@ -39,7 +39,7 @@ static char *folder_of(const char *file)
     return slash ? strndup(file, (size_t)(slash - file) + 1) : strdup("");
 }
 
-static bool init(struct davy_loader *loader, const char *file)
+bool davy_loader_init(struct davy_loader *loader, const char *file)
 {
     davy_buf_init(&loader->later, loader->later_text, sizeof loader->later_text);
     loader->now = davy_clock_now(&davy_system_clock).wall;
@@ -50,8 +50,9 @@ static bool init(struct davy_loader *loader, const char *file)
            EVP_DigestInit_ex(loader->digest, EVP_sha256(), NULL) == 1;
 }
 
-static void done(struct davy_loader *loader)
+void davy_loader_done(struct davy_loader *loader)
 {
+    davy_tables_done(loader);
     davy_profiles_done(loader);
     davy_config_unref(loader->config);
     free(loader->folder);
@@ -148,14 +149,14 @@ int davy_config_load(const char *file, struct davy_problems *problems, struct da
     struct davy_source source = {0};
     const struct davy_problems before = *problems;
     int rc = -ENOMEM;
-    if (init(&loader, file)) {
+    if (davy_loader_init(&loader, file)) {
         loader.config->file = davy_loader_text(&loader, file);
         if (davy_source_read(&source, &loader, file))
             read_tree(&loader, &source);
         rc = finish(&loader, &before, ret_config);
     }
     davy_source_done(&source);
-    done(&loader);
+    davy_loader_done(&loader);
     return rc;
 }
 
@@ -166,13 +167,13 @@ int davy_config_load_text(const char *name, const char *text, size_t length, str
     struct davy_source source = {0};
     const struct davy_problems before = *problems;
     int rc = -ENOMEM;
-    if (init(&loader, name)) {
+    if (davy_loader_init(&loader, name)) {
         loader.config->file = davy_loader_text(&loader, name);
         if (davy_source_read_text(&source, &loader, name, text, length))
             read_tree(&loader, &source);
         rc = finish(&loader, &before, ret_config);
     }
     davy_source_done(&source);
-    done(&loader);
+    davy_loader_done(&loader);
     return rc;
 }

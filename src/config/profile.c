@@ -68,14 +68,12 @@ void davy_profiles_read_inline(struct davy_loader *loader, config_setting_t *lis
 /* The file of a profile in the first folder that has it, the plant's own before the shipped; NULL: none has. */
 static char *find_file(const struct davy_loader *loader, const char *name)
 {
-    const char *data = secure_getenv("DAVY_DATADIR");
-    const char *const folders[] = {loader->folder, DAVY_CONFDIR "/", data && data[0] ? data : DAVY_DATADIR};
-    for (size_t i = 0; i < DAVY_LENGTH(folders); i++) {
-        char *file;
+    char path[DAVY_PATH_SIZE];
+    snprintf(path, sizeof path, "profiles/%s.conf", name);
+    for (size_t place = 0; place < DAVY_PLACES; place++) {
+        char *file = davy_loader_place(loader, place, path);
         struct stat st;
-        if (asprintf(&file, "%s%sprofiles/%s.conf", folders[i], i == 2 ? "/" : "", name) < 0)
-            return NULL;
-        if (stat(file, &st) == 0)
+        if (!file || stat(file, &st) == 0)
             return file;
         free(file);
     }

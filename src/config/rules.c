@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Rules: which points, which limits, and what else stands there (ARCHITECTURE.md, Rules and limits). */
 #include <errno.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "config/internal.h"
 #include "config/schema.h"
+#include "config/tables.h"
 
 #define RULES_MAX  10000
 #define GLOBS_MAX  1000
@@ -104,22 +106,6 @@ static void match(struct davy_loader *loader, config_setting_t *list, struct dav
     rule->points = points;
 }
 
-/* A limit in another unit would be wrong, and nothing converts yet. */
-static void check_unit(const struct davy_loader *loader, const struct davy_raw_rule *raw, const struct davy_rule *rule,
-                       config_setting_t *group)
-{
-    char name[DAVY_KEY_SIZE];
-    for (size_t i = 0; raw->unit && i < rule->point_count; i++) {
-        const char *unit = loader->config->points[rule->points[i]].unit;
-        if (!unit || strcmp(unit, raw->unit) == 0)
-            continue;
-        davy_setting_error(davy_setting_at(group, "unit"),
-                           "\"%s\" is not the unit of %s, \"%s\"; conversion is not available in this version",
-                           raw->unit, davy_config_point_name(loader->config, rule->points[i], name), unit);
-        return;
-    }
-}
-
 static void build_vote(struct davy_loader *loader, const struct davy_raw_rule *raw, struct davy_rule *rule,
                        config_setting_t *group)
 {
@@ -150,26 +136,21 @@ static void build_vote(struct davy_loader *loader, const struct davy_raw_rule *r
     }
 }
 
-static void check_preset(const struct davy_raw_rule *raw, size_t limits, config_setting_t *group)
+/* The row of `preset`; without one the rule needs a limit of its own. */
+static void find_preset(struct davy_loader *loader, struct davy_raw_rule *raw, config_setting_t *group)
 {
-    if (raw->preset && limits == 0)
-        davy_setting_error(davy_setting_at(group, "preset"),
-                           "presets are not available in this version; give the rule limits of its own");
+    size_t limits = 0;
+    for (int level = DAVY_LEVEL_BLUE; level < DAVY_LEVEL_COUNT_; level++)
+        limits += raw->limits[level] != NULL;
+    if (raw->preset)
+        raw->row = davy_preset_find(loader, davy_setting_at(group, "preset"), raw->preset);
     else if (limits == 0)
         davy_setting_error(group, "has no limit; `blue`, `yellow`, `orange` or `red` is required");
 }
 
-static size_t limits_given(const struct davy_raw_rule *raw)
-{
-    size_t count = 0;
-    for (int level = DAVY_LEVEL_BLUE; level < DAVY_LEVEL_COUNT_; level++)
-        count += raw->limits[level] != NULL;
-    return count;
-}
-
 static void build_rule(struct davy_loader *loader, config_setting_t *group, struct davy_rule *rule)
 {
-    struct davy_raw_rule raw = {.behaviour = {.acknowledge = true, .shelvable = true}};
+    struct davy_raw_rule raw = {.behaviour = {.acknowledge = true, .shelvable = true}, .baseline = (double)NAN};
     davy_schema_read(group, &davy_schema_rule, &raw);
     if (raw.name)
         check_name(loader, raw.name, group);
@@ -178,9 +159,9 @@ static void build_rule(struct davy_loader *loader, config_setting_t *group, stru
     match(loader, raw.points, rule);
     build_vote(loader, &raw, rule, group);
     davy_measure_build(loader, raw.measure, rule);
-    check_preset(&raw, limits_given(&raw), group);
+    find_preset(loader, &raw, group);
     davy_limits_build(loader, &raw, group, rule);
-    check_unit(loader, &raw, rule, group);
+    davy_limits_convert(loader, &raw, group, rule);
     davy_when_build(loader, raw.when, rule);
     davy_escalate_build(loader, raw.escalate, rule);
     davy_limits_check(loader, rule, group);

@@ -112,8 +112,12 @@ struct davy_raw_behaviour {
     const char *owner, *message, *source;
 };
 
+struct davy_preset;
+
 struct davy_raw_rule {
     struct davy_raw_behaviour behaviour;
+    double baseline;               /* NAN: none */
+    const struct davy_preset *row; /* that `preset` names; NULL: none */
     const char *name, *unit, *preset;
     config_setting_t *points, *limits[DAVY_LEVEL_COUNT_], *measure, *when, *escalate;
     int vote;

@@ -141,6 +141,18 @@ static bool is_of_gas(enum dimension dimension)
     return dimension == FRACTION || dimension == MASS || dimension == LEL;
 }
 
+bool davy_unit_of_gas(const char *unit)
+{
+    struct parsed parsed;
+    return parse(unit, &parsed) && is_of_gas(parsed.unit->dimension);
+}
+
+bool davy_unit_is_lel(const char *unit)
+{
+    struct parsed parsed;
+    return parse(unit, &parsed) && parsed.unit->dimension == LEL;
+}
+
 /* ppm = base value of the dimension * multiplier / divisor. Returns what is missing, or NULL. */
 static const char *to_ppm(enum dimension dimension, const struct davy_substance *gas, double *multiplier,
                           double *divisor)
@@ -184,8 +196,7 @@ static int bridge(enum dimension from, enum dimension to, const struct davy_subs
 {
     double multiplier, divisor;
     if (!gas)
-        return refuse(why, "@ and @ meet only by the properties of a gas, and which it is is not known",
-                      dimension_names[from], dimension_names[to]);
+        return refuse(why, "@ and @ meet only by the properties of a gas", dimension_names[from], dimension_names[to]);
     const char *missing = to_ppm(from, gas, &multiplier, &divisor);
     if (missing)
         return refuse(why, "the @ of @ is not known", missing, gas->name);
