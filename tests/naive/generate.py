@@ -2,12 +2,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """A random plant and trace for `davyctl replay` and naive.py.
 
-generate.py --seed N --out DIR writes DIR/davyd.conf and DIR/thresholds.conf, the same plant as DIR/plant.json, and
-DIR/trace.csv. Values are drawn to land on limits and on the edges of deadbands, times to land on delays,
-on max_age and on fault delays.
+generate.py --seed N --out DIR [--mode MODE] [--focus NAME] writes DIR/davyd.conf and DIR/thresholds.conf, the same plant
+as DIR/davyd.json, and DIR/trace.csv; in the modes with reloads also DIR/reload1.conf and so on. Values are drawn to land
+on limits and on the edges of deadbands, times to land on delays, on max_age and on fault delays. Values are multiples of
+0.25 and times of 250 ms, as a rule; limits of averaged measures lie between what such values can give.
 """
 import argparse
+import copy
 import datetime
+import fnmatch
 import json
 import pathlib
 import random
@@ -17,19 +20,31 @@ START_MS = 1700000000000
 LEVELS = ["blue", "yellow", "orange", "red"]
 RANGES = [[0.0, 100.0], [0.0, 50.0], [-10.0, 60.0], None]
 BAD = ["comm", "exception", "not-a-number", "bad-value", "device-fault"]
-COMMANDS = ["ack", "reset"]
-
+COMMANDS = ["ack", "ack", "reset"]
+COVER_COMMANDS = ["shelve", "shelve", "unshelve", "out-of-service", "in-service"]
+MODES = ["plain", "restart", "reload", "both"]
+KINDS = ("above", "below", "outside", "equals")
+BETWEEN = 0.0137  # keeps the limits of averaged measures away from what round values give
 
 # the plant
 
-def make_points(random_, first):
+def make_points(random_, first, ages):
     names = ["p1", "p2", "p3"][:random_.choice([1, 1, 2, 2, 3])]
     points = [{"name": name, "range": random_.choice(RANGES), "kind": "other"} for name in names]
     if first or random_.random() < 0.3:
         points.append({"name": "s1", "range": None, "kind": "state"})
     for point in points:
-        point["max_age"] = random_.choice([2000, 5000, 8000, 20000, 60000])
+        point["max_age"] = random_.choice(ages)
     return points
+
+
+def matching(plant, globs):
+    """(device, point) of all that match, in the order of the file."""
+    def matches(glob, device, point):
+        left, _, right = glob.rpartition(".")
+        return fnmatch.fnmatchcase(device["id"], left) and fnmatch.fnmatchcase(point["name"], right)
+    return [(device, point) for device in plant["devices"] for point in device["points"]
+            if any(matches(glob, device, point) for glob in globs)]
 
 
 def make_limits(random_, step):
@@ -52,14 +67,23 @@ def make_behaviour(random_, step, analogue):
     delays = [0, 0, 500, 1000, 2000, 5000, 12000]
     options = {"on_delay": lambda: random_.choice(delays), "off_delay": lambda: random_.choice(delays),
                "latch": lambda: random_.random() < 0.6, "acknowledge": lambda: random_.random() < 0.5,
-               "on_fault": lambda: random_.choice(["hold", "trip"])}
+               "on_fault": lambda: random_.choice(["hold", "trip"]), "shelvable": lambda: random_.random() < 0.7}
     if analogue:
         options["deadband"] = lambda: round(random_.choice([0, 1, 1, 2, 3]) * step, 6)
     return {name: make() for name, make in options.items() if random_.random() < 0.35}
 
 
-def make_rule(random_, name, plant):
-    state = random_.random() < 0.15
+def dress(random_, rule, limits, step, analogue):
+    rule.update(make_behaviour(random_, step, analogue))
+    rule.update(limits)
+    for level in limits:
+        if random_.random() < 0.5:
+            rule[level] = {**rule[level], **make_behaviour(random_, step, analogue)}
+    return rule
+
+
+def make_rule(random_, name, plant, state=None):
+    state = random_.random() < 0.15 if state is None else state
     step = random_.choice([0.5, 0.5, 1.0, 0.1])
     devices = [device["id"] for device in plant["devices"]]
     if state:
@@ -69,22 +93,242 @@ def make_rule(random_, name, plant):
         limits = make_limits(random_, step)
         globs = random_.choice([["D1.p1"], ["*.p1"], ["*.p*"], ["D[12].p?"], [f"{random_.choice(devices)}.p*"],
                                 ["*.p1", "D1.p*"]])
-    rule = {"name": name, "points": globs, **make_behaviour(random_, step, not state), **limits}
-    for level in limits:
-        if random_.random() < 0.5:
-            rule[level] = {**rule[level], **make_behaviour(random_, step, not state)}
+    return dress(random_, {"name": name, "points": globs}, limits, step, not state)
+
+
+# measures
+
+def ascending(random_, low, high, kinds, quantum=0.25, off=BETWEEN):
+    """Limits between low and high, of the given kinds."""
+    kind = random_.choice(kinds)
+    levels = sorted(random_.sample(range(4), random_.choice([1, 1, 2, 2, 3])))
+    steps = sorted(random_.sample(range(int(low / quantum), int(high / quantum) + 5), len(levels)))
+    bounds = [round(step * quantum + off, 6) for step in steps]
+    if kind == "below":
+        bounds = bounds[::-1]
+    value = lambda bound: [round(2 * low - bound - 1, 6), bound] if kind == "outside" else bound
+    return {LEVELS[level]: {kind: value(bound)} for level, bound in zip(levels, bounds)}
+
+
+WINDOWS = [4000, 8000, 10000, 20000, 60000, 120000]
+BOTH = ["above", "below", "outside"]
+
+
+def with_coverage(random_, spec):
+    if random_.random() < 0.6:
+        spec["coverage"] = random_.choice([0.125, 0.25, 0.5, 0.75, 1.0])
+    return spec
+
+
+def measure_of(random_, type_, rule, plant):
+    """The measure and its limits."""
+    window = random_.choice(WINDOWS)
+    spec = {"type": type_, "window": window}
+    if type_ in ("mean", "rms"):
+        return with_coverage(random_, spec), ascending(random_, 8, 32, BOTH)
+    if type_ == "stddev":
+        return with_coverage(random_, spec), ascending(random_, 1, 15, ["above", "below"])
+    if type_ in ("min", "max"):
+        return spec, ascending(random_, 8, 32, BOTH, 0.5, 0.0)
+    if type_ == "rate":
+        per = random_.choice([1000, 10000, None, 3600000])
+        scale = (per or 60000) / 1000
+        return {**spec, **({"per": per} if per else {})}, ascending(
+            random_, 0.25 * scale, 4 * scale, BOTH, 0.25 * scale)
+    if type_ == "forecast":
+        return {**spec, "horizon": random_.choice([2000, 10000, 60000])}, ascending(random_, 10, 60, BOTH)
+    if type_ in ("stel", "twa"):
+        high = 30 if type_ == "stel" else 6
+        return {"type": type_}, ascending(random_, 0.5, high, ["above"])
+    if type_ == "deviation":
+        guard = random_.choice([None, 1000, 2000, window // 2])
+        return {**spec, **({"guard": guard} if guard else {})}, ascending(random_, 0.25, 3, BOTH)
+    if type_ == "stuck":
+        epsilon = random_.choice([None, 0.0, 0.25, 1.0, 8.0])
+        return {"type": type_, **({} if epsilon is None else {"epsilon": epsilon})}, ascending(
+            random_, 1, 20, ["above"], 0.5, 0.0)
+    return {"type": type_, "other": other_point(random_, rule, plant, False)}, ascending(random_, -15, 15, BOTH, 0.5, 0.0)
+
+
+def other_point(random_, rule, plant, state, dotted=False):
+    """The name of a point for `other` or `when`: without a dot where each device of the rule has it."""
+    kinds = ("state",) if state else ("other",)
+    devices = [device for device, _ in matching(plant, rule["points"])]
+    common = [point["name"] for point in devices[0]["points"] if point["kind"] in kinds and
+              all(point["name"] in [each["name"] for each in device["points"]] for device in devices)]
+    if common and not dotted and random_.random() < 0.5:
+        return random_.choice(common)
+    return random_.choice([f"{device['id']}.{point['name']}" for device in plant["devices"]
+                           for point in device["points"] if point["kind"] in kinds])
+
+
+MEASURES = ["mean", "min", "max", "stddev", "rms", "rate", "forecast", "stel", "twa", "deviation", "stuck", "difference"]
+
+
+def limits_of(rule):
+    return {level: rule[level] for level in LEVELS if level in rule}
+
+
+def give_measure(random_, rule, plant, type_):
+    spec, limits = measure_of(random_, type_, rule, plant)
+    for level in limits_of(rule):
+        del rule[level]
+    rule["measure"] = spec
+    dress(random_, rule, limits, 0.5, True)
+    narrow = any("outside" in limit for limit in limits.values())
+    for group in [rule, *limits_of(rule).values()]:
+        if type_ in ("stddev", "deviation", "stel", "twa", "rate") or narrow:
+            if "deadband" in group:
+                group["deadband"] = random_.choice([0.0, 0.125])
+
+
+def make_occurrences(random_, name, base):
+    days = random_.random() < 0.2
+    spec = {"type": "occurrences", "rule": base["name"],
+            "window": random_.choice([3, 7]) * 86400000 if days else random_.choice([10000, 30000, 60000, 600000])}
+    if days:
+        spec["days"] = True
+    rule = {"name": name, "points": base["points"], "measure": spec}
+    limits = ascending(random_, 1, 3, ["above"], 1.0, random_.choice([0.0, 0.5]))
+    dress(random_, rule, limits, 0.5, False)
+    if random_.random() < 0.3:
+        rule["deadband"] = random_.choice([0.5, 1.0])
     return rule
 
 
-def make_plant(random_):
-    plant = {"buses": [], "devices": [], "rules": [], "until": None}
+# what is added to a rule
+
+def give_when(random_, rule, plant):
+    dotted = "vote" in rule
+    if random_.random() < 0.6:
+        when = {"point": other_point(random_, rule, plant, True, dotted), "equals": random_.random() < 0.6}
+    else:
+        when = {"point": other_point(random_, rule, plant, False, dotted),
+                random_.choice(["above", "below"]): random_.choice([14.0, 20.0, 26.0])}
+    if random_.random() < 0.6:
+        when["for"] = random_.choice([500, 1000, 2000, 5000])
+    rule["when"] = when
+
+
+def give_vote(random_, rule, plant):
+    """All analogue points of one zone, or some; False where there is none such."""
+    zones = {device["zone"] for device, _ in matching(plant, rule["points"])}
+    count = len(matching(plant, rule["points"]))
+    if len(zones) != 1 or count < 2 or any("equals" in limit for limit in limits_of(rule).values()):
+        return False
+    rule["vote"] = min(random_.choice([1, 2, 2, 2, 3]), count)
+    if random_.random() < 0.8:
+        rule["on_bad"] = random_.choice(["degrade", "trip", "abstain"])
+    return True
+
+
+def give_ladder(random_, rule):
+    afters = sorted(random_.sample([500, 1000, 2000, 3000, 5000, 10000, 20000, 60000], random_.choice([1, 2, 2, 3])))
+    steps = []
+    for after in afters:
+        step = {"after": after, "unless": random_.choice(["acknowledged", "cleared"])}
+        if random_.random() < 0.6:
+            step["level"] = random_.choice(LEVELS[1:])
+        if random_.random() < 0.5:
+            step["owner"] = "somebody"
+        steps.append(step)
+    rule["escalate"] = steps
+
+
+# kinds of seeds
+
+def names_for(random_, counts):
+    return random_.sample(["low", "high", "gas.2", "zeta", "alpha", "beta"], random_.choice(counts))
+
+
+def classic(random_, plant):
+    return [make_rule(random_, name, plant) for name in names_for(random_, [1, 2, 2, 3, 4])]
+
+
+def of_measure(type_):
+    def make(random_, plant):
+        rules = [make_rule(random_, name, plant, False) for name in names_for(random_, [1, 1, 2])]
+        for rule in rules:
+            give_measure(random_, rule, plant, type_)
+        return rules
+    return make
+
+
+def of_occurrences(random_, plant):
+    names = names_for(random_, [2, 2, 3])
+    rules = [make_rule(random_, names[0], plant)]
+    return rules + [make_occurrences(random_, name, rules[0]) for name in names[1:]]
+
+
+def of_when(random_, plant):
+    rules = [make_rule(random_, name, plant) for name in names_for(random_, [1, 2])]
+    for rule in rules:
+        give_when(random_, rule, plant)
+    return rules
+
+
+def of_vote(random_, plant):
+    rules = [make_rule(random_, name, plant, False) for name in names_for(random_, [1, 1, 2])]
+    for rule in rules:
+        rule["points"] = random_.choice([["*.p1"], ["*.p*"], ["*.p1"]])
+        give_vote(random_, rule, plant)
+    return rules
+
+
+def of_vote_measure(random_, plant):
+    rules = of_vote(random_, plant)
+    for rule in rules:
+        give_measure(random_, rule, plant, random_.choice(MEASURES))
+    return rules
+
+
+def of_ladder(random_, plant):
+    rules = [make_rule(random_, name, plant) for name in names_for(random_, [1, 2])]
+    for rule in rules:
+        give_ladder(random_, rule)
+    return rules
+
+
+def of_mix(random_, plant):
+    rules = []
+    for name in names_for(random_, [1, 2, 3, 4]):
+        bases = [rule for rule in rules if "vote" not in rule]
+        if bases and random_.random() < 0.25:
+            rule = make_occurrences(random_, name, random_.choice(bases))
+        else:
+            rule = make_rule(random_, name, plant)
+            state = any("equals" in limit for limit in limits_of(rule).values())
+            if not state and random_.random() < 0.4:
+                give_measure(random_, rule, plant, random_.choice(MEASURES))
+        if random_.random() < 0.35:
+            give_vote(random_, rule, plant)
+        if random_.random() < 0.35:
+            give_when(random_, rule, plant)
+        if random_.random() < 0.35:
+            give_ladder(random_, rule)
+        rules.append(rule)
+    return rules
+
+
+FOCUSES = {**{name: of_measure(name) for name in MEASURES}, "classic": classic, "occurrences": of_occurrences,
+           "when": of_when, "vote": of_vote, "vote-measure": of_vote_measure, "ladder": of_ladder, "cover": classic,
+           "cover-when": of_when, "cover-ladder": of_ladder, "flood": classic, "mix": of_mix}
+ONE_ZONE = ("vote", "vote-measure", "mix")
+LONG = ("stel", "twa")
+
+
+def make_plant(random_, focus):
+    plant = {"focus": focus, "buses": [], "devices": [], "rules": [], "until": None}
+    ages = [20000, 60000, 300000, 900000] if focus in LONG else [2000, 5000, 8000, 20000, 60000]
     for number in range(random_.choice([1, 1, 2])):
         plant["buses"].append({"name": f"bus{number + 1}", "fault_delay": random_.choice([1000, 3000, 10000, 10000])})
-    for number in range(random_.choice([1, 2, 2, 3])):
+    one_zone = focus in ONE_ZONE and (focus != "mix" or random_.random() < 0.6)
+    counts = [2, 3, 3] if one_zone else [1, 2, 2, 3] if focus not in MEASURES else [1, 1, 2]
+    for number in range(random_.choice(counts)):
         plant["devices"].append({"id": f"D{number + 1}", "bus": random_.choice(plant["buses"])["name"],
-                                 "zone": random_.choice(["Z1", "Z2"]), "points": make_points(random_, number == 0)})
-    names = random_.sample(["low", "high", "gas.2", "zeta", "alpha"], random_.choice([1, 2, 2, 3, 4]))
-    plant["rules"] = [make_rule(random_, name, plant) for name in names]
+                                 "zone": "Z1" if one_zone else random_.choice(["Z1", "Z2"]),
+                                 "points": make_points(random_, number == 0, ages)})
+    plant["rules"] = FOCUSES[focus](random_, plant)
     return plant
 
 
@@ -94,11 +338,20 @@ def span(ms):
     return f'"{ms // 1000}s"' if ms % 1000 == 0 else f'"{ms}ms"'
 
 
+SPANS = ("on_delay", "off_delay", "max_age", "fault_delay", "window", "per", "horizon", "guard", "for", "after")
+
+
+def group(settings):
+    return f"{{ {' '.join(setting(*each) for each in settings.items())} }}"
+
+
 def setting(name, value):
-    if name in ("on_delay", "off_delay", "max_age", "fault_delay"):
+    if name in SPANS:
         return f"{name} = {span(value)};"
+    if isinstance(value, list) and value and isinstance(value[0], dict):
+        return f"{name} = ( {', '.join(group(each) for each in value)} );"
     if isinstance(value, dict):
-        return f"{name} = {{ {' '.join(setting(*each) for each in value.items())} }};"
+        return f"{name} = {group(value)};"
     if isinstance(value, list):
         return f"{name} = [{', '.join(json.dumps(each) for each in value)}];"
     return f"{name} = {json.dumps(value)};"
@@ -120,18 +373,20 @@ def device_conf(unit, device):
             f'    interval = "500ms"; points = (\n      {points} ); }}')
 
 
-def write_conf(plant, folder):
+def write_conf(plant, folder, name="davyd.conf"):
+    """The same plant as NAME.json; thresholds in a file of their own."""
+    thresholds = name.replace("davyd", "thresholds") if name.startswith("davyd") else f"thresholds-{name}"
     buses = ",\n".join(f'  {{ name = "{bus["name"]}"; type = "tcp"; host = "127.0.0.1"; port = {5020 + number}; '
                        f'{setting("fault_delay", bus["fault_delay"])} }}' for number, bus in enumerate(plant["buses"]))
     zones = ", ".join(f'{{ id = "{zone}"; name = "Zone {zone}"; }}' for zone in ("Z1", "Z2"))
     devices = ",\n".join(device_conf(unit, device) for unit, device in enumerate(plant["devices"], 1))
-    rules = ",\n".join("  { " + " ".join(setting(*each) for each in rule.items()) + " }" for rule in plant["rules"])
-    (folder / "davyd.conf").write_text(
+    (folder / name).write_text(
         f'gateway = {{ id = "model"; site = "test"; timezone = "UTC"; }};\n'
         f'mqtt = {{ url = "mqtt://127.0.0.1:1883"; }};\nbuses = (\n{buses}\n);\nzones = ( {zones} );\n'
-        f'devices = (\n{devices}\n);\n@include "thresholds.conf"\n', encoding="utf-8")
-    (folder / "thresholds.conf").write_text(f"rules = (\n{rules}\n);\n", encoding="utf-8")
-    (folder / "plant.json").write_text(json.dumps(plant, indent=1), encoding="utf-8")
+        f'devices = (\n{devices}\n);\n@include "{thresholds}"\n', encoding="utf-8")
+    rules = ",\n".join("  " + group(rule) for rule in plant["rules"])
+    (folder / thresholds).write_text(f"rules = (\n{rules}\n);\n", encoding="utf-8")
+    (folder / name).with_suffix(".json").write_text(json.dumps(plant, indent=1), encoding="utf-8")
 
 
 # its trace
@@ -170,6 +425,8 @@ class Weather:
         return self.kind
 
 
+SHELVES = ["1s", "2s", "5s", "5s", "10s", "30s", "1min", "12h", "13h"]
+REASONS = ["works", "pump 3 is out", "为了检修"]
 UNCERTAIN = ["uncertain:settling", "uncertain:no-status", "uncertain:over-range"]
 HELD = ["uncertain:warm-up", "uncertain:calibration"]
 
@@ -192,12 +449,22 @@ class Trace:
     def interesting_steps(self):
         steps = [0, 0, 250, 500, 500, 500, 1000, 1000, 2000]
         for rule in self.plant["rules"]:
-            for group in [rule, *(rule[level] for level in LEVELS if level in rule)]:
-                delays = [group[name] for name in ("on_delay", "off_delay") if group.get(name)]
-                steps += delays + [delay - 250 for delay in delays]
+            for group_ in [rule, *limits_of(rule).values(), rule.get("when", {}), rule.get("measure", {}),
+                           *rule.get("escalate", [])]:
+                spans = [group_[name] for name in SPANS if group_.get(name) and group_[name] <= 60000]
+                steps += [each // 250 * 250 for each in spans] + [each // 250 * 250 - 250 for each in spans]
+            if rule.get("measure", {}).get("days"):
+                steps += [9 * 3600000, 15 * 3600000, 24 * 3600000]
         steps += [bus["fault_delay"] for bus in self.plant["buses"]]
         ages = [point["max_age"] for device in self.plant["devices"] for point in device["points"]]
         steps += self.random.sample(ages, 1) + [self.random.choice(ages) + 250]
+        if self.plant["focus"] == "stel":
+            steps += [10000, 30000, 60000, 60000, 120000, 300000]
+        if self.plant["focus"] == "twa":
+            # CHOICE: less than 8 h in all, since longer windows may be kept in buckets whose oldest counts whole
+            steps += [30000, 60000, 120000, 300000, 300000]
+        if self.plant["focus"] == "flood":
+            steps += [30000, 60000]
         return steps
 
     def stamp(self):
@@ -228,7 +495,14 @@ class Trace:
 
     def command(self, alarms):
         rule, full = self.random.choice(alarms)
-        row = [self.stamp(), f"!{self.random.choice(COMMANDS)}", f"{rule} {full}"]
+        covers = self.plant["focus"] == "mix" or self.plant["focus"].startswith("cover")
+        verb = self.random.choice(COMMANDS + (COVER_COMMANDS if covers else []))
+        text = f"{rule} {full}"
+        if verb == "shelve":
+            text += f" {self.random.choice(SHELVES)} {self.random.choice(REASONS)}"
+        elif verb == "out-of-service":
+            text += f" {self.random.choice(REASONS)}"
+        row = [self.stamp(), f"!{verb}", text]
         self.rows.append(row + [""] if self.random.random() < 0.5 else row)
 
     def fill(self, alarms):
@@ -236,20 +510,26 @@ class Trace:
         for _ in range(self.random.randint(20, 90)):
             if self.rows:
                 self.time += self.random.choice(self.steps)
-            if alarms and self.random.random() < 0.15:
+            if alarms and self.random.random() < (0.3 if self.plant["focus"].startswith("cover") else 0.15):
                 self.command(alarms)
             else:
                 self.poll()
         if self.random.random() < 0.5:
-            self.plant["until"] = self.time + self.random.choice([0, 500, 2000, 5000, 10000, 20000, 60000])
+            self.plant["until"] = self.time + self.random.choice([0, 500, 2000, 5000, 10000, 20000, 60000, 1200000])
 
 
-def make(seed, folder):
+def pick_focus(random_):
+    """A third of the seeds mix everything, the others are about one thing."""
+    return "mix" if random_.random() < 0.35 else random_.choice(sorted(FOCUSES))
+
+
+def make(seed, folder, mode="plain", focus=None):
     """Write one case; the plant and the rows, as naive.py wants them."""
     import naive  # only to know which alarms there are
     random_ = random.Random(seed)
-    plant = make_plant(random_)
-    alarms = [(alarm.rule, f"{alarm.device}.{alarm.point}") for alarm in naive.Engine(plant).rule_alarms]
+    picked = pick_focus(random_)
+    plant = make_plant(random_, focus or picked)
+    alarms = [(alarm.rule, alarm.full) for alarm in naive.Engine(plant).rule_alarms]
     trace = Trace(random_, plant)
     trace.fill(alarms)
     folder.mkdir(parents=True, exist_ok=True)
@@ -263,8 +543,10 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seed", type=int, required=True)
     parser.add_argument("--out", type=pathlib.Path, required=True)
+    parser.add_argument("--mode", default="plain", choices=MODES)
+    parser.add_argument("--focus", choices=sorted(FOCUSES))
     options = parser.parse_args()
-    make(options.seed, options.out)
+    make(options.seed, options.out, options.mode, options.focus)
     return 0
 
 

@@ -1,0 +1,699 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""What naive.py is made of, second part: limits, gates (`when`), alarms of rules, votes and the built-in alarms."""
+from plain import LEVELS, MEASURES
+
+IN_A_ROW = 3
+MINUTE = 60000
+KINDS = ("above", "below", "outside", "equals")
+
+# Choices that can be turned over (compare.py --choose NAME); each is the reading taken here.
+CHOICES = {
+    "bad_trip_is_uncertain": False,  # a limit that on_fault = trip has tripped is not told as uncertain
+    "hold_zone_can_be_uncertain": True,  # an uncertain reading in the hold zone makes a standing condition uncertain
+    "bad_keeps_inhibit": True,  # a bad reading is missing evidence: the last that was not bad tells of an inhibit
+    "group_quality": True,  # a bus or device alarm tells quality and reason of the newest reading on it; else null
+    "upper_shelvable_of_its_group": True,  # the upper bound of `red` acts at orange, and is no more shelvable than red
+    "members_tell_counted": True,  # a member that `on_bad = trip` counts is told as a vote
+}
+
+
+def choose_side(kind, bounds, deadband, value):
+    """'trip', 'hold' (within the deadband) or 'return'."""
+    if kind == "above":
+        return "trip" if value >= bounds else "return" if value < bounds - deadband else "hold"
+    if kind == "below":
+        return "trip" if value <= bounds else "return" if value > bounds + deadband else "hold"
+    if kind == "equals":
+        return "trip" if value == float(bounds) else "return"
+    low, high = bounds
+    if value <= low or value >= high:
+        return "trip"
+    return "return" if low + deadband < value < high - deadband else "hold"
+
+
+class Limit:
+    """One limit of one alarm: its condition, which follows the readings, and its latch."""
+
+    def __init__(self, rule, level, upper=False):
+        spec = rule[level]
+        self.named = level
+        self.upper = upper
+        self.level = max(LEVELS.index(level) - upper, 0)
+        self.kind = next(kind for kind in KINDS if kind in spec)
+        self.bounds = spec[self.kind]
+        option = lambda name, default: spec.get(name, rule.get(name, default))
+        self.deadband = option("deadband", 0.0)
+        self.on_delay, self.off_delay = option("on_delay", 0), option("off_delay", 0)
+        self.latch, self.acknowledge = option("latch", False), option("acknowledge", True)
+        self.trip_on_bad = option("on_fault", "hold") == "trip" and not upper
+        own = level if CHOICES["upper_shelvable_of_its_group"] else LEVELS[self.level]
+        self.shelvable = option("shelvable", own != "red")
+        self.condition = self.latch_holds = self.uncertain = False
+        self.on_since = self.off_since = None
+        self.frozen = None  # an off-delay that a restart has stopped: how long it has run
+        # CHOICE: of `outside`, tripped by a bad reading, the bound crossed last is told, the lower one where none was
+        self.crossed = self.bounds[0] if self.kind == "outside" else float(self.bounds)
+
+    @property
+    def tripped(self):
+        return self.condition or self.latch_holds
+
+    def side(self, value):
+        return choose_side(self.kind, self.bounds, self.deadband, value)
+
+    def take(self, mode, value, now):
+        """One reading; the condition changes at once only where there is no delay."""
+        if mode in ("full", "raise"):
+            self.take_value(value, mode == "full", mode != "full" or self.upper, now)
+        elif mode == "bad" and self.trip_on_bad:
+            if CHOICES["bad_trip_is_uncertain"]:
+                self.uncertain = True
+            elif not self.condition and self.on_since is None:
+                self.uncertain = False
+            self.on_trip_side(now)
+        else:
+            self.stop_return()  # held: an on-delay goes on, an off-delay is cancelled
+
+    def take_value(self, value, full, uncertain, now):
+        side = self.side(value)
+        if side == "trip" and self.kind == "outside":
+            # CHOICE: `outside` is one limit; its bound is that of the newest reading on the trip side
+            self.crossed = self.bounds[0] if value <= self.bounds[0] else self.bounds[1]
+        self.feed(side, full, uncertain, now)
+
+    def feed(self, side, full, uncertain, now):
+        if side == "trip" or (side == "hold" and self.condition and (full or CHOICES["hold_zone_can_be_uncertain"])):
+            self.uncertain = uncertain
+        if side == "trip":
+            self.on_trip_side(now)
+            return
+        if full:
+            self.on_since = None
+        if full and side == "return" and self.condition:
+            if self.frozen is not None:
+                self.off_since, self.frozen = now - self.frozen, None
+            self.off_since = now if self.off_since is None else self.off_since
+            if self.off_since + self.off_delay <= now:
+                self.become(False)
+        else:
+            self.stop_return()
+
+    def stop_return(self):
+        self.off_since = self.frozen = None
+
+    def on_trip_side(self, now):
+        self.stop_return()
+        if not self.condition:
+            self.on_since = now if self.on_since is None else self.on_since
+            if self.on_since + self.on_delay <= now:
+                self.become(True)
+
+    def become(self, condition):
+        self.condition, self.on_since = condition, None
+        self.stop_return()
+        self.latch_holds = self.latch and not condition
+
+    def untrip(self):
+        """`when` is false: no return, timers are dropped, a latch holds."""
+        self.latch_holds = self.latch_holds or (self.latch and self.condition)
+        self.condition, self.on_since = False, None
+        self.stop_return()
+
+    def due(self):
+        if self.on_since is not None:
+            return self.on_since + self.on_delay
+        if self.off_since is not None:
+            return self.off_since + self.off_delay
+        return None
+
+    def fire(self, now):
+        due = self.due()
+        if due is not None and due <= now:
+            self.become(self.on_since is not None)
+
+
+def make_limits(rule, dose):
+    """Ascending by level."""
+    limits = [Limit(rule, level) for level in LEVELS if level in rule]
+    if dose:
+        limits += [Limit(rule, level, True) for level in LEVELS if level in rule]
+    return sorted(limits, key=lambda limit: limit.level)
+
+
+class Gate:
+    """The answer of `when`: true at first."""
+
+    def __init__(self, spec, point):
+        self.spec, self.point = spec, point
+        self.kind = next(kind for kind in KINDS if kind in spec)
+        self.hold = spec.get("for", 0)
+        self.answer, self.since, self.flipped, self.frozen = True, None, False, None
+
+    def says(self, reading):
+        return not reading.good or choose_side(self.kind, self.spec[self.kind], 0.0, reading.value) == "trip"
+
+    def take(self, reading):
+        if self.says(reading) == self.answer:
+            self.since = self.frozen = None
+            return
+        if self.frozen is not None and reading.good:
+            self.since, self.frozen = reading.time - self.frozen, None
+        if self.frozen is None and self.since is None:
+            self.since = reading.time
+        self.fire(reading.time)
+
+    def due(self):
+        return None if self.since is None else self.since + self.hold
+
+    def fire(self, now):
+        if self.since is not None and self.since + self.hold <= now:
+            self.answer, self.since, self.flipped = not self.answer, None, True
+
+    def settle(self):
+        """Whether it has flipped in this cause."""
+        flipped, self.flipped = self.flipped, False
+        return flipped
+
+
+class Alarm:
+    """What all alarms share: state, level, acknowledgement, count, covers, ladder. `state` is the one below covers."""
+
+    built_in = False
+
+    def __init__(self, rule, zone, device, point):
+        self.rule, self.zone, self.device, self.point = rule, zone, device, point
+        self.state, self.level, self.acknowledged = "normal", None, False
+        self.count, self.raised_at, self.event_level = 0, None, None
+        self.active, self.active_level = False, None
+        self.floor, self.steps, self.steps_done = None, [], 0
+        self.shelved_until, self.shelved_level, self.out_of_service = None, None, False
+
+    # what the kinds of alarm answer differently
+    def conditions(self):
+        """Levels whose condition is true."""
+        raise NotImplementedError
+
+    def latches(self):
+        """Levels that only a latch holds."""
+        return []
+
+    def asks(self):
+        """Whether somebody must acknowledge."""
+        raise NotImplementedError
+
+    def may_be_shelved(self):
+        return True
+
+    @property
+    def shown_state(self):
+        if self.out_of_service:
+            return "out-of-service"
+        return "shelved" if self.shelved_until is not None else self.state
+
+    def tripped_levels(self):
+        levels = self.conditions() + self.latches()
+        if not levels:
+            self.floor = None
+        return levels + ([self.floor] if self.floor is not None else [])
+
+    def ends_shelf(self):
+        """Whether the shelf cannot stay over what the limits now say."""
+        level = max(self.tripped_levels(), default=None)
+        if self.shelved_until is None or level is None:
+            return False
+        return not self.may_be_shelved() or (self.shelved_level is not None and level > self.shelved_level)
+
+    def settle(self):
+        """Compare with what stood before the cause; the name of the event, or None."""
+        conditions, latches = self.conditions(), self.latches()
+        level = max(self.tripped_levels(), default=None)
+        active_level = max(conditions, default=None)
+        was_active, was_level, was_active_level = self.active, self.level, self.active_level
+        self.active, self.active_level = bool(conditions), active_level
+        if self.active and not was_active:
+            return self.rise("raised", level)
+        if self.active and level > was_level:
+            return self.rise("escalated", level)
+        if self.active and level < was_level:
+            self.level = level
+            return "lowered"
+        if self.active and active_level > was_active_level:
+            return self.rise("raised", level)  # below what a latch or the ladder holds
+        if was_active and not self.active:
+            if latches:
+                self.level, self.state = level, "latched"
+                return "latched"
+            self.state = "normal" if self.acknowledged else "returned"
+            return "cleared"
+        return None
+
+    def rise(self, event, level):
+        if event == "raised":
+            self.count = 1 if self.state == "normal" else self.count + 1
+            if self.shelved_until is not None and self.shelved_level is None:
+                self.shelved_level = level
+        self.level = level
+        self.ask_again()
+        return event
+
+    def ask_again(self):
+        self.acknowledged = not self.asks()
+        if self.active:
+            self.state = "acknowledged" if self.acknowledged else "unacknowledged"
+
+    def ack(self):
+        if self.state not in ("unacknowledged", "returned", "latched", "suppressed") or self.acknowledged:
+            return None
+        self.acknowledged = True
+        self.state = {"unacknowledged": "acknowledged", "returned": "normal"}.get(self.state, self.state)
+        return "acknowledged"
+
+    def reset(self):
+        return None
+
+    # covers
+
+    def shelve(self, now, duration, reason):
+        tripped = bool(self.conditions() + self.latches())
+        if self.shelved_until is not None or not reason or not 0 < duration <= 12 * 60 * MINUTE:
+            return None
+        if tripped and not self.may_be_shelved():
+            return None
+        self.shelved_until = now + duration
+        self.shelved_level = None if self.state == "normal" else self.level
+        return "shelved"
+
+    def leave_cover(self):
+        if self.active:
+            self.ask_again()
+
+    def unshelve(self):
+        if self.shelved_until is None:
+            return None
+        self.shelved_until = self.shelved_level = None
+        self.leave_cover()
+        return "unshelved"
+
+    def take_out(self, reason):
+        if self.out_of_service or not reason:
+            return None
+        self.out_of_service = True
+        return "out-of-service"
+
+    def put_back(self):
+        if not self.out_of_service:
+            return None
+        self.out_of_service = False
+        self.leave_cover()
+        return "in-service"
+
+    # `when`
+
+    def suppress(self):
+        self.active, self.active_level = False, None
+        self.tripped_levels()
+        if self.state == "normal":
+            return None
+        self.state = "suppressed"
+        return "suppressed"
+
+    def unsuppress(self):
+        if self.state != "suppressed":
+            return None
+        if self.latches():
+            # CHOICE: the level is then that which the latch holds, as for event `latched`
+            self.state, self.level = "latched", max(self.tripped_levels())
+        else:
+            self.state = "normal" if self.acknowledged else "returned"
+        return "unsuppressed"
+
+    # the ladder
+
+    def step_due(self):
+        if self.state == "normal" or self.steps_done >= len(self.steps):
+            return None
+        return self.raised_at + self.steps[self.steps_done]["after"]
+
+    def skips(self, step):
+        if step["unless"] == "acknowledged":
+            return self.acknowledged
+        return not self.tripped_levels()
+
+    def raise_floor(self, step):
+        """The floor of a step; whether the level will rise by it."""
+        if "level" in step and self.tripped_levels():
+            level = LEVELS.index(step["level"])
+            self.floor = level if self.floor is None else max(self.floor, level)
+            return self.floor > self.level
+        return False
+
+
+class RuleAlarm(Alarm):
+    """Of one point, or (VoteAlarm) of a vote."""
+
+    def __init__(self, rule, zone, device, point, measures, gate):
+        super().__init__(rule["name"], zone, device, point)
+        self.spec, self.measures, self.gate = rule, measures, gate
+        self.limits = make_limits(rule, measures[0].dose)
+        self.steps = rule.get("escalate", [])
+        self.last_limit = None
+        self.lower = self.upper = None  # the measure as last evaluated
+
+    @property
+    def full(self):
+        return f"{self.device}.{self.point}"
+
+    @property
+    def points(self):
+        return [measure.point for measure in self.measures]
+
+    def measure_of(self, point):
+        return next((measure for measure in self.measures if measure.point is point), None)
+
+    def applies(self):
+        return self.gate is None or self.gate.answer
+
+    def conditions(self):
+        return [limit.level for limit in self.limits if limit.condition]
+
+    def latches(self):
+        return [limit.level for limit in self.limits if limit.latch_holds]
+
+    def giving(self):
+        """The limit that gives the level, the lower bound first; None where no limit is tripped."""
+        tripped = [limit for limit in self.limits if limit.tripped]
+        return max(tripped, key=lambda limit: (limit.level, not limit.upper), default=None)
+
+    def shown(self):
+        return self.giving() or self.last_limit
+
+    def asks(self):
+        return self.shown().acknowledge
+
+    def may_be_shelved(self):
+        return all(limit.shelvable for limit in self.limits if limit.tripped)
+
+    def reset(self):
+        if not self.latches() or self.state == "suppressed":
+            return None
+        self.last_limit = self.giving()
+        for limit in self.limits:
+            limit.latch_holds = False
+        self.active_level = max(self.conditions(), default=None)
+        self.active = self.active_level is not None
+        if self.active:
+            # literally: reset counts as acknowledgement, yet what remains is unacknowledged
+            return self.rise("reset", max(self.tripped_levels()))
+        self.floor = None
+        self.state, self.acknowledged = "normal", True
+        return "reset"
+
+    def evaluate(self, now, reading, mode=None):
+        """The newest reading of the point; `mode` overrides what its quality allows."""
+        measure = self.measure_of_reading(reading)
+        mode = mode or measure.mode(reading)
+        evaluated = mode in ("full", "raise")
+        bounds = measure.bounds(now, reading) if evaluated or measure.dose else None
+        if evaluated and bounds is None:
+            mode, evaluated = "held", False
+        if evaluated:
+            self.lower = bounds[0]
+        if measure.dose:
+            self.upper = bounds[1]
+        for limit in self.limits:
+            if limit.upper:
+                limit.take("full" if mode == "full" else "raise", bounds[1], now)
+            else:
+                limit.take(mode, bounds and bounds[0], now)
+
+    def measure_of_reading(self, reading):
+        return self.measures[0]
+
+    def evaluate_raise(self, now, point=None):
+        """occurrences: a counted raise, to raise only and certain."""
+        self.lower = self.measures[0].value(now, None)
+        for limit in self.limits:
+            limit.take_value(self.lower, False, False, now)
+
+    def evaluate_newest(self, now, only_recent=True):
+        """`when` is true again: the newest reading, if it is no older than max_age."""
+        newest = self.points[0].newest()
+        if newest is not None and (not only_recent or now - newest.time <= self.points[0].max_age):
+            self.evaluate(now, newest)
+
+    def untrip(self):
+        for limit in self.limits:
+            limit.untrip()
+
+    def told_value(self, limit):
+        return self.upper if limit is not None and limit.upper else self.lower
+
+    def details(self):
+        limit, newest = self.shown(), self.points[0].newest()
+        # CHOICE: where no limit is tripped any more, nothing rests on an uncertain reading
+        return {"value": self.told_value(limit), "limit": limit and limit.crossed, "condition": limit and limit.kind,
+                "quality": newest and newest.quality, "reason": newest and newest.reason,
+                "uncertain": limit is not None and limit.tripped and limit.uncertain, "latched": bool(self.latches()),
+                "members": None}
+
+
+class Member:
+    """What a point says in a vote: for each limit whether it votes, and whether that is certain."""
+
+    def __init__(self, measure):
+        self.measure, self.point = measure, measure.point
+        self.votes, self.certain, self.value, self.upper = {}, {}, None, None
+
+    @property
+    def out(self):
+        """Bad or inhibited, and without a vote an absent one."""
+        newest = self.point.newest()
+        return newest is not None and (newest.bad or newest.inhibited)
+
+    def take(self, limits, now, reading, mode=None):
+        mode = mode or self.measure.mode(reading)
+        evaluated = mode in ("full", "raise")
+        bounds = self.measure.bounds(now, reading) if evaluated or self.measure.dose else None
+        if evaluated and bounds is None:
+            mode, evaluated = "held", False
+        if evaluated:
+            self.value = bounds[0]
+        if self.measure.dose:
+            self.upper = bounds[1]
+        for limit in limits:
+            if limit.upper:
+                self.judge(limit, bounds[1], mode == "full", True)
+            elif evaluated:
+                self.judge(limit, bounds[0], mode == "full", mode == "raise")
+            elif mode == "bad" and limit.trip_on_bad:
+                if not self.votes.get(limit):
+                    self.votes[limit] = self.certain[limit] = True
+
+    def take_raise(self, limits, now):
+        self.value = self.measure.value(now, None)
+        for limit in limits:
+            self.judge(limit, self.value, False, False)
+
+    def judge(self, limit, value, full, uncertain):
+        side = limit.side(value)
+        if side == "trip":
+            self.votes[limit], self.certain[limit] = True, not uncertain
+        elif side == "hold" and self.votes.get(limit):
+            self.certain[limit] = not uncertain
+        elif side == "return" and full:
+            self.votes[limit] = False
+
+
+class VoteAlarm(RuleAlarm):
+    def __init__(self, rule, measures, gate):
+        super().__init__(rule, measures[0].point.device.zone, None, None, measures, gate)
+        self.members = [Member(measure) for measure in measures]
+        self.needs, self.on_bad = rule["vote"], rule.get("on_bad", "degrade")
+
+    @property
+    def full(self):
+        return "_"
+
+    def absent(self, limit):
+        return [member for member in self.members if member.out and not member.votes.get(limit)]
+
+    def counted(self, limit):
+        """Members that count as a vote."""
+        voting = [member for member in self.members if member.votes.get(limit)]
+        return voting + (self.absent(limit) if self.on_bad == "trip" else [])
+
+    def needed(self, limit):
+        return max(1, self.needs - len(self.absent(limit))) if self.on_bad == "degrade" else self.needs
+
+    def recount(self, now):
+        for limit in self.limits:
+            votes, needed = self.counted(limit), self.needed(limit)
+            certain = [member for member in votes if not member.votes.get(limit) or member.certain[limit]]
+            uncertain = limit.upper or len(certain) < needed
+            limit.feed("trip" if len(votes) >= needed else "return", True, uncertain, now)
+
+    def member_of(self, point):
+        return next(member for member in self.members if member.point is point)
+
+    def evaluate(self, now, reading, mode=None):
+        member = next(member for member in self.members if member.point.newest() is reading)
+        member.take(self.limits, now, reading, mode)
+        self.recount(now)
+
+    def evaluate_raise(self, now, point=None):
+        self.member_of(point).take_raise(self.limits, now)
+        self.recount(now)
+
+    def evaluate_newest(self, now, only_recent=True):
+        recent = [member for member in self.members if member.point.history and
+                  (not only_recent or now - member.point.newest().time <= member.point.max_age)]
+        for member in recent:
+            member.take(self.limits, now, member.point.newest())
+        if recent:
+            self.recount(now)
+
+    def untrip(self):
+        super().untrip()
+        for member in self.members:
+            member.votes, member.certain = {}, {}
+
+    def newest(self):
+        readings = [point.newest() for point in self.points if point.history]
+        return max(readings, key=lambda reading: reading.order, default=None)
+
+    def healthy(self):
+        return sum(not member.out for member in self.members)
+
+    def tell_member(self, member, limit):
+        votes = self.counted(limit) if CHOICES["members_tell_counted"] else \
+            [each for each in self.members if each.votes.get(limit)]
+        newest = member.point.newest()
+        return {"point": member.point.full, "value": member.upper if limit.upper else member.value,
+                "vote": member in votes, "quality": newest and newest.quality}
+
+    def details(self):
+        limit, newest = self.shown(), self.newest()
+        told = super().details()
+        # CHOICE: without an occurrence the votes of the lowest limit are told, without a limit
+        votes_of = limit or self.limits[0]
+        told.update({"value": float(len(self.counted(votes_of))),
+                     "limit": limit and float(self.needed(limit)), "condition": limit and "vote",
+                     "quality": newest and newest.quality, "reason": newest and newest.reason,
+                     "members": [self.tell_member(member, votes_of) for member in self.members]})
+        return told
+
+
+class BuiltIn(Alarm):
+    """Yellow, never to be acknowledged, on a bus, a device or a point."""
+
+    built_in = True
+
+    def __init__(self, rule, zone, device, point, newest=lambda: None, value=lambda: None):
+        super().__init__(rule, zone, device, point)
+        self.stands, self.newest, self.value = False, newest, value
+        self.condition_name = rule
+
+    def due(self):
+        return None
+
+    def conditions(self):
+        return [LEVELS.index("yellow")] if self.stands else []
+
+    def asks(self):
+        return False
+
+    def details(self):
+        newest = self.newest()
+        return {"value": self.value(), "limit": None, "condition": self.condition_name,
+                "quality": newest and newest.quality, "reason": newest and newest.reason, "uncertain": False,
+                "latched": False, "members": None}
+
+
+class Fault(BuiltIn):
+    """Raised `delay` after the later of the first failure and the end of a fault above; cleared by three in a row."""
+
+    def __init__(self, zone, device, point, newest, value, delay, above):
+        super().__init__("fault", zone, device, point, newest, value)
+        self.delay, self.above = delay, above
+        self.first_failure = self.ended = None
+        self.streaks, self.counted = {}, set()
+
+    def due(self):
+        if self.stands or self.first_failure is None or any(fault.stands for fault in self.above):
+            return None
+        ends = [fault.ended for fault in self.above if fault.ended is not None]
+        return max([self.first_failure, *ends]) + self.delay
+
+    def fire(self, time):
+        if self.due() is not None and self.due() <= time:
+            self.stands, self.streaks, self.counted = True, {}, set()
+
+    def take(self, time, failed, member, key=None):
+        """`member` counts for itself; successes with the same `key` count as one."""
+        if failed:
+            self.first_failure = time if self.first_failure is None else self.first_failure
+            self.streaks[member] = 0
+            return
+        self.first_failure = None
+        if key is not None and key in self.counted:
+            return
+        self.counted.add(key)
+        self.streaks[member] = self.streaks.get(member, 0) + 1
+        if self.stands and self.streaks[member] >= IN_A_ROW:
+            self.stands, self.ended = False, time
+
+
+class VoteFault(BuiltIn):
+    def __init__(self, vote):
+        super().__init__(f"{vote.rule}.fault", vote.zone, None, None, vote.newest)
+        self.vote, self.condition_name = vote, "fault"
+
+    def judge(self):
+        self.stands = self.vote.healthy() < self.vote.needs
+
+
+class Inhibit(BuiltIn):
+    def __init__(self, device, newest):
+        super().__init__("inhibit", device.zone, device.name, None, newest)
+        self.source = device
+
+    def judge(self):
+        self.stands = any(self.inhibited(point) for point in self.source.points)
+
+    def inhibited(self, point):
+        keeps = CHOICES["bad_keeps_inhibit"]
+        known = next((reading for reading in reversed(point.history) if not (keeps and reading.bad)), None)
+        return known is not None and known.inhibited
+
+
+class Flood(BuiltIn):
+    """`raises`: (time, key of the alarm) of each event `raised` of a rule."""
+
+    WINDOW = 10 * MINUTE
+
+    def __init__(self, raises):
+        super().__init__("flood", None, "gateway", None)
+        self.raises = raises
+
+    def judge(self, now):
+        count = sum(now - self.WINDOW < time <= now for time, _ in self.raises)
+        self.stands = count >= (5 if self.stands else 10)
+
+    def due(self):
+        return self.raises[-5][0] + self.WINDOW if self.stands else None
+
+
+class Chatter(BuiltIn):
+    def __init__(self, raises):
+        super().__init__("chatter", None, "gateway", None)
+        self.raises, self.moment = raises, None
+
+    def judge(self, now):
+        for time, key in self.raises:
+            if time == now and sum(now - MINUTE < when <= now for when, each in self.raises if each == key) >= 3:
+                self.moment = now
+        self.stands = self.moment is not None and now < self.moment + 10 * MINUTE
+
+    def due(self):
+        return self.moment + 10 * MINUTE if self.stands else None
