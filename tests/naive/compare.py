@@ -33,7 +33,8 @@ def run(program, folder, plant):
         command += ["--until", naive.print_time(plant["until"])]
     result = subprocess.run(command, capture_output=True, timeout=60, check=False)
     if result.returncode:
-        raise ValueError(f"exit {result.returncode}: {result.stderr.decode(errors='replace').strip()[:1500]}")
+        told = [line for line in result.stderr.decode(errors="replace").splitlines() if ": warning: " not in line]
+        raise ValueError(f"exit {result.returncode}: {' | '.join(told)[:1500]}")
     return result.stdout
 
 

@@ -106,8 +106,9 @@ def ascending(random_, low, high, kinds, quantum=0.25, off=BETWEEN):
     bounds = [round(step * quantum + off, 6) for step in steps]
     if kind == "below":
         bounds = bounds[::-1]
-    value = lambda bound: [round(2 * low - bound - 1, 6), bound] if kind == "outside" else bound
-    return {LEVELS[level]: {kind: value(bound)} for level, bound in zip(levels, bounds)}
+    lower = lambda place, bound: round(low - 0.5 * place - off - 1 if low >= 8 else -bound - 1, 6)
+    value = lambda place, bound: [lower(place, bound), bound] if kind == "outside" else bound
+    return {LEVELS[level]: {kind: value(place, bound)} for place, (level, bound) in enumerate(zip(levels, bounds))}
 
 
 WINDOWS = [4000, 8000, 10000, 20000, 60000, 120000]
@@ -125,7 +126,7 @@ def measure_of(random_, type_, rule, plant):
     window = random_.choice(WINDOWS)
     spec = {"type": type_, "window": window}
     if type_ in ("mean", "rms"):
-        return with_coverage(random_, spec), ascending(random_, 8, 32, BOTH)
+        return with_coverage(random_, spec), ascending(random_, 8, 32, BOTH if type_ == "mean" else BOTH[:2])
     if type_ == "stddev":
         return with_coverage(random_, spec), ascending(random_, 1, 15, ["above", "below"])
     if type_ in ("min", "max"):
@@ -147,7 +148,9 @@ def measure_of(random_, type_, rule, plant):
         epsilon = random_.choice([None, 0.0, 0.25, 1.0, 8.0])
         return {"type": type_, **({} if epsilon is None else {"epsilon": epsilon})}, ascending(
             random_, 1, 20, ["above"], 0.5, 0.0)
-    return {"type": type_, "other": other_point(random_, rule, plant, False)}, ascending(random_, -15, 15, BOTH, 0.5, 0.0)
+    other = subtrahend(random_, rule, plant)
+    kinds = BOTH[:1] if ".s" in other else BOTH
+    return {"type": type_, "other": other}, ascending(random_, 2, 15, kinds, 0.5, 0.0)
 
 
 def other_point(random_, rule, plant, state, dotted=False):
@@ -160,6 +163,14 @@ def other_point(random_, rule, plant, state, dotted=False):
         return random_.choice(common)
     return random_.choice([f"{device['id']}.{point['name']}" for device in plant["devices"]
                            for point in device["points"] if point["kind"] in kinds])
+
+
+def subtrahend(random_, rule, plant):
+    """`other` of a difference: no point of the rule itself."""
+    own = [f"{device['id']}.{point['name']}" for device, point in matching(plant, rule["points"])]
+    others = [f"{device['id']}.{point['name']}" for device in plant["devices"] for point in device["points"]]
+    left = [other for other in others if other not in own]
+    return random_.choice([other for other in left if ".p" in other] or left)
 
 
 MEASURES = ["mean", "min", "max", "stddev", "rms", "rate", "forecast", "stel", "twa", "deviation", "stuck", "difference"]
@@ -189,10 +200,12 @@ def make_occurrences(random_, name, base):
     if days:
         spec["days"] = True
     rule = {"name": name, "points": base["points"], "measure": spec}
-    limits = ascending(random_, 1, 3, ["above"], 1.0, random_.choice([0.0, 0.5]))
+    levels = sorted(random_.sample(range(4), random_.choice([1, 1, 2])))
+    counts = sorted(random_.sample([1.0, 1.5, 2.0, 2.0, 2.5, 3.0, 4.0], len(levels)))
+    limits = {LEVELS[level]: {"above": count} for level, count in zip(levels, counts)}
     dress(random_, rule, limits, 0.5, False)
     if random_.random() < 0.3:
-        rule["deadband"] = random_.choice([0.5, 1.0])
+        rule["deadband"] = 0.5
     return rule
 
 
@@ -395,6 +408,13 @@ def interesting_values(plant, device, point):
     """Limits, edges of deadbands and of the range, and their neighbours."""
     values = [0.0, 20.0]
     for rule in plant["rules"]:
+        if rule.get("measure", {}).get("type", "value") not in ("value", "occurrences"):
+            # multiples of 0.25 over what its limits ask for; some of them twice, for `stuck`
+            spread = (-10, 10) if "rate" == rule["measure"]["type"] else (-4, 40)
+            values += [20.0 + each for each in spread] + [each * 2.5 for each in range(0, 17)] + [20.0, 20.25, 8.0]
+            continue
+        if rule.get("measure"):
+            continue
         for level in (each for each in LEVELS if each in rule):
             limit = rule[level]
             deadband = limit.get("deadband", rule.get("deadband", 0.0))
