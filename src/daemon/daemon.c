@@ -123,8 +123,9 @@ static void feed_watchdog(struct daemon *daemon, davy_mono now)
 static int on_tick(sd_event_source *source, uint64_t usec, void *context)
 {
     struct daemon *daemon = context;
-    davy_mono now = davy_clock_now(daemon->clock).mono;
-    daemon_watch_self(daemon, now);
+    struct davy_stamp stamp = davy_clock_now(daemon->clock);
+    davy_mono now = stamp.mono;
+    daemon_watch_self(daemon, stamp);
     if (now.ns >= daemon->status_at.ns)
         daemon_publish_status(daemon);
     feed_watchdog(daemon, now);

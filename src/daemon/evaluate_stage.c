@@ -6,6 +6,7 @@
 
 #include "base/log.h"
 #include "daemon/answer.h"
+#include "daemon/judge.h"
 #include "daemon/preview.h"
 #include "daemon/write.h"
 #include "decode/decode.h"
@@ -25,6 +26,12 @@
 /* Counting all alarms and points is not free: at most this often, and each second. */
 #define COUNT_AFTER_EVENT (100 * DAVY_NS_PER_MS)
 
+/* How often a point is read. */
+struct pace {
+    uint32_t count; /* readings since it was last judged */
+    struct read_rate rate;
+};
+
 /* What belongs to one configuration, beside the engine. */
 struct next {
     const struct davy_config *config;
@@ -32,6 +39,7 @@ struct next {
     struct davy_zones *zones;
     struct davy_poller **pollers; /* by bus */
     bool *flagged;                /* by device: an event may have changed whether it is in alarm */
+    struct pace *paces;           /* by point */
 };
 
 struct evaluate_stage {
@@ -44,6 +52,7 @@ struct evaluate_stage {
     struct preview *preview;
     struct davy_poller **pollers; /* by bus */
     bool *flagged;                /* by device: an event may have changed whether it is in alarm */
+    struct pace *paces;           /* by point */
     bool any_flagged;
     struct next next; /* during a reload */
     struct evaluator_status status;
@@ -130,9 +139,10 @@ int evaluate_stage_new(struct route *route, struct davy_thread *thread, const st
     stage->thread = thread;
     stage->config = davy_config_ref(config);
     stage->flagged = calloc(config->device_count + 1, sizeof *stage->flagged);
+    stage->paces = calloc(config->point_count + 1, sizeof *stage->paces);
     struct davy_engine_options options = {
         .config = config, .event = on_event, .memory = on_memory, .made = record_reading, .context = stage};
-    int rc = stage->flagged ? davy_engine_new(&options, &stage->engine) : -ENOMEM;
+    int rc = stage->flagged && stage->paces ? davy_engine_new(&options, &stage->engine) : -ENOMEM;
     if (rc == 0)
         rc = davy_decoder_new(config, &stage->decoder);
     if (rc == 0)
@@ -159,6 +169,7 @@ struct evaluate_stage *evaluate_stage_free(struct evaluate_stage *stage)
     davy_engine_free(stage->engine);
     davy_config_unref(stage->config);
     free(stage->flagged);
+    free(stage->paces);
     free(stage->pollers);
     free(stage);
     return NULL;
@@ -214,6 +225,7 @@ static void take_block(struct evaluate_stage *stage, const struct davy_block *bl
         return;
     size_t count = davy_decode_block(stage->decoder, block, stage->readings);
     for (size_t i = 0; i < count; i++) {
+        stage->paces[stage->readings[i].point].count++;
         record_reading(stage, &stage->readings[i]);
         davy_engine_reading(stage->engine, &stage->readings[i]);
         tell_of_point(stage, stage->readings[i].point);
@@ -267,6 +279,7 @@ static void free_next(struct next *next)
     davy_decoder_free(next->decoder);
     davy_config_unref(next->config);
     free(next->flagged);
+    free(next->paces);
     free(next->pollers);
     *next = (struct next){.config = NULL};
 }
@@ -276,7 +289,8 @@ static int prepare_next(struct evaluate_stage *stage, const struct ask *ask, str
 {
     struct next next = {.config = ask->config, .pollers = ask->pollers};
     next.flagged = malloc(ask->config->device_count + 1);
-    int rc = next.flagged ? davy_decoder_renew(stage->decoder, ask->config, &next.decoder) : -ENOMEM;
+    next.paces = calloc(ask->config->point_count + 1, sizeof *next.paces);
+    int rc = next.flagged && next.paces ? davy_decoder_renew(stage->decoder, ask->config, &next.decoder) : -ENOMEM;
     if (rc == 0)
         rc = davy_zones_new(ask->config, stage->zones, &next.zones);
     bool room = davy_queue_space(&stage->route->records) > 0 && davy_queue_space(&stage->route->readings) > 0;
@@ -294,12 +308,13 @@ static int prepare_next(struct evaluate_stage *stage, const struct ask *ask, str
 static void swap_next(struct evaluate_stage *stage)
 {
     struct next *next = &stage->next;
-    const struct next old = {stage->config, stage->decoder, stage->zones, stage->pollers, stage->flagged};
+    const struct next old = {stage->config, stage->decoder, stage->zones, stage->pollers, stage->flagged, stage->paces};
     stage->config = next->config;
     stage->decoder = next->decoder;
     stage->zones = next->zones;
     stage->pollers = next->pollers;
     stage->flagged = next->flagged;
+    stage->paces = next->paces;
     stage->any_flagged = true;
     stage->news = true;
     *next = old; /* freed when the engine has switched */
@@ -438,17 +453,34 @@ static void count_points(struct evaluate_stage *stage)
     }
 }
 
+/* A device that does not answer is asked seldom: that is no overload. */
+static void count_slow_points(struct evaluate_stage *stage, davy_mono now)
+{
+    stage->status.slow_points = 0;
+    for (uint32_t p = 0; p < stage->config->point_count; p++) {
+        struct pace *pace = &stage->paces[p];
+        const struct davy_point *point = &stage->config->points[p];
+        bool dead = !stage->config->devices[point->device].enabled ||
+                    davy_engine_newest(stage->engine, p)->reason == DAVY_REASON_COMM;
+        stage->status.slow_points += read_rate_judge(&pace->rate, pace->count, point->interval, dead, now);
+        pace->count = 0;
+    }
+}
+
 static void count_alarms(struct evaluate_stage *stage)
 {
-    memset(stage->status.alarms, 0, sizeof stage->status.alarms);
-    stage->status.unacknowledged = 0;
+    struct evaluator_status *status = &stage->status;
+    memset(status->alarms, 0, sizeof status->alarms);
+    status->unacknowledged = status->shelved = status->out_of_service = 0;
     for (size_t i = 0; i < davy_engine_alarm_count(stage->engine); i++) {
         struct davy_alarm_view view;
         davy_engine_alarm(stage->engine, i, &view);
         if (view.state == DAVY_STATE_NORMAL)
             continue;
-        stage->status.alarms[view.level]++;
-        stage->status.unacknowledged += !view.acknowledged;
+        status->alarms[view.level]++;
+        status->unacknowledged += !view.acknowledged && !davy_uuid_is_nil(&view.id);
+        status->shelved += view.shelved_until.ns != 0;
+        status->out_of_service += view.out_of_service;
     }
 }
 
@@ -488,6 +520,7 @@ static void put_status(struct evaluate_stage *stage, struct davy_stamp at)
     stage->counted_at = now;
     stage->news = false;
     count_points(stage);
+    count_slow_points(stage, now);
     count_alarms(stage);
     tell_of_devices(stage, now);
     stage->status.previews = preview_sent(stage->preview);

@@ -6,15 +6,17 @@
 
 #include "base/queue.h"
 #include "control/server.h"
+#include "daemon/judge.h"
 #include "daemon/options.h"
 #include "daemon/pipeline.h"
 
-/* What the evaluator was told of a condition; nothing yet after the start, when it may remember the last run's. */
-enum told { TOLD_NOTHING, TOLD_FALSE, TOLD_TRUE };
-
 /* Conditions of the gateway that are alarms of its own. */
 struct selfwatch {
-    enum told storage, mqtt, config;
+    /* What the evaluator was told; nothing yet after the start, when it may remember the last run's. */
+    enum told storage, mqtt, config, clock, overload;
+    davy_mono begun; /* when it was first looked */
+    struct clock_watch clock_watch;
+    struct overload_watch overload_watch;
     bool config_refused;
     davy_mono disconnected_since; /* ns = 0: connected */
     uint64_t refused;             /* refused, or heard by nobody, when last looked */
@@ -54,7 +56,7 @@ void daemon_reload(struct daemon *daemon, uint64_t ticket, const char *by);
 void daemon_switched(struct daemon *daemon, bool switched);
 
 /* selfwatch.c: tell the evaluator what changed about the gateway itself. */
-void daemon_watch_self(struct daemon *daemon, davy_mono now);
+void daemon_watch_self(struct daemon *daemon, struct davy_stamp now);
 
 /* daemon.c: publish davy.status/1 now. */
 void daemon_publish_status(struct daemon *daemon);

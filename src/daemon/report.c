@@ -60,6 +60,8 @@ void report_status(struct davy_buf *out, struct pipeline *pipeline, bool online)
         .outbox_events = recorder.outbox_events,
         .outbox_telemetry = recorder.outbox_telemetry,
         .unacknowledged = evaluator.unacknowledged,
+        .shelved = evaluator.shelved,
+        .out_of_service = evaluator.out_of_service,
         .buses = buses,
         .bus_count = config->bus_count,
         .storage_bytes = recorder.bytes,

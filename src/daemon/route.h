@@ -97,8 +97,11 @@ enum notice { NOTICE_CONNECTED, NOTICE_SWITCHED, NOTICE_NOT_SWITCHED };
 struct evaluator_status {
     uint32_t alarms[DAVY_LEVEL_COUNT_]; /* not normal */
     uint32_t unacknowledged;
+    uint32_t shelved;
+    uint32_t out_of_service;
     uint32_t points[DAVY_QUALITY_COUNT_];
-    uint64_t events; /* handed to the recorder */
+    uint32_t slow_points; /* read at less than half their rate */
+    uint64_t events;      /* handed to the recorder */
     uint64_t previews;
     uint64_t lost_readings; /* the recorder could not take them */
     uint64_t lost_records;  /* likewise events and actions: the ledger's silence was longer than its queue */

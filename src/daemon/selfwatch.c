@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The alarms of the gateway about itself: `storage`, `mqtt`, `config` (ARCHITECTURE.md, Built-in alarms). */
+/* The alarms of the gateway about itself: `storage`, `mqtt`, `config`, `clock`, `overload` (ARCHITECTURE.md, Built-in alarms). */
 #include "daemon/internal.h"
 
 /* Without a connection for this long, or after a refusal for this long. */
@@ -11,12 +11,11 @@
 /* The storage must be well for this long. */
 #define STORAGE_CALM (60 * DAVY_NS_PER_S)
 
-static void tell(struct daemon *daemon, enum davy_alarm_kind kind, bool condition, enum told *told)
+static void tell(struct daemon *daemon, enum davy_alarm_kind kind, enum told now, enum told *told)
 {
-    enum told now = condition ? TOLD_TRUE : TOLD_FALSE;
-    if (*told == now)
+    if (now == TOLD_NOTHING || *told == now)
         return;
-    struct ask ask = {.kind = ASK_SELF, .self = kind, .condition = condition};
+    struct ask ask = {.kind = ASK_SELF, .self = kind, .condition = now == TOLD_TRUE};
     if (davy_queue_push(&pipeline_route(daemon->pipeline)->asks, &ask) == 0)
         *told = now;
 }
@@ -65,10 +64,47 @@ static bool mqtt_troubled(struct daemon *daemon, davy_mono now)
     return troubled;
 }
 
-void daemon_watch_self(struct daemon *daemon, davy_mono now)
+/* A queue of the route that is over half full. */
+static bool queue_full(struct route *route)
+{
+    struct davy_queue *const queues[] = {&route->blocks,   &route->asks,       &route->replies, &route->records,
+                                         &route->readings, &route->deliveries, &route->notices, &route->demands};
+    for (size_t i = 0; i < DAVY_LENGTH(queues); i++)
+        if (davy_queue_count(queues[i]) > davy_queue_space(queues[i]))
+            return true;
+    return false;
+}
+
+static enum told overloaded(struct daemon *daemon, davy_mono now)
+{
+    struct route *route = pipeline_route(daemon->pipeline);
+    struct evaluator_status evaluator;
+    davy_cell_get(&route->evaluator, &evaluator);
+    return overload_judge(&daemon->watch.overload_watch, queue_full(route), evaluator.slow_points > 0, now);
+}
+
+static enum told told_of(bool condition)
+{
+    return condition ? TOLD_TRUE : TOLD_FALSE;
+}
+
+/* What stood before the start is not over before a minute without it has passed. */
+static enum told storage_told(struct daemon *daemon, davy_mono now)
 {
     struct selfwatch *watch = &daemon->watch;
-    tell(daemon, DAVY_ALARM_STORAGE, storage_troubled(daemon, now), &watch->storage);
-    tell(daemon, DAVY_ALARM_MQTT, mqtt_troubled(daemon, now), &watch->mqtt);
-    tell(daemon, DAVY_ALARM_CONFIG, watch->config_refused, &watch->config);
+    if (watch->begun.ns == 0)
+        watch->begun = now;
+    bool troubled = storage_troubled(daemon, now);
+    bool early = watch->storage == TOLD_NOTHING && davy_mono_sub(now, watch->begun).ns < STORAGE_CALM;
+    return early && !troubled ? TOLD_NOTHING : told_of(troubled);
+}
+
+void daemon_watch_self(struct daemon *daemon, struct davy_stamp now)
+{
+    struct selfwatch *watch = &daemon->watch;
+    tell(daemon, DAVY_ALARM_STORAGE, storage_told(daemon, now.mono), &watch->storage);
+    tell(daemon, DAVY_ALARM_MQTT, told_of(mqtt_troubled(daemon, now.mono)), &watch->mqtt);
+    tell(daemon, DAVY_ALARM_CONFIG, told_of(watch->config_refused), &watch->config);
+    tell(daemon, DAVY_ALARM_CLOCK, clock_judge(&watch->clock_watch, davy_clock_synchronized(), now), &watch->clock);
+    tell(daemon, DAVY_ALARM_OVERLOAD, overloaded(daemon, now.mono), &watch->overload);
 }
