@@ -7,6 +7,12 @@
  *   {"verb":"alarms","all":BOOL,"after":KEY}  {"ok":true,"alarms":[…],"more":BOOL}
  *   {"verb":"ack","alarm":A,"id":U,"level":L,"note":N}   {"ok":true,"alarm":KEY,"state":S}
  *   {"verb":"reset","alarm":A,"note":N}       the same; A may be DEVICE.POINT (over-range latch)
+ *   {"verb":"shelve","alarm":A,"duration_s":S,"reason":R}        {"ok":true,"alarm":KEY,"state":S,"until":TIME}
+ *   {"verb":"unshelve","alarm":A,"note":N}    as of ack; likewise in-service, and out-of-service with a reason
+ *   {"verb":"inhibit","device":D,"duration_s":S,"reason":R}      {"ok":true,"device":D,"until":TIME}
+ *   {"verb":"uninhibit","device":D,"note":N}  {"ok":true,"device":D,"until":null}
+ *   {"verb":"explain","rule":R,"point":G,"after":KEY}            {"ok":true,"alarms":[…],"more":BOOL}
+ *   {"verb":"settings","from":N}              {"ok":true,"config":HASH,"file":…,"settings":[…],"more":BOOL}
  *   {"verb":"reload"}                         {"ok":true,"changes":N} or {"ok":false,"error":…,"problems":[…]}
  *   {"verb":"read","bus":B,"unit":U,"table":T,"register":R,"count":N}   {"ok":true,"words":[…]}
  *                                             (of bit tables 0 or 1, one each)
@@ -17,7 +23,10 @@
  * has risen since is refused. Globs are resolved by the client, which lists first.
  * A point:  {"point","name","zone","value","unit","quality","reason","time","age_s","level"}
  * An alarm: {"alarm","id","rule","zone","device","point","state","level","active","acknowledged","latched","since",
- *            "count","value","unit","limit","quality","reason","message"}
+ *            "count","value","unit","limit","condition","quality","reason","message","below","by","note",
+ *            "shelved_until","out_of_service"}
+ * A setting: {"path","value"}, sorted; `from` counts them from 0, HASH tells when they are of another configuration.
+ * An explanation: {"alarm","why","sentence", and the facts}; see daemon/answer_explain.c.
  */
 #pragma once
 
@@ -25,6 +34,7 @@
 #include <stdint.h>
 
 #include "base/attr.h"
+#include "base/clock.h"
 #include "model/alarm.h"
 
 enum davy_verb {
@@ -33,6 +43,14 @@ enum davy_verb {
     DAVY_VERB_ALARMS,
     DAVY_VERB_ACK,
     DAVY_VERB_RESET,
+    DAVY_VERB_SHELVE,
+    DAVY_VERB_UNSHELVE,
+    DAVY_VERB_OUT_OF_SERVICE,
+    DAVY_VERB_IN_SERVICE,
+    DAVY_VERB_INHIBIT,
+    DAVY_VERB_UNINHIBIT,
+    DAVY_VERB_EXPLAIN,
+    DAVY_VERB_SETTINGS,
     DAVY_VERB_RELOAD,
     DAVY_VERB_READ,
     DAVY_VERB_LOG_LEVEL,
@@ -42,12 +60,15 @@ enum davy_verb {
 /* Everything that a request may carry; what its verb does not use is empty or 0. Plain data, no pointers. */
 struct davy_request_line {
     enum davy_verb verb;
-    char alarm[DAVY_KEY_SIZE]; /* also the glob of points, and the page's `after` in `after` */
-    char after[DAVY_KEY_SIZE];
+    char alarm[DAVY_KEY_SIZE]; /* what it is about: an alarm, device, rule, or the glob of points */
+    char point[DAVY_KEY_SIZE]; /* explain: a point or a glob; empty: all of the rule */
+    char after[DAVY_KEY_SIZE]; /* the last name of the page before */
+    int from;                  /* settings: the first of the page */
     bool all;
     struct davy_uuid id; /* nil: not given */
     enum davy_level level;
-    char note[DAVY_NOTE_SIZE];
+    char note[DAVY_NOTE_SIZE]; /* `note`, or the `reason` of who hides something */
+    davy_span duration;        /* ns = 0: not given */
     char bus[DAVY_ID_MAX + 1];
     int unit;
     enum davy_table table;

@@ -10,6 +10,7 @@
 #include <openssl/evp.h>
 
 #include "base/buf.h"
+#include "config/nearest.h"
 #include "config/problems.h"
 #include "model/config.h"
 
@@ -149,9 +150,6 @@ const char *davy_setting_key(const config_setting_t *setting);
 
 /* Note a key that is legal but not in effect yet. */
 void davy_setting_later(const config_setting_t *setting);
-
-/* The nearest of `count` names within two edits, or NULL. */
-const char *davy_nearest(const char *name, const char *const *names, size_t count);
 
 /* The member called key, or the group itself where there is none: a place for a message. */
 config_setting_t *davy_setting_at(config_setting_t *group, const char *key);

@@ -10,9 +10,22 @@
 #include "base/log.h"
 
 static const char *const verb_names[] = {
-    [DAVY_VERB_STATUS] = "status", [DAVY_VERB_POINTS] = "points",       [DAVY_VERB_ALARMS] = "alarms",
-    [DAVY_VERB_ACK] = "ack",       [DAVY_VERB_RESET] = "reset",         [DAVY_VERB_RELOAD] = "reload",
-    [DAVY_VERB_READ] = "read",     [DAVY_VERB_LOG_LEVEL] = "log-level",
+    [DAVY_VERB_STATUS] = "status",
+    [DAVY_VERB_POINTS] = "points",
+    [DAVY_VERB_ALARMS] = "alarms",
+    [DAVY_VERB_ACK] = "ack",
+    [DAVY_VERB_RESET] = "reset",
+    [DAVY_VERB_SHELVE] = "shelve",
+    [DAVY_VERB_UNSHELVE] = "unshelve",
+    [DAVY_VERB_OUT_OF_SERVICE] = "out-of-service",
+    [DAVY_VERB_IN_SERVICE] = "in-service",
+    [DAVY_VERB_INHIBIT] = "inhibit",
+    [DAVY_VERB_UNINHIBIT] = "uninhibit",
+    [DAVY_VERB_EXPLAIN] = "explain",
+    [DAVY_VERB_SETTINGS] = "settings",
+    [DAVY_VERB_RELOAD] = "reload",
+    [DAVY_VERB_READ] = "read",
+    [DAVY_VERB_LOG_LEVEL] = "log-level",
 };
 _Static_assert(DAVY_LENGTH(verb_names) == DAVY_VERB_COUNT_, "a name for each verb");
 
@@ -78,6 +91,17 @@ static int take_note(struct davy_request_line *request, const char *value)
     return copy(request->note, sizeof request->note, value);
 }
 
+static int take_device(struct davy_request_line *request, const char *value)
+{
+    return strlen(value) > DAVY_ID_MAX ? -ENAMETOOLONG : take_alarm(request, value);
+}
+
+/* An empty point is all of the rule. */
+static int take_point(struct davy_request_line *request, const char *value)
+{
+    return copy(request->point, sizeof request->point, value);
+}
+
 static int take_bus(struct davy_request_line *request, const char *value)
 {
     return value[0] == '\0' ? -EINVAL : copy(request->bus, sizeof request->bus, value);
@@ -118,6 +142,16 @@ static void take_all(struct davy_request_line *request, int64_t value)
     request->all = value != 0;
 }
 
+static void take_duration(struct davy_request_line *request, int64_t value)
+{
+    request->duration = davy_span_s(value);
+}
+
+static void take_from(struct davy_request_line *request, int64_t value)
+{
+    request->from = (int)value;
+}
+
 static void take_unit(struct davy_request_line *request, int64_t value)
 {
     request->unit = (int)value;
@@ -135,16 +169,29 @@ static void take_count(struct davy_request_line *request, int64_t value)
 
 #define BIT(verb)  (1U << DAVY_VERB_##verb)
 #define EVERY_VERB ((1U << DAVY_VERB_COUNT_) - 1)
+#define HIDES      (BIT(SHELVE) | BIT(OUT_OF_SERVICE) | BIT(INHIBIT))
+#define SHOWS      (BIT(UNSHELVE) | BIT(IN_SERVICE) | BIT(UNINHIBIT))
+#define OF_ALARM   (BIT(ACK) | BIT(RESET) | BIT(SHELVE) | BIT(UNSHELVE) | BIT(OUT_OF_SERVICE) | BIT(IN_SERVICE))
+#define OF_DEVICE  (BIT(INHIBIT) | BIT(UNINHIBIT))
+
+/* A year: far longer than anything may be hidden, so that who decides refuses it, in words and audited. */
+#define DURATION_MAX_S (366LL * 24 * 3600)
 
 static const struct field fields[] = {
     {"verb", JSON_STRING, EVERY_VERB, EVERY_VERB},
     {"glob", JSON_STRING, BIT(POINTS), 0, .text = take_glob},
-    {"after", JSON_STRING, BIT(POINTS) | BIT(ALARMS), 0, .text = take_after},
+    {"after", JSON_STRING, BIT(POINTS) | BIT(ALARMS) | BIT(EXPLAIN), 0, .text = take_after},
     {"all", JSON_TRUE, BIT(ALARMS), 0, .number = take_all},
-    {"alarm", JSON_STRING, BIT(ACK) | BIT(RESET), BIT(ACK) | BIT(RESET), .text = take_alarm},
+    {"alarm", JSON_STRING, OF_ALARM, OF_ALARM, .text = take_alarm},
+    {"device", JSON_STRING, OF_DEVICE, OF_DEVICE, .text = take_device},
+    {"rule", JSON_STRING, BIT(EXPLAIN), BIT(EXPLAIN), .text = take_alarm},
+    {"point", JSON_STRING, BIT(EXPLAIN), 0, .text = take_point},
     {"id", JSON_STRING, BIT(ACK), 0, .text = take_id},
     {"level", JSON_STRING, BIT(ACK) | BIT(LOG_LEVEL), BIT(LOG_LEVEL), .text = take_level},
-    {"note", JSON_STRING, BIT(ACK) | BIT(RESET), 0, .text = take_note},
+    {"note", JSON_STRING, BIT(ACK) | BIT(RESET) | SHOWS, 0, .text = take_note},
+    {"reason", JSON_STRING, HIDES, HIDES, .text = take_note},
+    {"duration_s", JSON_INTEGER, BIT(SHELVE) | BIT(INHIBIT), 0, 1, DURATION_MAX_S, .number = take_duration},
+    {"from", JSON_INTEGER, BIT(SETTINGS), 0, 0, INT32_MAX, .number = take_from},
     {"bus", JSON_STRING, BIT(READ), BIT(READ), .text = take_bus},
     {"unit", JSON_INTEGER, BIT(READ), BIT(READ), 0, 255, .number = take_unit},
     {"table", JSON_STRING, BIT(READ), BIT(READ), .text = take_table},

@@ -5,8 +5,9 @@
 
 #include "base/buf.h"
 
-/* A page of ANSWER_PAGE rows at their longest. */
-#define ANSWER_SIZE (ANSWER_PAGE * 2048)
+/* Below what the control protocol carries; a page ends before it when its rows are long. */
+#define ANSWER_SIZE (1000 * 1024)
+#define ROW_SIZE    (16 * 1024)
 
 static void send(struct route *route, uint64_t ticket, const char *text)
 {
@@ -15,19 +16,36 @@ static void send(struct route *route, uint64_t ticket, const char *text)
         free(reply.line);
 }
 
-void answer_command(struct route *route, const struct ask *ask, const char *refusal, enum davy_state state)
+static void time_or_null(struct davy_buf *out, const char *key, davy_wall time)
 {
-    char text[1024];
+    if (time.ns != 0)
+        davy_json_time(out, key, time);
+    else
+        davy_json_null(out, key);
+}
+
+static void tell_done(struct davy_buf *out, const struct ask *ask, const struct outcome *outcome)
+{
+    const enum davy_verb verb = ask->request.verb;
+    const bool of_device = verb == DAVY_VERB_INHIBIT || verb == DAVY_VERB_UNINHIBIT;
+    davy_json_text(out, of_device ? "device" : "alarm", ask->request.alarm);
+    if (!of_device)
+        davy_json_text(out, "state", davy_state_name(outcome->state));
+    if (of_device || verb == DAVY_VERB_SHELVE)
+        time_or_null(out, "until", outcome->until);
+}
+
+void answer_action(struct route *route, const struct ask *ask, bool done, const struct outcome *outcome)
+{
+    char text[2048];
     struct davy_buf out;
     davy_buf_init(&out, text, sizeof text);
     davy_json_open(&out, '{');
-    davy_json_bool(&out, "ok", refusal == NULL);
-    if (refusal) {
-        davy_json_text(&out, "error", refusal);
-    } else {
-        davy_json_text(&out, "alarm", ask->request.alarm);
-        davy_json_text(&out, "state", davy_state_name(state));
-    }
+    davy_json_bool(&out, "ok", done);
+    if (done)
+        tell_done(&out, ask, outcome);
+    else
+        davy_json_text(&out, "error", outcome->refusal);
     davy_json_close(&out, '}');
     send(route, ask->ticket, text);
 }
@@ -59,10 +77,7 @@ static void point_row(struct davy_buf *out, const struct davy_config *config, co
     davy_json_text(out, "unit", config->points[index].unit);
     davy_json_text(out, "quality", any ? davy_quality_name(newest->quality) : NULL);
     davy_json_text(out, "reason", davy_reason_name(newest->reason));
-    if (any)
-        davy_json_time(out, "time", newest->at.wall);
-    else
-        davy_json_null(out, "time");
+    time_or_null(out, "time", any ? newest->at.wall : (davy_wall){0});
     number_or_null(out, "age_s", any, (double)(davy_mono_sub(now, newest->at.mono).ns / DAVY_NS_PER_MS) / 1e3);
     davy_json_text(out, "level", davy_level_name(davy_engine_point_level(engine, index)));
     davy_json_close(out, '}');
@@ -105,6 +120,16 @@ static void alarm_message(struct davy_buf *out, const struct davy_config *config
     davy_json_text(out, "message", message);
 }
 
+/* What a person has done about it. */
+static void alarm_cover(struct davy_buf *out, const struct davy_alarm_view *view)
+{
+    davy_json_text(out, "below", davy_state_name(view->below));
+    davy_json_text(out, "by", view->by[0] ? view->by : NULL);
+    davy_json_text(out, "note", view->note[0] ? view->note : NULL);
+    time_or_null(out, "shelved_until", view->shelved_until);
+    davy_json_bool(out, "out_of_service", view->out_of_service);
+}
+
 static void alarm_row(struct davy_buf *out, const struct davy_config *config, const struct davy_alarm_view *view)
 {
     char key[DAVY_KEY_SIZE], id[DAVY_UUID_TEXT];
@@ -120,13 +145,11 @@ static void alarm_row(struct davy_buf *out, const struct davy_config *config, co
     davy_json_bool(out, "active", view->active);
     davy_json_bool(out, "acknowledged", view->acknowledged);
     davy_json_bool(out, "latched", view->latched);
-    if (view->raised_at.ns != 0)
-        davy_json_time(out, "since", view->raised_at);
-    else
-        davy_json_null(out, "since");
+    time_or_null(out, "since", view->raised_at);
     davy_json_integer(out, "count", view->count);
     alarm_limit(out, config, view);
     alarm_message(out, config, view);
+    alarm_cover(out, view);
     davy_json_close(out, '}');
 }
 
@@ -147,6 +170,11 @@ static size_t first_alarm_after(const struct davy_config *config, const struct d
             return i + 1;
     }
     return 0;
+}
+
+static bool has_room(const struct davy_buf *out, size_t rows)
+{
+    return rows < ANSWER_PAGE && out->size - out->length > ROW_SIZE;
 }
 
 static void finish(struct route *route, const struct ask *ask, struct davy_buf *out, bool more)
@@ -170,7 +198,7 @@ void answer_points(struct route *route, const struct ask *ask, const struct davy
     const char *glob = ask->request.alarm[0] ? ask->request.alarm : "*.*";
     uint32_t p = first_point_after(config, ask->request.after);
     size_t rows = 0;
-    for (; p < config->point_count && rows < ANSWER_PAGE; p++) {
+    for (; p < config->point_count && has_room(&out, rows); p++) {
         const struct davy_point *point = &config->points[p];
         if (!davy_point_glob(glob, config->devices[point->device].id, point->name))
             continue;
@@ -190,7 +218,7 @@ void answer_alarms(struct route *route, const struct ask *ask, const struct davy
     davy_buf_init(&out, text, ANSWER_SIZE);
     davy_buf_text(&out, "{\"ok\":true,\"alarms\":[");
     size_t i = first_alarm_after(config, engine, ask->request.after), rows = 0;
-    for (; i < davy_engine_alarm_count(engine) && rows < ANSWER_PAGE; i++) {
+    for (; i < davy_engine_alarm_count(engine) && has_room(&out, rows); i++) {
         struct davy_alarm_view view;
         davy_engine_alarm(engine, i, &view);
         if (view.state == DAVY_STATE_NORMAL && (!ask->request.all || view.subject.kind != DAVY_ALARM_RULE))

@@ -7,8 +7,14 @@
 /* Rows in one answer; the client asks on with `after`. */
 #define ANSWER_PAGE 500
 
-/* refusal NULL: done, with the state afterwards */
-void answer_command(struct route *route, const struct ask *ask, const char *refusal, enum davy_state state);
+/* What became of an action. */
+struct outcome {
+    char refusal[192];     /* in words, where it is refused */
+    enum davy_state state; /* of the alarm, afterwards */
+    davy_wall until;       /* hidden until; ns = 0: not for a time */
+};
+
+void answer_action(struct route *route, const struct ask *ask, bool done, const struct outcome *outcome);
 void answer_points(struct route *route, const struct ask *ask, const struct davy_config *config,
                    const struct davy_engine *engine);
 void answer_alarms(struct route *route, const struct ask *ask, const struct davy_config *config,

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Requests of control clients: answered here, or asked of the evaluator or a poller and answered when they reply. */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/log.h"
@@ -17,6 +18,53 @@ static void do_status(struct daemon *daemon, uint64_t ticket)
     struct davy_buf out;
     davy_buf_init(&out, text, REPLY_SIZE);
     report_status_reply(&out, daemon->pipeline, daemon->directory);
+    davy_control_reply(daemon->control, ticket, text);
+}
+
+/* Room that a setting leaves to the end of the page. */
+#define SETTINGS_SIZE ((size_t)1000 * 1024)
+
+/* One setting, unless the page is full. A value that is too long for any page is told as null: it differs from all. */
+static bool add_setting(struct davy_buf *out, const struct davy_setting *setting, bool first)
+{
+    const struct davy_buf before = *out;
+    davy_json_open(out, '{');
+    davy_json_text(out, "path", setting->path);
+    davy_json_text(out, "value", setting->value);
+    davy_json_close(out, '}');
+    if (!out->overflow && out->size - out->length > 1024)
+        return true;
+    *out = before;
+    out->text[out->length] = '\0';
+    if (!first)
+        return false;
+    davy_json_open(out, '{');
+    davy_json_text(out, "path", setting->path);
+    davy_json_null(out, "value");
+    davy_json_close(out, '}');
+    return true;
+}
+
+static void do_settings(struct daemon *daemon, uint64_t ticket, const struct davy_request_line *request)
+{
+    const struct davy_config *config = pipeline_config(daemon->pipeline);
+    DAVY_AUTO_FREE char *text = malloc(SETTINGS_SIZE);
+    DAVY_AUTO_FREE char *file = realpath(config->file, NULL);
+    if (!text)
+        return;
+    struct davy_buf out;
+    davy_buf_init(&out, text, SETTINGS_SIZE);
+    davy_buf_text(&out, "{\"ok\":true");
+    davy_json_text(&out, "config", config->hash);
+    davy_json_text(&out, "file", file ? file : config->file);
+    davy_json_key_open(&out, "settings", '[');
+    const size_t from = (size_t)request->from;
+    size_t i = from;
+    while (i < config->setting_count && add_setting(&out, &config->settings[i], i == from))
+        i++;
+    davy_json_close(&out, ']');
+    davy_json_bool(&out, "more", i < config->setting_count);
+    davy_json_close(&out, '}');
     davy_control_reply(daemon->control, ticket, text);
 }
 
@@ -81,7 +129,17 @@ void daemon_request(void *context, const struct davy_control_peer *peer, const c
     case DAVY_VERB_ALARMS:
     case DAVY_VERB_ACK:
     case DAVY_VERB_RESET:
+    case DAVY_VERB_SHELVE:
+    case DAVY_VERB_UNSHELVE:
+    case DAVY_VERB_OUT_OF_SERVICE:
+    case DAVY_VERB_IN_SERVICE:
+    case DAVY_VERB_INHIBIT:
+    case DAVY_VERB_UNINHIBIT:
+    case DAVY_VERB_EXPLAIN:
         ask_evaluator(daemon, peer, &request);
+        break;
+    case DAVY_VERB_SETTINGS:
+        do_settings(daemon, peer->ticket, &request);
         break;
     case DAVY_VERB_COUNT_:
         break;

@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "daemon/answer.h"
 #include "daemon/judge.h"
+#include "daemon/operate.h"
 #include "daemon/preview.h"
 #include "daemon/write.h"
 #include "decode/decode.h"
@@ -353,50 +354,38 @@ static void answer_reload(struct evaluate_stage *stage, const struct ask *ask)
     davy_queue_push(&stage->route->notices, &notice);
 }
 
-static void audit(struct evaluate_stage *stage, const struct ask *ask, const char *result)
+static void record_action(void *context, struct record *record)
 {
-    struct record record = {.kind = RECORD_ACTION, .at = davy_clock_now(stage->route->clock)};
-    struct record_action *action = &record.action;
-    snprintf(action->by, sizeof action->by, "%s", ask->by);
-    snprintf(action->verb, sizeof action->verb, "%s", davy_verb_name(ask->request.verb));
-    snprintf(action->target, sizeof action->target, "%s", ask->request.alarm);
-    snprintf(action->note, sizeof action->note, "%s", ask->request.note);
-    snprintf(action->result, sizeof action->result, "%s", result);
-    hand_over(stage, &record);
+    hand_over(context, record);
 }
 
-static int reset_point(struct evaluate_stage *stage, const char *name, char *reason, size_t size)
+static void touched_point(void *context, uint32_t point)
 {
-    uint32_t point = davy_config_find_point(stage->config, name);
-    if (point != DAVY_NONE && davy_decoder_reset(stage->decoder, point) == 0) {
-        tell_of_point(stage, point);
-        return 0;
-    }
-    snprintf(reason, size, point == DAVY_NONE ? "no such alarm or point: %s" : "%s is not latched over range", name);
-    return DAVY_REFUSED;
+    tell_of_point(context, point);
 }
 
-static void take_command(struct evaluate_stage *stage, const struct ask *ask)
+static void take_action(struct evaluate_stage *stage, const struct ask *ask)
 {
-    const struct davy_request_line *request = &ask->request;
-    struct davy_command command = {
-        .verb = request->verb == DAVY_VERB_ACK ? DAVY_COMMAND_ACK : DAVY_COMMAND_RESET,
-        .id = request->id,
-        .level = request->level,
+    const struct operate operate = {
+        .route = stage->route,
+        .config = stage->config,
+        .engine = stage->engine,
+        .decoder = stage->decoder,
+        .record = record_action,
+        .point = touched_point,
+        .context = stage,
     };
-    memcpy(command.alarm, request->alarm, sizeof command.alarm);
-    memcpy(command.by, ask->by, sizeof command.by);
-    memcpy(command.note, request->note, sizeof command.note);
-    char reason[192] = "";
-    enum davy_state state = DAVY_STATE_NORMAL;
-    struct davy_uuid id;
-    bool names_point =
-        request->verb == DAVY_VERB_RESET && !strchr(request->alarm, ':') && davy_uuid_parse(request->alarm, &id) < 0;
-    int rc = names_point ? reset_point(stage, request->alarm, reason, sizeof reason)
-                         : davy_engine_command(stage->engine, &command, davy_clock_now(stage->route->clock), &state,
-                                               reason, sizeof reason);
-    audit(stage, ask, rc == 0 ? "done" : reason);
-    answer_command(stage->route, ask, rc == 0 ? NULL : reason, state);
+    operate_take(&operate, ask);
+}
+
+static void take_request(struct evaluate_stage *stage, const struct ask *ask)
+{
+    if (operate_knows(ask->request.verb))
+        take_action(stage, ask);
+    else if (ask->request.verb == DAVY_VERB_POINTS)
+        answer_points(stage->route, ask, stage->config, stage->engine);
+    else
+        answer_alarms(stage->route, ask, stage->config, stage->engine);
 }
 
 /* Alarms that are at rest go on where they stood; one that has been raised anew meanwhile keeps its new occurrence. */
@@ -427,12 +416,7 @@ static void take_ask(struct evaluate_stage *stage, const struct ask *ask)
         davy_engine_tell_all(stage->engine);
         break;
     case ASK_REQUEST:
-        if (ask->request.verb == DAVY_VERB_ACK || ask->request.verb == DAVY_VERB_RESET)
-            take_command(stage, ask);
-        else if (ask->request.verb == DAVY_VERB_POINTS)
-            answer_points(stage->route, ask, stage->config, stage->engine);
-        else
-            answer_alarms(stage->route, ask, stage->config, stage->engine);
+        take_request(stage, ask);
         break;
     }
 }

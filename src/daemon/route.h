@@ -65,7 +65,7 @@ struct record_action {
     char verb[16];
     char target[DAVY_KEY_SIZE];
     char note[DAVY_NOTE_SIZE];
-    char result[96];
+    char result[192];
     char *detail; /* JSON or NULL; passes, freed when it is written */
 };
 

@@ -64,6 +64,39 @@ static void takes_a_read(void **state)
     assert_int_equal(read.count, 2000);
 }
 
+static void takes_what_hides_and_what_shows(void **state)
+{
+    (void)state;
+    struct davy_request_line shelve =
+        parse("{\"verb\":\"shelve\",\"alarm\":\"h2s:GT-1.h2s\",\"duration_s\":3600,\"reason\":\"pump test\"}");
+    assert_int_equal(shelve.verb, DAVY_VERB_SHELVE);
+    assert_string_equal(shelve.alarm, "h2s:GT-1.h2s");
+    assert_int_equal(shelve.duration.ns, 3600 * DAVY_NS_PER_S);
+    assert_string_equal(shelve.note, "pump test");
+    assert_int_equal(parse("{\"verb\":\"shelve\",\"alarm\":\"a\",\"reason\":\"\"}").duration.ns, 0);
+    assert_string_equal(parse("{\"verb\":\"unshelve\",\"alarm\":\"a\",\"note\":\"over\"}").note, "over");
+    assert_int_equal(parse("{\"verb\":\"out-of-service\",\"alarm\":\"a\",\"reason\":\"r\"}").verb,
+                     DAVY_VERB_OUT_OF_SERVICE);
+    assert_int_equal(parse("{\"verb\":\"in-service\",\"alarm\":\"a\"}").verb, DAVY_VERB_IN_SERVICE);
+    struct davy_request_line inhibit = parse("{\"verb\":\"inhibit\",\"device\":\"GT-1\",\"reason\":\"bump test\"}");
+    assert_string_equal(inhibit.alarm, "GT-1");
+    assert_string_equal(inhibit.note, "bump test");
+    assert_string_equal(parse("{\"verb\":\"uninhibit\",\"device\":\"GT-1\"}").alarm, "GT-1");
+}
+
+static void takes_questions(void **state)
+{
+    (void)state;
+    struct davy_request_line explain =
+        parse("{\"verb\":\"explain\",\"rule\":\"h2s\",\"point\":\"GT-*.h2s\",\"after\":\"h2s:GT-1.h2s\"}");
+    assert_string_equal(explain.alarm, "h2s");
+    assert_string_equal(explain.point, "GT-*.h2s");
+    assert_string_equal(explain.after, "h2s:GT-1.h2s");
+    assert_string_equal(parse("{\"verb\":\"explain\",\"rule\":\"h2s\"}").point, "");
+    assert_int_equal(parse("{\"verb\":\"settings\",\"from\":500}").from, 500);
+    assert_int_equal(parse("{\"verb\":\"settings\"}").from, 0);
+}
+
 #define READ(unit, table, start, count)                                                                                \
     "{\"verb\":\"read\",\"bus\":\"b\",\"unit\":" unit ",\"table\":\"" table "\",\"register\":" start                   \
     ",\"count\":" count "}"
@@ -97,6 +130,17 @@ static const struct {
     {"{\"verb\":\"ack\",\"alarm\":\"a\",\"level\":\"violet\"}", "violet"},
     {"{\"verb\":\"ack\",\"alarm\":\"a\",\"level\":\"\"}", "level"},
     {"{\"verb\":\"alarms\",\"all\":1}", "true or false"},
+    {"{\"verb\":\"shelve\",\"alarm\":\"a\"}", "needs 'reason'"},
+    {"{\"verb\":\"shelve\",\"alarm\":\"a\",\"note\":\"n\",\"reason\":\"r\"}", "'note' is not known"},
+    {"{\"verb\":\"shelve\",\"alarm\":\"a\",\"reason\":\"r\",\"duration_s\":0}", "duration_s: must be 1 to"},
+    {"{\"verb\":\"shelve\",\"alarm\":\"a\",\"reason\":\"r\",\"duration_s\":\"1h\"}", "whole number"},
+    {"{\"verb\":\"shelve\",\"alarm\":\"a\",\"reason\":\"r\",\"duration_s\":9223372036854775807}", "duration_s"},
+    {"{\"verb\":\"unshelve\",\"alarm\":\"a\",\"reason\":\"r\"}", "'reason' is not known"},
+    {"{\"verb\":\"out-of-service\",\"alarm\":\"a\",\"reason\":\"r\",\"duration_s\":60}", "'duration_s' is not known"},
+    {"{\"verb\":\"inhibit\",\"alarm\":\"a\",\"reason\":\"r\"}", "'alarm' is not known"},
+    {"{\"verb\":\"inhibit\",\"reason\":\"r\"}", "needs 'device'"},
+    {"{\"verb\":\"explain\",\"point\":\"p\"}", "needs 'rule'"},
+    {"{\"verb\":\"settings\",\"from\":-1}", "from: must be 0 to"},
     {"{\"verb\":\"log-level\"}", "needs 'level'"},
     {"{\"verb\":\"log-level\",\"level\":\"red\"}", "red"},
     {READ("256", "input", "0", "1"), "unit: must be 0 to 255"},
@@ -137,6 +181,12 @@ static void refuses_texts_that_are_too_long(void **state)
     snprintf(line, sizeof line, "{\"verb\":\"ack\",\"alarm\":\"a\",\"note\":\"%.*s\"}", DAVY_NOTE_SIZE, note);
     assert_int_equal(davy_request_parse(line, &request, error, sizeof error), -EINVAL);
     assert_string_equal(error, "note: too long");
+    snprintf(line, sizeof line, "{\"verb\":\"inhibit\",\"reason\":\"r\",\"device\":\"%.65s\"}", note);
+    assert_int_equal(davy_request_parse(line, &request, error, sizeof error), -EINVAL);
+    assert_string_equal(error, "device: too long");
+    snprintf(line, sizeof line, "{\"verb\":\"shelve\",\"alarm\":\"a\",\"reason\":\"%.*s\"}", DAVY_NOTE_SIZE, note);
+    assert_int_equal(davy_request_parse(line, &request, error, sizeof error), -EINVAL);
+    assert_string_equal(error, "reason: too long");
 }
 
 static void brackets_inside_of_strings_are_text(void **state)
@@ -159,6 +209,8 @@ int main(void)
         cmocka_unit_test(takes_each_verb),
         cmocka_unit_test(takes_what_was_seen_with_an_ack),
         cmocka_unit_test(takes_a_read),
+        cmocka_unit_test(takes_what_hides_and_what_shows),
+        cmocka_unit_test(takes_questions),
         cmocka_unit_test(refuses_what_is_wrong_with_its_reason),
         cmocka_unit_test(refuses_texts_that_are_too_long),
         cmocka_unit_test(brackets_inside_of_strings_are_text),

@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "daemon/operate.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/buf.h"
+#include "daemon/answer.h"
+
+struct action {
+    /* returns 0 with what the answer tells, or DAVY_REFUSED with its reason */
+    int (*run)(const struct operate *operate, const struct ask *ask, struct outcome *outcome);
+    enum davy_command_verb verb; /* of the engine */
+};
+
+static davy_span duration_of(const struct ask *ask)
+{
+    if (ask->request.duration.ns > 0)
+        return ask->request.duration;
+    return ask->request.verb == DAVY_VERB_SHELVE ? DAVY_SHELVE_DEFAULT : OPERATE_INHIBIT_DEFAULT;
+}
+
+static int reset_point(const struct operate *operate, const char *name, struct outcome *outcome)
+{
+    uint32_t point = davy_config_find_point(operate->config, name);
+    if (point != DAVY_NONE && davy_decoder_reset(operate->decoder, point) == 0) {
+        operate->point(operate->context, point);
+        return 0;
+    }
+    snprintf(outcome->refusal, sizeof outcome->refusal,
+             point == DAVY_NONE ? "no such alarm or point: %s" : "%s is not latched over range", name);
+    return DAVY_REFUSED;
+}
+
+static int run_command(const struct operate *operate, const struct ask *ask, struct outcome *outcome);
+
+/* DEVICE.POINT names the over-range latch of a point, RULE:DEVICE.POINT or an id an alarm. */
+static int run_reset(const struct operate *operate, const struct ask *ask, struct outcome *outcome)
+{
+    struct davy_uuid id;
+    if (strchr(ask->request.alarm, ':') || davy_uuid_parse(ask->request.alarm, &id) == 0)
+        return run_command(operate, ask, outcome);
+    return reset_point(operate, ask->request.alarm, outcome);
+}
+
+static const struct action actions[DAVY_VERB_COUNT_] = {
+    [DAVY_VERB_ACK] = {run_command, DAVY_COMMAND_ACK},
+    [DAVY_VERB_RESET] = {run_reset, DAVY_COMMAND_RESET},
+    [DAVY_VERB_SHELVE] = {run_command, DAVY_COMMAND_SHELVE},
+    [DAVY_VERB_UNSHELVE] = {run_command, DAVY_COMMAND_UNSHELVE},
+    [DAVY_VERB_OUT_OF_SERVICE] = {run_command, DAVY_COMMAND_OUT_OF_SERVICE},
+    [DAVY_VERB_IN_SERVICE] = {run_command, DAVY_COMMAND_IN_SERVICE},
+};
+
+static int run_command(const struct operate *operate, const struct ask *ask, struct outcome *outcome)
+{
+    const struct davy_request_line *request = &ask->request;
+    struct davy_command command = {
+        .verb = actions[request->verb].verb,
+        .duration = duration_of(ask),
+        .id = request->id,
+        .level = request->level,
+    };
+    memcpy(command.alarm, request->alarm, sizeof command.alarm);
+    memcpy(command.by, ask->by, sizeof command.by);
+    memcpy(command.note, request->note, sizeof command.note);
+    struct davy_stamp now = davy_clock_now(operate->route->clock);
+    int rc =
+        davy_engine_command(operate->engine, &command, now, &outcome->state, outcome->refusal, sizeof outcome->refusal);
+    if (rc == 0 && request->verb == DAVY_VERB_SHELVE)
+        outcome->until.ns = now.wall.ns + command.duration.ns;
+    return rc;
+}
+
+bool operate_knows(enum davy_verb verb)
+{
+    return (unsigned)verb < DAVY_VERB_COUNT_ && actions[verb].run;
+}
+
+/* For how long something was to be hidden; NULL where that is no question. */
+static char *detail_of(const struct ask *ask)
+{
+    char text[64];
+    struct davy_buf out;
+    if (ask->request.verb != DAVY_VERB_SHELVE && ask->request.verb != DAVY_VERB_INHIBIT)
+        return NULL;
+    davy_buf_init(&out, text, sizeof text);
+    davy_json_open(&out, '{');
+    davy_json_integer(&out, "duration_s", duration_of(ask).ns / DAVY_NS_PER_S);
+    davy_json_close(&out, '}');
+    return strdup(text);
+}
+
+static void audit(const struct operate *operate, const struct ask *ask, const char *result)
+{
+    struct record record = {.kind = RECORD_ACTION, .at = davy_clock_now(operate->route->clock)};
+    struct record_action *action = &record.action;
+    snprintf(action->by, sizeof action->by, "%s", ask->by);
+    snprintf(action->verb, sizeof action->verb, "%s", davy_verb_name(ask->request.verb));
+    snprintf(action->target, sizeof action->target, "%s", ask->request.alarm);
+    snprintf(action->note, sizeof action->note, "%s", ask->request.note);
+    snprintf(action->result, sizeof action->result, "%s", result);
+    action->detail = detail_of(ask);
+    operate->record(operate->context, &record);
+}
+
+void operate_take(const struct operate *operate, const struct ask *ask)
+{
+    struct outcome outcome = {.state = DAVY_STATE_NORMAL};
+    bool done = actions[ask->request.verb].run(operate, ask, &outcome) == 0;
+    audit(operate, ask, done ? "done" : outcome.refusal);
+    answer_action(operate->route, ask, done, &outcome);
+}
