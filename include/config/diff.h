@@ -20,6 +20,19 @@ struct davy_change {
 size_t davy_config_diff(const struct davy_config *from, const struct davy_config *to,
                         void (*each)(void *context, const struct davy_change *change), void *context);
 
+/* What puts a change into effect. */
+enum davy_effect {
+    DAVY_EFFECT_RELOAD,
+    DAVY_EFFECT_BUS,     /* a reload, which opens the bus anew */
+    DAVY_EFFECT_MQTT,    /* a reload, which connects to the broker anew */
+    DAVY_EFFECT_RESTART, /* a reload is refused */
+    DAVY_EFFECT_COUNT_
+};
+
+/* `change` is one between these two. */
+enum davy_effect davy_change_effect(const struct davy_config *from, const struct davy_config *to,
+                                    const struct davy_change *change);
+
 /*
  * Whether the settings of a bus (by value, not by index) are the same, so that its connection can stay.
  */

@@ -61,6 +61,8 @@ struct davy_explanation {
     struct davy_reading when_newest;          /* at.mono.ns = 0: none yet */
     davy_span when_left;                      /* until the answer changes; below 0: it does not */
     unsigned votes, needed, healthy, members; /* of a vote, for the limit that shows */
+    unsigned steps_done;                      /* of the rule's ladder */
+    davy_span raised_for; /* since the first raise, which its steps count from; below 0: there is no occurrence */
     size_t limit_count;
     struct davy_limit_view limits[DAVY_LIMITS_MAX];
 };
@@ -69,7 +71,18 @@ struct davy_explanation {
 void davy_engine_explain(const struct davy_engine *engine, size_t index, struct davy_stamp now,
                          struct davy_explanation *ret_explanation);
 
+/*
+ * The members of the alarm's vote as they stand.
+ * returns   how many were written, at most `size`; 0 where the alarm is not of a vote
+ */
+size_t davy_engine_explain_members(const struct davy_engine *engine, size_t index, struct davy_member *members,
+                                   size_t size);
+
 /* "when", "on-delay": static text. And a sentence for people, "waits: the on-delay of red has 3 s to go". */
 const char *davy_why_name(enum davy_why why);
 void davy_explain_sentence(const struct davy_config *config, const struct davy_explanation *explanation, char *text,
                            size_t size);
+
+/* The unit of the measure and its limits: "ppm", of a rate "ppm/1min", of stuck "s"; "" where there is none. Returns text. */
+char *davy_explain_unit(const struct davy_config *config, const struct davy_explanation *explanation, char *text,
+                        size_t size);

@@ -30,6 +30,31 @@ size_t davy_config_diff(const struct davy_config *from, const struct davy_config
     return count;
 }
 
+static bool begins(const char *path, const char *with)
+{
+    return strncmp(path, with, strlen(with)) == 0;
+}
+
+static bool has_mqtt(const struct davy_config *config)
+{
+    for (size_t i = 0; i < config->setting_count; i++)
+        if (begins(config->settings[i].path, "mqtt."))
+            return true;
+    return false;
+}
+
+enum davy_effect davy_change_effect(const struct davy_config *from, const struct davy_config *to,
+                                    const struct davy_change *change)
+{
+    static const char *const fixed[] = {"gateway.id", "gateway.site", "storage.directory"};
+    for (size_t i = 0; i < DAVY_LENGTH(fixed); i++)
+        if (strcmp(change->path, fixed[i]) == 0)
+            return DAVY_EFFECT_RESTART;
+    if (begins(change->path, "mqtt."))
+        return has_mqtt(from) == has_mqtt(to) ? DAVY_EFFECT_MQTT : DAVY_EFFECT_RESTART;
+    return begins(change->path, "buses.") ? DAVY_EFFECT_BUS : DAVY_EFFECT_RELOAD;
+}
+
 static bool same_text(const char *a, const char *b)
 {
     if (!a || !b)

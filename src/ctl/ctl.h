@@ -48,6 +48,14 @@ int davy_ctl_points(struct ctl *ctl);
 int davy_ctl_alarms(struct ctl *ctl);
 int davy_ctl_ack(struct ctl *ctl);
 int davy_ctl_reset(struct ctl *ctl);
+int davy_ctl_shelve(struct ctl *ctl);
+int davy_ctl_unshelve(struct ctl *ctl);
+int davy_ctl_out_of_service(struct ctl *ctl);
+int davy_ctl_in_service(struct ctl *ctl);
+int davy_ctl_inhibit(struct ctl *ctl);
+int davy_ctl_uninhibit(struct ctl *ctl);
+int davy_ctl_explain(struct ctl *ctl);
+int davy_ctl_diff(struct ctl *ctl);
 int davy_ctl_reload(struct ctl *ctl);
 int davy_ctl_read(struct ctl *ctl);
 int davy_ctl_log_level(struct ctl *ctl);
@@ -78,6 +86,9 @@ int davy_ctl_pages(struct ctl *ctl, json_t *request, const char *list, const cha
 /* Load a configuration; problems go to standard error. CTL_DONE or an exit code. */
 struct davy_config;
 int davy_ctl_load_config(const struct ctl *ctl, const char *file, struct davy_config **ret_config) DAVY_MUST_CHECK;
+
+/* The same with the plan, and with --json the problems as a document on standard output. */
+int davy_ctl_load_judged(const struct ctl *ctl, const char *file, struct davy_config **ret_config) DAVY_MUST_CHECK;
 
 /* JSON with numbers as the shortest decimal and without raw control bytes (print.c); _print with a newline behind it.
  */

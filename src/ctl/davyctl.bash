@@ -3,15 +3,17 @@
 
 _davyctl_names()
 {
-    # $1: verb that lists; $2: key of the names
-    davyctl "${_davyctl_socket[@]}" --json "$1" 2>/dev/null | sed -n "s/.*\"$2\": \"\([^\"]*\)\".*/\1/p"
+    # $1: verb that lists, with its options; $2: key of the names
+    # shellcheck disable=SC2086
+    davyctl "${_davyctl_socket[@]}" --json $1 2>/dev/null | sed -n "s/.*\"$2\": \"\([^\"]*\)\".*/\1/p"
 }
 
 _davyctl()
 {
     local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]} verb='' i words=''
     local -a _davyctl_socket=()
-    local verbs='status watch points alarms ack reset events history check reload replay read verify log-level'
+    local verbs='status watch points alarms ack reset shelve unshelve out-of-service in-service inhibit uninhibit explain
+        events history check diff reload replay read verify log-level'
     for ((i = 1; i < COMP_CWORD; i++)); do
         case ${COMP_WORDS[i]} in
         --socket)
@@ -32,14 +34,15 @@ _davyctl()
         ;;
     --level) words='blue yellow orange red' ;;
     --since | --until | --every) words='1h 8h 24h 7d 30d' ;;
-    --note | --zone | --limit) return ;;
+    --note | --reason | --zone | --limit) return ;;
     *)
         if [[ -z $verb ]]; then
             words="$verbs --socket --json --help --version"
         elif [[ $current == -* ]]; then
             case $verb in
             alarms) words='--all --json' ;;
-            ack | reset) words='--note --json' ;;
+            ack | reset | unshelve | in-service | uninhibit) words='--note --json' ;;
+            shelve | out-of-service | inhibit) words='--reason --json' ;;
             events) words='--since --until --zone --level --limit --database --json' ;;
             history) words='--since --until --every --database --json' ;;
             replay) words='--config --input --until' ;;
@@ -48,11 +51,14 @@ _davyctl()
             esac
         else
             case $verb in
-            ack | reset) words=$(_davyctl_names alarms alarm) ;;
+            ack | reset | unshelve | in-service) words=$(_davyctl_names alarms alarm) ;;
+            shelve | out-of-service) words="$(_davyctl_names 'alarms --all' alarm) 30min 1h 2h 8h 12h" ;;
+            inhibit | uninhibit) words="$(_davyctl_names points point | sed 's/\.[^.]*$//' | sort -u) 15min 30min 1h 8h" ;;
+            explain) words="$(_davyctl_names 'alarms --all' rule | sort -u) $(_davyctl_names points point)" ;;
             points | history) words=$(_davyctl_names points point) ;;
             log-level) words='error warning notice info debug' ;;
             read) words='coil discrete input holding' ;;
-            check)
+            check | diff)
                 mapfile -t COMPREPLY < <(compgen -f -- "$current")
                 return
                 ;;

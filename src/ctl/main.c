@@ -27,11 +27,22 @@ static const struct verb verbs[] = {
     {"alarms", 0, 0, " all", "[--all]", "alarms that are not normal, or all", davy_ctl_alarms},
     {"ack", 1, 1, " note=", "ALARM|GLOB [--note TEXT]", "acknowledge; a glob never takes a red alarm", davy_ctl_ack},
     {"reset", 1, 1, " note=", "ALARM|DEVICE.POINT [--note TEXT]", "release a latch", davy_ctl_reset},
+    {"shelve", 1, 2, " reason=", "ALARM [DURATION] --reason TEXT", "hide an alarm, for 8h unless said, at most 12h",
+     davy_ctl_shelve},
+    {"unshelve", 1, 1, " note=", "ALARM [--note TEXT]", "end that", davy_ctl_unshelve},
+    {"out-of-service", 1, 1, " reason=", "ALARM --reason TEXT", "hide an alarm until further notice",
+     davy_ctl_out_of_service},
+    {"in-service", 1, 1, " note=", "ALARM [--note TEXT]", "end that", davy_ctl_in_service},
+    {"inhibit", 1, 2, " reason=", "DEVICE [DURATION] --reason TEXT",
+     "hold all limits of a device, for 30min unless said, at most 8h", davy_ctl_inhibit},
+    {"uninhibit", 1, 1, " note=", "DEVICE [--note TEXT]", "end that", davy_ctl_uninhibit},
+    {"explain", 1, 2, "", "RULE [POINT|GLOB]", "why it is, or is not, in alarm", davy_ctl_explain},
     {"events", 0, 0, " since= until= zone= level= database= limit=",
      "[--since T] [--until T] [--zone Z] [--level L] [--limit N] [--database FILE]", "what happened", davy_ctl_events},
     {"history", 1, 1, " since= until= every= database=",
      "POINT [--since T] [--until T] [--every SPAN] [--database FILE]", "readings of a point", davy_ctl_history},
     {"check", 0, 1, "", "[FILE]", "check a configuration", davy_ctl_check},
+    {"diff", 0, 1, "", "[FILE]", "what a reload of the file would change", davy_ctl_diff},
     {"reload", 0, 0, "", "", "load the configuration again", davy_ctl_reload},
     {"replay", 0, 0, " config= input= until=", "--config FILE --input TRACE.csv [--until TIME]",
      "run the alarm engine over a trace", davy_ctl_replay},
@@ -41,9 +52,7 @@ static const struct verb verbs[] = {
 };
 
 /* Known of the operator's manual, not of this version. */
-static const char *const later[] = {"shelve",    "unshelve", "out-of-service", "in-service", "inhibit",
-                                    "uninhibit", "explain",  "diff",           "risk",       "kpi",
-                                    "scan",      "identify", "frames",         "export",     "backup"};
+static const char *const later[] = {"risk", "kpi", "scan", "identify", "frames", "export", "backup"};
 
 const char *davy_ctl_argument(const struct ctl *ctl, size_t index)
 {

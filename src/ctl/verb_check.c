@@ -58,6 +58,27 @@ static void print_document(bool ok, const struct davy_problems *problems)
     json_decref(document);
 }
 
+int davy_ctl_load_judged(const struct ctl *ctl, const char *file, struct davy_config **ret_config)
+{
+    struct davy_problems problems = {0};
+    struct davy_config *config = NULL;
+    int rc = davy_config_load(file, &problems, &config);
+    if (rc == 0)
+        rc = davy_requests_plan(config);
+    if (rc > 0 && ctl->json)
+        print_document(false, &problems);
+    else if (rc > 0)
+        print_problems(stderr, &problems);
+    davy_problems_done(&problems);
+    if (rc == 0) {
+        *ret_config = config;
+        return CTL_DONE;
+    }
+    if (config)
+        davy_config_unref(config);
+    return rc < 0 ? davy_ctl_fail(ctl, CTL_REFUSED, "%s: %s", file, strerror(-rc)) : CTL_REFUSED;
+}
+
 int davy_ctl_check(struct ctl *ctl)
 {
     const char *given = davy_ctl_argument(ctl, 0);

@@ -175,25 +175,36 @@ int davy_ctl_points(struct ctl *ctl)
     return CTL_DONE;
 }
 
+/* "shelved (returned)": what hides it, and the state below. */
+static char *state_cell(const json_t *alarm)
+{
+    const char *state = davy_ctl_text(alarm, "state"), *below = davy_ctl_text(alarm, "below");
+    const bool covered = *below && strcmp(state, below) != 0;
+    char *text = davy_ctl_format("%s%s%s%s", state, covered ? " (" : "", covered ? below : "", covered ? ")" : "");
+    char *cell = davy_ctl_escape(text);
+    free(text);
+    return cell;
+}
+
 static void add_alarm(struct table *table, const json_t *alarm)
 {
+    static const char *const behind[] = {"since", "count", "by", "note", "shelved_until", "message"};
     const char *level = davy_ctl_text(alarm, "level");
     davy_table_add(table, davy_ctl_cell(alarm, "alarm"), NULL);
     davy_table_add(table, davy_ctl_cell(alarm, "level"), level);
-    davy_table_add(table, davy_ctl_cell(alarm, "state"), NULL);
+    davy_table_add(table, state_cell(alarm), NULL);
     davy_table_add(table, davy_ctl_cell(alarm, "value"), NULL);
     davy_table_add(table, davy_ctl_cell(alarm, "limit"), NULL);
     davy_table_add(table, davy_ctl_cell(alarm, "unit"), NULL);
     davy_table_add(table, quality_cell(alarm), davy_ctl_text(alarm, "quality"));
-    davy_table_add(table, davy_ctl_cell(alarm, "since"), NULL);
-    davy_table_add(table, davy_ctl_cell(alarm, "count"), NULL);
-    davy_table_add(table, davy_ctl_cell(alarm, "message"), NULL);
+    for (size_t i = 0; i < DAVY_LENGTH(behind); i++)
+        davy_table_add(table, davy_ctl_cell(alarm, behind[i]), NULL);
 }
 
 int davy_ctl_alarms(struct ctl *ctl)
 {
-    static const char *const heads[] = {"ALARM",   "LEVEL", "STATE",  ">VALUE",  ">LIMIT", "UNIT",
-                                        "QUALITY", "SINCE", ">COUNT", "MESSAGE", NULL};
+    static const char *const heads[] = {"ALARM", "LEVEL",  "STATE", ">VALUE", ">LIMIT",        "UNIT",    "QUALITY",
+                                        "SINCE", ">COUNT", "BY",    "NOTE",   "SHELVED UNTIL", "MESSAGE", NULL};
     json_t *request = verb_request("alarms"), *alarms = NULL;
     json_object_set_new(request, "all", json_boolean(davy_ctl_option(ctl, "all") != NULL));
     int code = davy_ctl_pages(ctl, request, "alarms", "alarm", &alarms);

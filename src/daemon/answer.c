@@ -3,11 +3,10 @@
 
 #include <string.h>
 
-#include "base/buf.h"
+#include "daemon/answer_internal.h"
 
-/* Below what the control protocol carries; a page ends before it when its rows are long. */
-#define ANSWER_SIZE (1000 * 1024)
-#define ROW_SIZE    (16 * 1024)
+/* A row at its longest: an explanation of a vote of many. */
+#define ROW_SIZE ((size_t)40 * 1024)
 
 static void send(struct route *route, uint64_t ticket, const char *text)
 {
@@ -16,7 +15,7 @@ static void send(struct route *route, uint64_t ticket, const char *text)
         free(reply.line);
 }
 
-static void time_or_null(struct davy_buf *out, const char *key, davy_wall time)
+void answer_time(struct davy_buf *out, const char *key, davy_wall time)
 {
     if (time.ns != 0)
         davy_json_time(out, key, time);
@@ -32,12 +31,12 @@ static void tell_done(struct davy_buf *out, const struct ask *ask, const struct 
     if (!of_device)
         davy_json_text(out, "state", davy_state_name(outcome->state));
     if (of_device || verb == DAVY_VERB_SHELVE)
-        time_or_null(out, "until", outcome->until);
+        answer_time(out, "until", outcome->until);
 }
 
 void answer_action(struct route *route, const struct ask *ask, bool done, const struct outcome *outcome)
 {
-    char text[2048];
+    char text[4096];
     struct davy_buf out;
     davy_buf_init(&out, text, sizeof text);
     davy_json_open(&out, '{');
@@ -55,7 +54,7 @@ static const char *zone_id(const struct davy_config *config, uint32_t zone)
     return zone == DAVY_NONE ? NULL : config->zones[zone].id;
 }
 
-static void number_or_null(struct davy_buf *out, const char *key, bool there, double value)
+void answer_number(struct davy_buf *out, const char *key, bool there, double value)
 {
     if (there)
         davy_json_number(out, key, value);
@@ -73,12 +72,12 @@ static void point_row(struct davy_buf *out, const struct davy_config *config, co
     davy_json_text(out, "point", davy_config_point_name(config, index, name));
     davy_json_text(out, "name", config->devices[config->points[index].device].name);
     davy_json_text(out, "zone", zone_id(config, config->points[index].zone));
-    number_or_null(out, "value", newest->has_value, newest->value);
+    answer_number(out, "value", newest->has_value, newest->value);
     davy_json_text(out, "unit", config->points[index].unit);
     davy_json_text(out, "quality", any ? davy_quality_name(newest->quality) : NULL);
     davy_json_text(out, "reason", davy_reason_name(newest->reason));
-    time_or_null(out, "time", any ? newest->at.wall : (davy_wall){0});
-    number_or_null(out, "age_s", any, (double)(davy_mono_sub(now, newest->at.mono).ns / DAVY_NS_PER_MS) / 1e3);
+    answer_time(out, "time", any ? newest->at.wall : (davy_wall){0});
+    answer_number(out, "age_s", any, (double)(davy_mono_sub(now, newest->at.mono).ns / DAVY_NS_PER_MS) / 1e3);
     davy_json_text(out, "level", davy_level_name(davy_engine_point_level(engine, index)));
     davy_json_close(out, '}');
 }
@@ -86,9 +85,9 @@ static void point_row(struct davy_buf *out, const struct davy_config *config, co
 static void alarm_limit(struct davy_buf *out, const struct davy_config *config, const struct davy_alarm_view *view)
 {
     uint32_t point = view->subject.point;
-    number_or_null(out, "value", view->has_value, view->value);
+    answer_number(out, "value", view->has_value, view->value);
     davy_json_text(out, "unit", point == DAVY_NONE ? NULL : config->points[point].unit);
-    number_or_null(out, "limit", view->has_limit, view->limit);
+    answer_number(out, "limit", view->has_limit, view->limit);
     davy_json_text(out, "condition", davy_condition_name(view->condition));
     davy_json_text(out, "quality", davy_quality_name(view->quality));
     davy_json_text(out, "reason", davy_reason_name(view->reason));
@@ -121,12 +120,12 @@ static void alarm_message(struct davy_buf *out, const struct davy_config *config
 }
 
 /* What a person has done about it. */
-static void alarm_cover(struct davy_buf *out, const struct davy_alarm_view *view)
+void answer_cover(struct davy_buf *out, const struct davy_alarm_view *view)
 {
     davy_json_text(out, "below", davy_state_name(view->below));
     davy_json_text(out, "by", view->by[0] ? view->by : NULL);
     davy_json_text(out, "note", view->note[0] ? view->note : NULL);
-    time_or_null(out, "shelved_until", view->shelved_until);
+    answer_time(out, "shelved_until", view->shelved_until);
     davy_json_bool(out, "out_of_service", view->out_of_service);
 }
 
@@ -145,11 +144,11 @@ static void alarm_row(struct davy_buf *out, const struct davy_config *config, co
     davy_json_bool(out, "active", view->active);
     davy_json_bool(out, "acknowledged", view->acknowledged);
     davy_json_bool(out, "latched", view->latched);
-    time_or_null(out, "since", view->raised_at);
+    answer_time(out, "since", view->raised_at);
     davy_json_integer(out, "count", view->count);
     alarm_limit(out, config, view);
     alarm_message(out, config, view);
-    alarm_cover(out, view);
+    answer_cover(out, view);
     davy_json_close(out, '}');
 }
 
@@ -160,7 +159,7 @@ static uint32_t first_point_after(const struct davy_config *config, const char *
     return last == DAVY_NONE ? 0 : last + 1;
 }
 
-static size_t first_alarm_after(const struct davy_config *config, const struct davy_engine *engine, const char *after)
+size_t answer_alarm_after(const struct davy_config *config, const struct davy_engine *engine, const char *after)
 {
     for (size_t i = 0; after[0] && i < davy_engine_alarm_count(engine); i++) {
         struct davy_alarm_view view;
@@ -172,12 +171,12 @@ static size_t first_alarm_after(const struct davy_config *config, const struct d
     return 0;
 }
 
-static bool has_room(const struct davy_buf *out, size_t rows)
+bool answer_has_room(const struct davy_buf *out, size_t rows)
 {
     return rows < ANSWER_PAGE && out->size - out->length > ROW_SIZE;
 }
 
-static void finish(struct route *route, const struct ask *ask, struct davy_buf *out, bool more)
+void answer_finish(struct route *route, const struct ask *ask, struct davy_buf *out, bool more)
 {
     davy_json_close(out, ']');
     davy_json_bool(out, "more", more);
@@ -198,14 +197,14 @@ void answer_points(struct route *route, const struct ask *ask, const struct davy
     const char *glob = ask->request.alarm[0] ? ask->request.alarm : "*.*";
     uint32_t p = first_point_after(config, ask->request.after);
     size_t rows = 0;
-    for (; p < config->point_count && has_room(&out, rows); p++) {
+    for (; p < config->point_count && answer_has_room(&out, rows); p++) {
         const struct davy_point *point = &config->points[p];
         if (!davy_point_glob(glob, config->devices[point->device].id, point->name))
             continue;
         point_row(&out, config, engine, p, now);
         rows++;
     }
-    finish(route, ask, &out, p < config->point_count);
+    answer_finish(route, ask, &out, p < config->point_count);
 }
 
 void answer_alarms(struct route *route, const struct ask *ask, const struct davy_config *config,
@@ -217,8 +216,8 @@ void answer_alarms(struct route *route, const struct ask *ask, const struct davy
     struct davy_buf out;
     davy_buf_init(&out, text, ANSWER_SIZE);
     davy_buf_text(&out, "{\"ok\":true,\"alarms\":[");
-    size_t i = first_alarm_after(config, engine, ask->request.after), rows = 0;
-    for (; i < davy_engine_alarm_count(engine) && has_room(&out, rows); i++) {
+    size_t i = answer_alarm_after(config, engine, ask->request.after), rows = 0;
+    for (; i < davy_engine_alarm_count(engine) && answer_has_room(&out, rows); i++) {
         struct davy_alarm_view view;
         davy_engine_alarm(engine, i, &view);
         if (view.state == DAVY_STATE_NORMAL && (!ask->request.all || view.subject.kind != DAVY_ALARM_RULE))
@@ -226,5 +225,5 @@ void answer_alarms(struct route *route, const struct ask *ask, const struct davy
         alarm_row(&out, config, &view);
         rows++;
     }
-    finish(route, ask, &out, i < davy_engine_alarm_count(engine));
+    answer_finish(route, ask, &out, i < davy_engine_alarm_count(engine));
 }

@@ -9,7 +9,7 @@
 
 /* What became of an action. */
 struct outcome {
-    char refusal[192];     /* in words, where it is refused */
+    char refusal[512];     /* in words, where it is refused */
     enum davy_state state; /* of the alarm, afterwards */
     davy_wall until;       /* hidden until; ns = 0: not for a time */
 };
@@ -19,3 +19,5 @@ void answer_points(struct route *route, const struct ask *ask, const struct davy
                    const struct davy_engine *engine);
 void answer_alarms(struct route *route, const struct ask *ask, const struct davy_config *config,
                    const struct davy_engine *engine);
+void answer_explain(struct route *route, const struct ask *ask, const struct davy_config *config,
+                    const struct davy_engine *engine);

@@ -364,6 +364,12 @@ static void touched_point(void *context, uint32_t point)
     tell_of_point(context, point);
 }
 
+static void touched_devices(void *context)
+{
+    struct evaluate_stage *stage = context;
+    tell_of_devices(stage, davy_clock_now(stage->route->clock).mono);
+}
+
 static void take_action(struct evaluate_stage *stage, const struct ask *ask)
 {
     const struct operate operate = {
@@ -373,6 +379,7 @@ static void take_action(struct evaluate_stage *stage, const struct ask *ask)
         .decoder = stage->decoder,
         .record = record_action,
         .point = touched_point,
+        .devices = touched_devices,
         .context = stage,
     };
     operate_take(&operate, ask);
@@ -384,6 +391,8 @@ static void take_request(struct evaluate_stage *stage, const struct ask *ask)
         take_action(stage, ask);
     else if (ask->request.verb == DAVY_VERB_POINTS)
         answer_points(stage->route, ask, stage->config, stage->engine);
+    else if (ask->request.verb == DAVY_VERB_EXPLAIN)
+        answer_explain(stage->route, ask, stage->config, stage->engine);
     else
         answer_alarms(stage->route, ask, stage->config, stage->engine);
 }

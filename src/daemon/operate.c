@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "daemon/operate.h"
 
+#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/buf.h"
+#include "base/num.h"
+#include "config/nearest.h"
 #include "daemon/answer.h"
 
 struct action {
@@ -17,7 +20,63 @@ static davy_span duration_of(const struct ask *ask)
 {
     if (ask->request.duration.ns > 0)
         return ask->request.duration;
-    return ask->request.verb == DAVY_VERB_SHELVE ? DAVY_SHELVE_DEFAULT : OPERATE_INHIBIT_DEFAULT;
+    return ask->request.verb == DAVY_VERB_SHELVE ? DAVY_SHELVE_DEFAULT : DAVY_INHIBIT_DEFAULT;
+}
+
+static int DAVY_PRINTF(2, 3) refuse(struct outcome *outcome, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(outcome->refusal, sizeof outcome->refusal, format, arguments);
+    va_end(arguments);
+    return DAVY_REFUSED;
+}
+
+static int no_such_device(const struct operate *operate, const char *id, struct outcome *outcome)
+{
+    const char *nearest = NULL;
+    for (size_t d = 0; d < operate->config->device_count && !nearest; d++)
+        nearest = davy_nearest(id, &operate->config->devices[d].id, 1);
+    return refuse(outcome, "no such device: %s%s%s%s", id, nearest ? "; did you mean " : "", nearest ? nearest : "",
+                  nearest ? "?" : "");
+}
+
+static int refuse_inhibit(const struct ask *ask, struct outcome *outcome)
+{
+    char longest[DAVY_NUM_TEXT];
+    if (ask->request.note[0] == '\0')
+        return refuse(outcome, "an inhibit needs a reason");
+    return refuse(outcome, "an inhibit is for at most %s", davy_span_print(DAVY_INHIBIT_MAX, longest));
+}
+
+static int run_inhibit(const struct operate *operate, const struct ask *ask, struct outcome *outcome)
+{
+    uint32_t device = davy_config_find_device(operate->config, ask->request.alarm);
+    if (device == DAVY_NONE)
+        return no_such_device(operate, ask->request.alarm, outcome);
+    if (!operate->config->devices[device].enabled)
+        return refuse(outcome, "the device %s is not enabled", ask->request.alarm);
+    struct davy_stamp now = davy_clock_now(operate->route->clock);
+    struct davy_inhibit inhibit = {
+        .until = {davy_mono_add(now.mono, duration_of(ask)), {now.wall.ns + duration_of(ask).ns}}};
+    memcpy(inhibit.by, ask->by, sizeof inhibit.by);
+    memcpy(inhibit.reason, ask->request.note, sizeof inhibit.reason);
+    if (davy_decoder_inhibit(operate->decoder, device, &inhibit, now.mono) < 0)
+        return refuse_inhibit(ask, outcome);
+    outcome->until = inhibit.until.wall;
+    operate->devices(operate->context);
+    return 0;
+}
+
+static int run_uninhibit(const struct operate *operate, const struct ask *ask, struct outcome *outcome)
+{
+    uint32_t device = davy_config_find_device(operate->config, ask->request.alarm);
+    if (device == DAVY_NONE)
+        return no_such_device(operate, ask->request.alarm, outcome);
+    if (davy_decoder_uninhibit(operate->decoder, device, davy_clock_now(operate->route->clock).mono) < 0)
+        return refuse(outcome, "%s is not inhibited by an operator", ask->request.alarm);
+    operate->devices(operate->context);
+    return 0;
 }
 
 static int reset_point(const struct operate *operate, const char *name, struct outcome *outcome)
@@ -27,9 +86,9 @@ static int reset_point(const struct operate *operate, const char *name, struct o
         operate->point(operate->context, point);
         return 0;
     }
-    snprintf(outcome->refusal, sizeof outcome->refusal,
-             point == DAVY_NONE ? "no such alarm or point: %s" : "%s is not latched over range", name);
-    return DAVY_REFUSED;
+    if (point == DAVY_NONE)
+        return refuse(outcome, "no such alarm or point: %s", name);
+    return refuse(outcome, "%s is not latched over range", name);
 }
 
 static int run_command(const struct operate *operate, const struct ask *ask, struct outcome *outcome);
@@ -50,6 +109,8 @@ static const struct action actions[DAVY_VERB_COUNT_] = {
     [DAVY_VERB_UNSHELVE] = {run_command, DAVY_COMMAND_UNSHELVE},
     [DAVY_VERB_OUT_OF_SERVICE] = {run_command, DAVY_COMMAND_OUT_OF_SERVICE},
     [DAVY_VERB_IN_SERVICE] = {run_command, DAVY_COMMAND_IN_SERVICE},
+    [DAVY_VERB_INHIBIT] = {run_inhibit, DAVY_COMMAND_COUNT_},
+    [DAVY_VERB_UNINHIBIT] = {run_uninhibit, DAVY_COMMAND_COUNT_},
 };
 
 static int run_command(const struct operate *operate, const struct ask *ask, struct outcome *outcome)
@@ -99,7 +160,7 @@ static void audit(const struct operate *operate, const struct ask *ask, const ch
     snprintf(action->verb, sizeof action->verb, "%s", davy_verb_name(ask->request.verb));
     snprintf(action->target, sizeof action->target, "%s", ask->request.alarm);
     snprintf(action->note, sizeof action->note, "%s", ask->request.note);
-    snprintf(action->result, sizeof action->result, "%s", result);
+    snprintf(action->result, sizeof action->result, "%.191s", result);
     action->detail = detail_of(ask);
     operate->record(operate->context, &record);
 }

@@ -8,9 +8,6 @@
 #include "daemon/route.h"
 #include "decode/decode.h"
 
-/* An inhibit is for 30 min unless a duration is given. */
-#define OPERATE_INHIBIT_DEFAULT davy_span_s(30LL * 60)
-
 /* What the actions work on, lent for one call. */
 struct operate {
     struct route *route;
@@ -19,6 +16,7 @@ struct operate {
     struct davy_decoder *decoder;
     void (*record)(void *context, struct record *record); /* takes what it owns */
     void (*point)(void *context, uint32_t point);               /* what the decoder keeps of a point may have changed */
+    void (*devices)(void *context);                             /* likewise of a device */
     void *context;
 };
 

@@ -1,0 +1,308 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* explain: why an alarm is, or is not, in alarm. The reason first, then the facts that it rests on. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "ctl/ctl.h"
+
+/* Width of the names of facts. */
+#define NAME "%-13s"
+
+static bool is_number(const json_t *object, const char *key)
+{
+    return json_is_number(json_object_get(object, key));
+}
+
+/* "15.2 ppm"; "-" where there is none. */
+static void print_quantity(const json_t *object, const char *key, const char *unit)
+{
+    char *cell = davy_ctl_cell(object, key), *safe = davy_ctl_escape(unit);
+    const bool plain = !is_number(object, key) || strcmp(unit, "") == 0 || strcmp(unit, "1") == 0;
+    printf("%s%s%s", cell, plain ? "" : " ", plain ? "" : safe);
+    free(cell);
+    free(safe);
+}
+
+static void print_quality(const json_t *object)
+{
+    const char *quality = davy_ctl_text(object, "quality"), *reason = davy_ctl_text(object, "reason");
+    printf("%s%s%s", quality, *reason ? ":" : "", reason);
+}
+
+static void print_age(const char *before, const json_t *object, const char *key, const char *behind)
+{
+    char *age = davy_ctl_age(json_object_get(object, key));
+    printf("%s%s%s", before, age, behind);
+    free(age);
+}
+
+static void print_reading(const json_t *alarm)
+{
+    const json_t *reading = json_object_get(alarm, "reading");
+    if (!json_is_object(reading)) {
+        if (!json_is_object(json_object_get(alarm, "vote")))
+            printf(NAME " none yet\n", "reading");
+        return;
+    }
+    printf(NAME " ", "reading");
+    print_quantity(reading, "value", davy_ctl_text(reading, "unit"));
+    fputs(", ", stdout);
+    print_quality(reading);
+    print_age(", ", reading, "age_s", " old\n");
+}
+
+static void print_measure(const json_t *alarm)
+{
+    const json_t *measure = json_object_get(alarm, "measure");
+    const char *type = davy_ctl_text(measure, "type"), *unit = davy_ctl_text(alarm, "unit");
+    const json_t *value = json_object_get(measure, "value"), *upper = json_object_get(measure, "upper");
+    if (strcmp(type, "value") == 0)
+        return;
+    printf(NAME " %s", "measure", type);
+    if (is_number(measure, "window_s"))
+        print_age(" over ", measure, "window_s", "");
+    fputs(": ", stdout);
+    print_quantity(measure, "value", unit);
+    if (!json_equal(value, upper)) {
+        fputs(" to ", stdout);
+        print_quantity(measure, "upper", unit);
+    }
+    if (is_number(measure, "window_s"))
+        printf(", %.0f %% covered", 100 * json_number_value(json_object_get(measure, "coverage")));
+    if (is_number(measure, "coverage_needed"))
+        printf(" of %.0f %% needed", 100 * json_number_value(json_object_get(measure, "coverage_needed")));
+    const char *lack = davy_ctl_text(measure, "lack");
+    printf("%s%s\n", *lack ? ", lacks " : "", lack);
+}
+
+/* "≥ 14 ppm", "outside 1 to 2 mm/s" */
+static char *condition_cell(const json_t *limit, const char *unit)
+{
+    static const struct {
+        const char *name, *sign;
+    } signs[] = {{"above", "≥"}, {"below", "≤"}, {"outside", "outside"}, {"equals", "="}};
+    const char *condition = davy_ctl_text(limit, "condition"), *sign = condition;
+    for (size_t i = 0; i < DAVY_LENGTH(signs); i++)
+        if (strcmp(signs[i].name, condition) == 0)
+            sign = signs[i].sign;
+    char *bound = davy_ctl_cell(limit, "bound"), *high = davy_ctl_cell(limit, "bound_high");
+    const bool range = is_number(limit, "bound_high");
+    char *text =
+        davy_ctl_format("%s %s%s%s%s%s", sign, bound, range ? " to " : "", range ? high : "", *unit ? " " : "", unit);
+    char *cell = davy_ctl_escape(text);
+    free(text);
+    free(bound);
+    free(high);
+    return cell;
+}
+
+static const char *limit_state(const json_t *limit)
+{
+    if (json_is_true(json_object_get(limit, "held")))
+        return "latched";
+    if (!json_is_true(json_object_get(limit, "tripped")))
+        return "calm";
+    return json_is_true(json_object_get(limit, "uncertain")) ? "tripped, uncertain" : "tripped";
+}
+
+/* "on-delay, 12s left", "off-delay, waits for a good reading" */
+static char *timer_cell(const json_t *limit)
+{
+    const char *timer = davy_ctl_text(limit, "timer");
+    if (!*timer)
+        return davy_ctl_copy("-");
+    if (!is_number(limit, "left_s"))
+        return davy_ctl_format("%s-delay, waits for a good reading", timer);
+    char *left = davy_ctl_age(json_object_get(limit, "left_s"));
+    char *cell = davy_ctl_format("%s-delay, %s left", timer, left);
+    free(left);
+    return cell;
+}
+
+static void print_limits(const struct ctl *ctl, const json_t *alarm)
+{
+    static const char *const heads[] = {"LIMIT", "CONDITION", ">DEADBAND", "STATE", "TIMER", NULL};
+    const bool vote = json_is_object(json_object_get(alarm, "vote"));
+    const char *unit = vote ? "" : davy_ctl_text(alarm, "unit");
+    struct table table;
+    davy_table_init(&table, heads, ctl->colour);
+    size_t i;
+    json_t *limit;
+    json_array_foreach(json_object_get(alarm, "limits"), i, limit)
+    {
+        const char *level = davy_ctl_text(limit, "level");
+        const bool upper = json_is_true(json_object_get(limit, "upper"));
+        davy_table_add(&table, davy_ctl_format("%s%s", level, upper ? " (upper bound)" : ""), level);
+        davy_table_add(&table, condition_cell(limit, unit), NULL);
+        davy_table_add(&table, davy_ctl_cell(limit, "deadband"), NULL);
+        davy_table_add(&table, davy_ctl_copy(limit_state(limit)), NULL);
+        davy_table_add(&table, timer_cell(limit), NULL);
+    }
+    putchar('\n');
+    davy_table_flush(&table);
+    davy_table_done(&table);
+}
+
+static void print_when(const json_t *alarm)
+{
+    const json_t *when = json_object_get(alarm, "when");
+    if (!json_is_object(when))
+        return;
+    char *point = davy_ctl_cell(when, "point"), *condition = condition_cell(when, "");
+    printf("\n" NAME " %s %s: %s; it is ", "when", point, condition,
+           json_is_true(json_object_get(when, "answer")) ? "true" : "false");
+    print_quantity(when, "value", "");
+    fputs(", ", stdout);
+    if (*davy_ctl_text(when, "quality"))
+        print_quality(when);
+    else
+        fputs("not read yet", stdout);
+    if (is_number(when, "left_s"))
+        print_age("; changes in ", when, "left_s", "");
+    putchar('\n');
+    free(point);
+    free(condition);
+}
+
+static void print_vote(const struct ctl *ctl, const json_t *alarm)
+{
+    static const char *const heads[] = {"MEMBER", "VOTE", ">VALUE", "QUALITY", NULL};
+    static const char *const keys[] = {"point", "vote", "value", "quality"};
+    const json_t *vote = json_object_get(alarm, "vote");
+    if (!json_is_object(vote))
+        return;
+    const long long votes = json_integer_value(json_object_get(vote, "votes"));
+    const long long count = json_integer_value(json_object_get(vote, "count"));
+    printf("\n" NAME " %lld of %lld, %lld needed, %lld healthy\n", "votes", votes, count,
+           (long long)json_integer_value(json_object_get(vote, "needed")),
+           (long long)json_integer_value(json_object_get(vote, "healthy")));
+    struct table table;
+    davy_table_init(&table, heads, ctl->colour);
+    size_t i;
+    json_t *member;
+    json_array_foreach(json_object_get(vote, "members"), i, member) for (size_t k = 0; k < DAVY_LENGTH(keys); k++)
+        davy_table_add(&table, davy_ctl_cell(member, keys[k]), k == 3 ? davy_ctl_text(member, "quality") : NULL);
+    davy_table_flush(&table);
+    davy_table_done(&table);
+}
+
+/* "done", "in 12min", "-": the occurrence has not begun. */
+static char *due_cell(const json_t *step)
+{
+    if (json_is_true(json_object_get(step, "done")))
+        return davy_ctl_copy("done");
+    char *left = davy_ctl_age(json_object_get(step, "left_s"));
+    char *cell = is_number(step, "left_s") ? davy_ctl_format("in %s", left) : davy_ctl_copy("-");
+    free(left);
+    return cell;
+}
+
+static void print_ladder(const struct ctl *ctl, const json_t *alarm)
+{
+    static const char *const heads[] = {">STEP", ">AFTER", "UNLESS", "OWNER", "LEVEL", "DUE", NULL};
+    const json_t *ladder = json_object_get(alarm, "ladder");
+    if (json_array_size(ladder) == 0)
+        return;
+    struct table table;
+    davy_table_init(&table, heads, ctl->colour);
+    size_t i;
+    json_t *step;
+    json_array_foreach(ladder, i, step)
+    {
+        davy_table_add(&table, davy_ctl_cell(step, "step"), NULL);
+        davy_table_add(&table, davy_ctl_age(json_object_get(step, "after_s")), NULL);
+        davy_table_add(&table, davy_ctl_cell(step, "unless"), NULL);
+        davy_table_add(&table, davy_ctl_cell(step, "owner"), NULL);
+        davy_table_add(&table, davy_ctl_cell(step, "level"), davy_ctl_text(step, "level"));
+        davy_table_add(&table, due_cell(step), NULL);
+    }
+    putchar('\n');
+    davy_table_flush(&table);
+    davy_table_done(&table);
+}
+
+/* Covers, the occurrence, and who did what. */
+static void print_state(const json_t *alarm)
+{
+    const char *state = davy_ctl_text(alarm, "state"), *below = davy_ctl_text(alarm, "below");
+    char *by = davy_ctl_cell(alarm, "by"), *note = davy_ctl_cell(alarm, "note"), *since = davy_ctl_cell(alarm, "since");
+    const char *until = davy_ctl_text(alarm, "shelved_until"), *level = davy_ctl_text(alarm, "level");
+    const bool covered = *below && strcmp(state, below) != 0;
+    printf(NAME " %s", "state", state);
+    if (covered)
+        printf(" over %s", below);
+    if (*until)
+        printf(", until %s", until);
+    if (*level)
+        printf(", %s since %s", level, since);
+    putchar('\n');
+    if (*davy_ctl_text(alarm, "by"))
+        printf(NAME " %s%s%s\n", "by", by, *davy_ctl_text(alarm, "note") ? ": " : "",
+               *davy_ctl_text(alarm, "note") ? note : "");
+    free(by);
+    free(note);
+    free(since);
+}
+
+static void print_whole(const struct ctl *ctl, const json_t *alarm)
+{
+    char *name = davy_ctl_cell(alarm, "alarm"), *sentence = davy_ctl_cell(alarm, "sentence");
+    printf("%s: %s\n\n", name, sentence);
+    print_state(alarm);
+    print_reading(alarm);
+    print_measure(alarm);
+    print_limits(ctl, alarm);
+    print_when(alarm);
+    print_vote(ctl, alarm);
+    print_ladder(ctl, alarm);
+    free(name);
+    free(sentence);
+}
+
+static void print_lines(const struct ctl *ctl, const json_t *alarms)
+{
+    static const char *const heads[] = {"ALARM", "STATE", "LEVEL", "WHY", NULL};
+    static const char *const keys[] = {"alarm", "state", "level", "sentence"};
+    struct table table;
+    davy_table_init(&table, heads, ctl->colour);
+    size_t i;
+    json_t *alarm;
+    json_array_foreach(alarms, i, alarm) for (size_t k = 0; k < DAVY_LENGTH(keys); k++)
+        davy_table_add(&table, davy_ctl_cell(alarm, keys[k]), k == 2 ? davy_ctl_text(alarm, "level") : NULL);
+    davy_table_flush(&table);
+    davy_table_done(&table);
+}
+
+/* RULE and POINT, or RULE:POINT as alarms are named. */
+static json_t *make_request(const struct ctl *ctl)
+{
+    const char *rule = davy_ctl_argument(ctl, 0), *point = davy_ctl_argument(ctl, 1);
+    const char *colon = point ? NULL : strchr(rule, ':');
+    json_t *request = json_pack("{s:s}", "verb", "explain");
+    json_object_set_new(request, "rule", colon ? json_stringn(rule, (size_t)(colon - rule)) : json_string(rule));
+    if (colon)
+        point = colon + 1;
+    if (point)
+        json_object_set_new(request, "point", json_string(point));
+    return request;
+}
+
+int davy_ctl_explain(struct ctl *ctl)
+{
+    json_t *alarms = NULL;
+    int code = davy_ctl_pages(ctl, make_request(ctl), "alarms", "alarm", &alarms);
+    if (code != CTL_DONE)
+        return code;
+    if (ctl->json) {
+        json_t *document = json_pack("{s:b,s:O}", "ok", 1, "alarms", alarms);
+        davy_ctl_print_json(document, true);
+        json_decref(document);
+    } else if (json_array_size(alarms) == 1) {
+        print_whole(ctl, json_array_get(alarms, 0));
+    } else {
+        print_lines(ctl, alarms);
+    }
+    json_decref(alarms);
+    return CTL_DONE;
+}
