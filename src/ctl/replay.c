@@ -19,6 +19,7 @@ struct replay {
     const char *input; /* as errors name it */
     const struct davy_config *config;
     struct davy_engine *engine;
+    struct roster roster;
     struct trace *trace;
     bool has_until;
     davy_wall until;
@@ -119,11 +120,14 @@ static int replay_trace(struct ctl *ctl, struct replay *replay)
         return code;
     const struct davy_engine_options options = {
         .config = replay->config, .event = on_event, .new_id = on_new_id, .context = replay};
-    int rc = davy_trace_new(fd, replay->config, &replay->trace);
+    int rc = davy_roster_init(&replay->roster, &replay->config, 1);
+    if (rc == 0)
+        rc = davy_trace_new(fd, &replay->roster, &replay->trace);
     if (rc == 0)
         rc = davy_engine_new(&options, &replay->engine);
     code = rc == 0 ? run(replay) : davy_ctl_fail(ctl, CTL_REFUSED, "%s", strerror(-rc));
     davy_trace_free(replay->trace);
+    davy_roster_done(&replay->roster);
     davy_engine_free(replay->engine);
     return code;
 }

@@ -11,8 +11,8 @@
 
 #include "base/attr.h"
 #include "base/clock.h"
+#include "ctl/roster.h"
 #include "evaluate/engine.h"
-#include "model/config.h"
 #include "model/reading.h"
 
 struct trace;
@@ -33,11 +33,14 @@ struct trace_row {
 
 /*
  * fd        read from where it stands; stays the caller's
- * config    must outlive the trace
+ * roster    the points that there are: a reading's `point` is its number there; must outlive the trace
  * returns   0 or -ENOMEM
  */
-int davy_trace_new(int fd, const struct davy_config *config, struct trace **ret_trace) DAVY_MUST_CHECK;
+int davy_trace_new(int fd, const struct roster *roster, struct trace **ret_trace) DAVY_MUST_CHECK;
 struct trace *davy_trace_free(struct trace *trace);
+
+/* Where waiting for the file would block, give up with -ECANCELED as soon as `fd` is readable. */
+void davy_trace_stop_on(struct trace *trace, int fd);
 
 /*
  * The next row. The first call checks the header.
@@ -48,3 +51,6 @@ int davy_trace_next(struct trace *trace, struct trace_row *ret_row, char error[T
 
 /* Of the row that was read last, from 1. */
 uint64_t davy_trace_line(const struct trace *trace);
+
+/* Of the file, taken so far. */
+uint64_t davy_trace_bytes(const struct trace *trace);

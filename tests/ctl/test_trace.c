@@ -19,6 +19,7 @@
 
 struct bench {
     struct davy_config *config;
+    struct roster roster;
     int fd;
     struct trace *trace;
     struct trace_row row;
@@ -42,6 +43,7 @@ static int set_up(void **state)
     for (size_t i = 0; i < 2; i++)
         config->points[i].name = names[i];
     bench->config = config;
+    assert_int_equal(davy_roster_init(&bench->roster, (const struct davy_config *const[]){config}, 1), 0);
     bench->fd = -1;
     *state = bench;
     return 0;
@@ -51,6 +53,7 @@ static int tear_down(void **state)
 {
     struct bench *bench = *state;
     davy_trace_free(bench->trace);
+    davy_roster_done(&bench->roster);
     davy_config_unref(bench->config);
     if (bench->fd >= 0)
         close(bench->fd);
@@ -66,7 +69,7 @@ static void open_bytes(struct bench *bench, const char *text, size_t length)
     bench->fd = memfd_create("trace", MFD_CLOEXEC);
     assert_int_equal(write(bench->fd, text, length), (ssize_t)length);
     lseek(bench->fd, 0, SEEK_SET);
-    assert_int_equal(davy_trace_new(bench->fd, bench->config, &bench->trace), 0);
+    assert_int_equal(davy_trace_new(bench->fd, &bench->roster, &bench->trace), 0);
 }
 
 static int next(struct bench *bench)
@@ -172,6 +175,66 @@ static void reads_commands(void **state)
     assert_string_equal(bench->row.command.alarm, "fault:field-1");
 }
 
+static void reads_covers_with_duration_and_reason(void **state)
+{
+    struct bench *bench = *state;
+    const struct davy_command *command = &bench->row.command;
+    assert_int_equal(read_row(bench, "1,!shelve,h2s GT-101.h2s 90min pump is being changed\n"), 0);
+    assert_int_equal(command->verb, DAVY_COMMAND_SHELVE);
+    assert_string_equal(command->alarm, "h2s:GT-101.h2s");
+    assert_int_equal(command->duration.ns, davy_span_s(5400).ns);
+    assert_string_equal(command->note, "pump is being changed");
+    assert_string_equal(command->by, "replay");
+    assert_int_equal(read_row(bench, "1,!shelve,vote _ 2 detectors out,\n"), 0);
+    assert_string_equal(command->alarm, "vote:_");
+    assert_int_equal(command->duration.ns, DAVY_SHELVE_DEFAULT.ns);
+    assert_string_equal(command->note, "2 detectors out");
+    assert_int_equal(read_row(bench, "1,!shelve,h2s GT-101.h2s 30d more than may be,\n"), 0); /* the engine refuses */
+    assert_int_equal(command->duration.ns, davy_span_s(30 * 86400).ns);
+    assert_int_equal(read_row(bench, "1,!unshelve,h2s GT-101.h2s,\n"), 0);
+    assert_int_equal(command->verb, DAVY_COMMAND_UNSHELVE);
+    assert_string_equal(command->note, "");
+    assert_int_equal(read_row(bench, "1,!out-of-service,h2s GT-101.o2 8h is a word here\n"), 0);
+    assert_int_equal(command->verb, DAVY_COMMAND_OUT_OF_SERVICE);
+    assert_string_equal(command->note, "8h is a word here");
+    assert_int_equal(read_row(bench, "1,!in-service,h2s GT-101.o2\n"), 0);
+    assert_int_equal(command->verb, DAVY_COMMAND_IN_SERVICE);
+}
+
+static void refuses_texts_that_are_too_long(void **state)
+{
+    struct bench *bench = *state;
+    char row[1024];
+    snprintf(row, sizeof row, "1,!shelve,h2s GT-101.h2s %0*d\n", DAVY_NOTE_SIZE, 0);
+    assert_true(read_row(bench, row) < 0);
+    assert_non_null(strstr(bench->error, "longer than 255 bytes"));
+    snprintf(row, sizeof row, "1,!shelve,h2s GT-101.h2s %0*d\n", DAVY_NOTE_SIZE - 1, 0);
+    assert_int_equal(read_row(bench, row), 0);
+    assert_int_equal(strlen(bench->row.command.note), DAVY_NOTE_SIZE - 1);
+    snprintf(row, sizeof row, "1,!ack,%0*d GT-101.h2s\n", DAVY_KEY_SIZE, 0);
+    assert_true(read_row(bench, row) < 0);
+    assert_non_null(strstr(bench->error, "too long"));
+}
+
+/* Two configurations: one number for a point that both know. */
+static void numbers_the_points_of_two_configurations(void **state)
+{
+    struct bench *bench = *state;
+    static struct davy_device device = {.id = "GT-101", .point_count = 2};
+    static struct davy_point points[] = {{.name = "co"}, {.name = "h2s"}};
+    static const struct davy_config other = {.devices = &device, .device_count = 1, .points = points, .point_count = 2};
+    struct roster roster;
+    assert_int_equal(davy_roster_init(&roster, (const struct davy_config *const[]){bench->config, &other}, 2), 0);
+    assert_int_equal(roster.count, 3);
+    const uint32_t h2s = davy_roster_find(&roster, "GT-101.h2s", 10), co = davy_roster_find(&roster, "GT-101.co", 9);
+    assert_int_equal(roster.points[0][h2s], 0);
+    assert_int_equal(roster.points[1][h2s], 1);
+    assert_int_equal(roster.points[0][co], DAVY_NONE);
+    assert_int_equal(roster.points[1][co], 0);
+    assert_int_equal(davy_roster_find(&roster, "GT-101.ch4", 10), DAVY_NONE);
+    davy_roster_done(&roster);
+}
+
 static void refuses_rows_that_are_wrong_with_the_reason(void **state)
 {
     struct bench *bench = *state;
@@ -209,8 +272,17 @@ static void refuses_rows_that_are_wrong_with_the_reason(void **state)
         {"1,!ack,h2s  GT-101.h2s\n", "RULE DEVICE.POINT"},
         {"1,!ack,h2s GT-101.co\n", "unknown point 'GT-101.co'"},
         {"1,!ack,h2s GT-101.h2s,more\n", "more columns"},
-        {"1,!shelve,h2s GT-101.h2s 1h why\n", "not available in this version"},
-        {"1,!unshelve,h2s GT-101.h2s\n", "not available in this version"},
+        {"1,!shelve,h2s GT-101.h2s\n", "!shelve: a reason is needed; expected 'RULE DEVICE.POINT [DURATION] REASON'"},
+        {"1,!shelve,h2s GT-101.h2s 1h\n", "a reason is needed"},
+        {"1,!shelve,h2s GT-101.h2s 1h  \n", "a reason is needed"},
+        {"1,!shelve,h2s GT-101.h2s 0s why\n", "a duration of nothing: '0s'"},
+        {"1,!shelve,h2s GT-101.h2s 1h one, two\n", "more columns"},
+        {"1,!shelve,h2s GT-101.co 1h why\n", "unknown point 'GT-101.co'"},
+        {"1,!shelve,h2s\n", "a rule and a point are needed"},
+        {"1,!unshelve,h2s GT-101.h2s why\n", "!unshelve: nothing may follow: 'why'; expected 'RULE DEVICE.POINT'"},
+        {"1,!out-of-service,h2s GT-101.h2s\n", "a reason is needed; expected 'RULE DEVICE.POINT REASON'"},
+        {"1,!in-service,h2s GT-101.h2s back\n", "nothing may follow"},
+        {"1,!ack,h2s GT-101.h2s note\n", "nothing may follow"},
         {"1,!explode,h2s GT-101.h2s\n", "unknown command"},
     };
     for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
@@ -275,7 +347,7 @@ static void reads_on_over_the_end_of_its_buffer(void **state)
         fprintf(file, "%d,GT-101.%s,%d,good\n", 1700000000 + i, i % 2 ? "o2" : "h2s", i);
     fflush(file);
     rewind(file);
-    assert_int_equal(davy_trace_new(fileno(file), bench->config, &bench->trace), 0);
+    assert_int_equal(davy_trace_new(fileno(file), &bench->roster, &bench->trace), 0);
     for (int i = 0; i < rows; i++) {
         assert_int_equal(next(bench), 0);
         assert_int_equal(bench->row.reading.point, i % 2);
@@ -296,6 +368,9 @@ int main(void)
         CASE(reads_times_in_every_form_alike),
         CASE(agrees_with_the_parsers_of_the_base),
         CASE(reads_commands),
+        CASE(reads_covers_with_duration_and_reason),
+        CASE(refuses_texts_that_are_too_long),
+        CASE(numbers_the_points_of_two_configurations),
         CASE(refuses_rows_that_are_wrong_with_the_reason),
         CASE(refuses_time_that_goes_back),
         CASE(wants_its_header),

@@ -90,7 +90,7 @@ def replaying(b):
 
 def refusing(b):
     for rows, message in (("1,GT-101.co,1,\n", "-:2: unknown point"), ("2,GT-101.h2s,1,\n1,GT-101.h2s,1,\n", "-:3: time"),
-                          ("1,GT-101.h2s,,good\n", "-:2: "), ("x\n", "-:2: "), ("1,!shelve,h2s GT-101.h2s 1h x\n", "-:2: ")):
+                          ("1,GT-101.h2s,,good\n", "-:2: "), ("x\n", "-:2: "), ("1,!shelve,h2s GT-101.h2s 1h\n", "-:2: !shelve: a reason")):
         result = b.replay(1, rows)
         b.check(message in result.stderr and not result.stdout, rows, result)
     result = b.replay(1, "1,GT-101.h2s,20,\n2,GT-101.h2s,1\n")
