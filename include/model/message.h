@@ -10,14 +10,15 @@
 
 /* In order of urgency: when the broker is back, a class goes only when those before it have nothing to send. */
 enum davy_message_class {
-    DAVY_MESSAGE_PREVIEW,   /* an event that is announced before it is stored; not in the outbox, not retained */
-    DAVY_MESSAGE_EVENT,     /* a row of the ledger's outbox */
-    DAVY_MESSAGE_STATE,     /* retained state: the latest of a topic replaces an unsent one; repeated at each connect */
+    DAVY_MESSAGE_PREVIEW, /* an event that is announced before it is stored; not in the outbox, not retained */
+    DAVY_MESSAGE_EVENT,   /* a row of the ledger's outbox */
+    DAVY_MESSAGE_STATE,   /* retained state: the latest of a topic replaces an unsent one; repeated at each connect */
+    DAVY_MESSAGE_REPLY,   /* what a command over MQTT asked for: events again, the snapshot, answers; in their order */
     DAVY_MESSAGE_TELEMETRY, /* a row of the readings' outbox */
     DAVY_MESSAGE_CLASS_COUNT_
 };
 
-/* Owns topic and payload; passed by value, ownership with it. */
+/* Owns topic, payload and correlation; passed by value, ownership with it. */
 struct davy_message {
     enum davy_message_class class;
     int64_t row; /* of the outbox; 0: none */
@@ -25,8 +26,10 @@ struct davy_message {
     char *payload; /* empty and retained: clears the retained message */
     size_t length;
     bool retain;
-    uint32_t expiry_s;  /* MQTT 5 message expiry; 0: none */
-    const char *schema; /* constant text: user property `schema`; NULL: none */
+    uint32_t expiry_s;          /* MQTT 5 message expiry; 0: none */
+    const char *schema;         /* constant text: user property `schema`; NULL: none */
+    unsigned char *correlation; /* MQTT 5 correlation data of an answer; NULL: none */
+    size_t correlation_length;
 };
 
 /*

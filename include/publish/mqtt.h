@@ -13,12 +13,14 @@
 #include "base/queue.h"
 #include "model/config.h"
 #include "model/message.h"
+#include "publish/command.h"
 
 enum davy_mqtt_notice_kind {
     DAVY_MQTT_CONNECTED, /* window: how many may be in flight */
     DAVY_MQTT_REFUSED,   /* the connect failed; text says why */
     DAVY_MQTT_LOST,
-    DAVY_MQTT_ACKED,  /* token; reason_code */
+    DAVY_MQTT_ACKED,          /* token; reason_code */
+    DAVY_MQTT_NOT_SUBSCRIBED, /* the broker refuses the subscription; text */
     DAVY_MQTT_FAILED, /* token: refused with reason_code >= 0x80; below that not acknowledged, to be sent again */
 };
 
@@ -48,6 +50,8 @@ struct davy_mqtt_ops {
      * -EINVAL: this message can never be sent; any other: none can be sent now
      */
     int (*publish)(void *client, const struct davy_message *message, uint64_t token);
+    /* QoS 1; what arrives goes into the queue of incoming messages. 0 or a negative errno; a refusal comes as a notice. */
+    int (*subscribe)(void *client, const char *filter);
     /* Leave cleanly (the will is not sent); waits at most `timeout`. */
     void (*disconnect)(void *client, davy_span timeout);
     /* Drop the connection without ceremony, so that connect may be called again. */
@@ -64,6 +68,7 @@ struct davy_mqtt_client {
  * The paho adapter.
  * mqtt      settings; must outlive the client
  * notices   struct davy_mqtt_notice
+ * incoming  struct davy_mqtt_command, owned by who takes it out; what finds no room is dropped, and counted by the queue
  */
-int davy_mqtt_paho_new(const struct davy_mqtt *mqtt, struct davy_queue *notices,
+int davy_mqtt_paho_new(const struct davy_mqtt *mqtt, struct davy_queue *notices, struct davy_queue *incoming,
                        struct davy_mqtt_client *ret_client) DAVY_MUST_CHECK;

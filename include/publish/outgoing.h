@@ -8,6 +8,7 @@
 
 #include "base/queue.h"
 #include "model/config.h"
+#include "publish/incoming.h"
 #include "publish/mqtt.h"
 #include "publish/publisher.h"
 #include "publish/session.h"
@@ -32,6 +33,8 @@ struct davy_outgoing {
     struct davy_mqtt_client client;
     struct davy_queue *posted; /* DAVY_MESSAGE_CLASS_COUNT_ of struct davy_message */
     struct davy_queue *deliveries;
+    struct davy_queue *commands; /* of struct davy_remote *; NULL: none are taken */
+    struct davy_incoming incoming;
     struct davy_session session;
     struct davy_inflight window;
     struct davy_outgoing_state *states;
@@ -48,6 +51,9 @@ struct davy_outgoing {
 /* Handle one notice of the client. Reports at most DAVY_OUTGOING_REPORTS deliveries. */
 void davy_outgoing_notice(struct davy_outgoing *out, const struct davy_mqtt_notice *notice, struct davy_stamp now);
 #define DAVY_OUTGOING_REPORTS 2
+
+/* Judge a command, hand it on or answer it. The message stays the caller's. */
+void davy_outgoing_command(struct davy_outgoing *out, const struct davy_mqtt_command *command, struct davy_stamp now);
 
 /* Connect when it is time, watch the deadlines, send what the window allows. */
 void davy_outgoing_pump(struct davy_outgoing *out, struct davy_stamp now);

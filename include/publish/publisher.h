@@ -24,6 +24,8 @@ struct davy_publisher_options {
     const struct davy_clock *clock;
     const struct davy_mqtt_client *client; /* NULL: paho; else ownership passes (tests) */
     struct davy_queue *deliveries;         /* of struct davy_delivery; sized for the window and DAVY_PUBLISHER_ROOM */
+    /* struct davy_remote *, owned by who takes it out; NULL: no commands are taken. When it is full the answer is `busy`. */
+    struct davy_queue *commands;
     const char *boot_id;
     uint64_t seed;
 };
@@ -40,7 +42,8 @@ struct davy_publisher_status {
     uint64_t published;
     uint64_t acknowledged;
     uint64_t refused;
-    uint64_t unheard; /* acknowledged with 0x10: nobody subscribed */
+    uint64_t unheard;  /* acknowledged with 0x10: nobody subscribed */
+    uint64_t commands; /* taken over MQTT, done or refused */
     char last_error[160];
 };
 

@@ -22,6 +22,8 @@ void davy_message_done(struct davy_message *message)
 {
     free(message->topic);
     free(message->payload);
+    free(message->correlation);
     message->topic = NULL;
     message->payload = NULL;
+    message->correlation = NULL;
 }

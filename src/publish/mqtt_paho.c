@@ -40,6 +40,7 @@ struct slot {
 struct paho {
     const struct davy_mqtt *mqtt;
     struct davy_queue *notices;
+    struct davy_queue *incoming;
     struct davy_waker left; /* rung when a disconnect is done */
     MQTTAsync handle;
     MQTTAsync anchor; /* never connects: while one client follows another, the library is never torn down between */
@@ -189,10 +190,48 @@ static void on_not_left3(void *context, MQTTAsync_failureData *data)
     left(context);
 }
 
+/* A copy that ends with NUL; NULL for none, or without memory. Bytes behind a NUL of its own are lost. */
+static char *copy_text(const void *text, size_t length)
+{
+    char *copy = text ? malloc(length + 1) : NULL;
+    if (copy) {
+        memcpy(copy, text, length);
+        copy[length] = '\0';
+    }
+    return copy;
+}
+
+static const MQTTLenString *data_property(MQTTProperties *properties, enum MQTTPropertyCodes code)
+{
+    const MQTTProperty *property = MQTTProperties_getProperty(properties, code);
+    return property ? &property->value.data : NULL;
+}
+
+static struct davy_mqtt_command copy_command(const char *topic, size_t topic_length, MQTTAsync_message *message)
+{
+    struct davy_mqtt_command command = {.length = (size_t)message->payloadlen, .retained = message->retained != 0};
+    const MQTTLenString *response = data_property(&message->properties, MQTTPROPERTY_CODE_RESPONSE_TOPIC);
+    const MQTTLenString *correlation = data_property(&message->properties, MQTTPROPERTY_CODE_CORRELATION_DATA);
+    command.topic = copy_text(topic, topic_length);
+    if (command.length <= DAVY_REMOTE_PAYLOAD_MAX)
+        command.payload = copy_text(message->payload ? message->payload : "", command.length);
+    if (response)
+        command.response_topic = copy_text(response->data, (size_t)response->len);
+    if (correlation) {
+        command.correlation_length = (size_t)correlation->len;
+        if (command.correlation_length <= DAVY_REMOTE_CORRELATION_MAX)
+            command.correlation = (unsigned char *)copy_text(correlation->data, command.correlation_length);
+    }
+    return command;
+}
+
 static int on_message(void *context, char *topic, int topic_length, MQTTAsync_message *message)
 {
-    (void)context;
-    (void)topic_length;
+    struct paho *paho = context;
+    size_t length = topic_length > 0 ? (size_t)topic_length : strlen(topic); /* 0 where it has no NUL inside */
+    struct davy_mqtt_command command = copy_command(topic, length, message);
+    if (!command.topic || davy_queue_push(paho->incoming, &command) == DAVY_QUEUE_LOST)
+        davy_mqtt_command_done(&command);
     MQTTAsync_freeMessage(&message);
     MQTTAsync_free(topic);
     return 1;
@@ -227,6 +266,33 @@ static void on_sent3(void *context, MQTTAsync_successData *data)
 static void on_not_sent3(void *context, MQTTAsync_failureData *data)
 {
     settled(context, DAVY_MQTT_FAILED, 0, data ? data->message : NULL);
+}
+
+static void not_subscribed(void *context, const char *why)
+{
+    push_text(context, DAVY_MQTT_NOT_SUBSCRIBED, why ? why : "refused", "");
+}
+
+static void on_subscribed5(void *context, MQTTAsync_successData5 *data)
+{
+    if (data->reasonCode >= 0x80)
+        not_subscribed(context, MQTTReasonCode_toString(data->reasonCode));
+}
+
+static void on_not_subscribed5(void *context, MQTTAsync_failureData5 *data)
+{
+    not_subscribed(context, data->reasonCode >= 0x80 ? MQTTReasonCode_toString(data->reasonCode) : data->message);
+}
+
+static void on_subscribed3(void *context, MQTTAsync_successData *data)
+{
+    if (data->alt.qos >= 0x80)
+        not_subscribed(context, NULL);
+}
+
+static void on_not_subscribed3(void *context, MQTTAsync_failureData *data)
+{
+    not_subscribed(context, data ? data->message : NULL);
 }
 
 /* ---- the publisher's side ---- */
@@ -312,6 +378,16 @@ static void add_property(MQTTProperties *properties, enum MQTTPropertyCodes code
     if (value)
         property.value.value = (MQTTLenString){.len = (int)strlen(value), .data = content.out};
     MQTTProperties_add(properties, &property);
+}
+
+/* Which command a message answers. */
+static void add_correlation(MQTTProperties *properties, const struct davy_message *message)
+{
+    MQTTProperty property = {.identifier = MQTTPROPERTY_CODE_CORRELATION_DATA};
+    property.value.data =
+        (MQTTLenString){.len = (int)message->correlation_length, .data = (char *)message->correlation};
+    if (message->correlation_length > 0)
+        MQTTProperties_add(properties, &property);
 }
 
 /* What a message of MQTT 5 says about itself. Free with MQTTProperties_free(). */
@@ -466,10 +542,29 @@ static int paho_publish(void *client, const struct davy_message *message, uint64
         response.onSuccess5 = on_sent5;
         response.onFailure5 = on_not_sent5;
         out.properties = describe(message->schema, message->expiry_s, message->length == 0);
+        add_correlation(&out.properties, message);
     }
     int rc = MQTTAsync_sendMessage(paho->handle, message->topic, &out, &response);
     MQTTProperties_free(&out.properties);
     return errno_of(rc);
+}
+
+static int paho_subscribe(void *client, const char *filter)
+{
+    struct paho *paho = client;
+    if (atomic_load(&paho->phase) != PHASE_UP)
+        return -ENOTCONN;
+    MQTTAsync_responseOptions response = MQTTAsync_responseOptions_initializer;
+    response.context = paho;
+    if (paho->mqtt->version_3) {
+        response.onSuccess = on_subscribed3;
+        response.onFailure = on_not_subscribed3;
+    } else {
+        response.onSuccess5 = on_subscribed5;
+        response.onFailure5 = on_not_subscribed5;
+        response.subscribeOptions.retainAsPublished = 1; /* so that a retained command is known at its first arrival */
+    }
+    return errno_of(MQTTAsync_subscribe(paho->handle, filter, 1, &response));
 }
 
 /* Ask for the end of the connection; its end is reported by left(). */
@@ -520,11 +615,13 @@ static void paho_free(void *client)
 
 static const struct davy_mqtt_ops paho_ops = {.connect = paho_connect,
                                               .publish = paho_publish,
+                                              .subscribe = paho_subscribe,
                                               .disconnect = paho_disconnect,
                                               .drop = paho_drop,
                                               .free = paho_free};
 
-int davy_mqtt_paho_new(const struct davy_mqtt *mqtt, struct davy_queue *notices, struct davy_mqtt_client *ret_client)
+int davy_mqtt_paho_new(const struct davy_mqtt *mqtt, struct davy_queue *notices, struct davy_queue *incoming,
+                       struct davy_mqtt_client *ret_client)
 {
     MQTTAsync_init_options init = MQTTAsync_init_options_initializer;
     struct paho *paho = calloc(1, sizeof *paho);
@@ -532,6 +629,7 @@ int davy_mqtt_paho_new(const struct davy_mqtt *mqtt, struct davy_queue *notices,
         return -ENOMEM;
     paho->mqtt = mqtt;
     paho->notices = notices;
+    paho->incoming = incoming;
     int rc = davy_waker_init(&paho->left);
     if (rc < 0) {
         free(paho);

@@ -122,7 +122,8 @@ static struct davy_outgoing_state *state_due(struct davy_outgoing *out)
 static bool fits(const struct davy_outgoing *out, const struct davy_message *message)
 {
     return out->max_packet == 0 ||
-           message->length + strlen(message->topic) + PACKET_OVERHEAD <= (size_t)out->max_packet;
+           message->length + strlen(message->topic) + message->correlation_length + PACKET_OVERHEAD <=
+               (size_t)out->max_packet;
 }
 
 static void refused(struct davy_outgoing *out, const struct davy_message *message, uint8_t reason_code)
@@ -152,7 +153,7 @@ static int hand_over(struct davy_outgoing *out, const struct davy_message *messa
 /* Send again what was in flight when a connection ended. False: the client takes none. */
 static bool send_waiting(struct davy_outgoing *out, struct davy_flight *flight, davy_mono now)
 {
-    if (flight->token != 0)
+    if (flight->token != 0 && flight->message.class != DAVY_MESSAGE_REPLY)
         flight->message.length = davy_payload_mark_replayed(flight->message.payload);
     uint64_t token = ++out->last_id;
     int rc = hand_over(out, &flight->message, token);
@@ -249,6 +250,16 @@ static void begin_connect(struct davy_outgoing *out, struct davy_stamp now)
     }
 }
 
+static void subscribe(struct davy_outgoing *out)
+{
+    char filter[DAVY_TOPIC_SIZE];
+    if (out->config->mqtt.commands == 0 || !out->commands)
+        return;
+    int rc = out->client.ops->subscribe(out->client.client, davy_topic(out->config, "cmd/+", filter));
+    if (rc < 0)
+        davy_warning("mqtt", "no commands until the next connect: cannot subscribe: %s", strerror(-rc));
+}
+
 /* A session began: report it first, then all states are due again, in the order they have. */
 static void begin_session(struct davy_outgoing *out, struct davy_stamp now)
 {
@@ -262,6 +273,7 @@ static void begin_session(struct davy_outgoing *out, struct davy_stamp now)
     report(out, DAVY_DELIVERY_CONNECTED, NULL, 0);
     for (size_t i = 0; i < out->state_count; i++)
         out->states[i].due = ++out->last_id;
+    subscribe(out);
 }
 
 static void end_session(struct davy_outgoing *out, struct davy_stamp now)
@@ -338,10 +350,38 @@ void davy_outgoing_notice(struct davy_outgoing *out, const struct davy_mqtt_noti
             note_error(out, "connection lost", notice->text);
         apply(out, DAVY_SESSION_LOST, now);
         break;
+    case DAVY_MQTT_NOT_SUBSCRIBED:
+        davy_warning("mqtt", "no commands until the next connect: the broker refuses the subscription: %s",
+                     notice->text);
+        break;
     case DAVY_MQTT_ACKED:
     case DAVY_MQTT_FAILED:
         settle(out, notice, now);
         break;
+    }
+}
+
+static void answer_busy(struct davy_outgoing *out, const struct davy_remote *remote)
+{
+    struct davy_message message;
+    if (davy_remote_reply(remote, "busy: try again", &message) < 0)
+        return;
+    if (davy_queue_push(&out->posted[DAVY_MESSAGE_REPLY], &message) == DAVY_QUEUE_LOST)
+        davy_message_done(&message);
+}
+
+void davy_outgoing_command(struct davy_outgoing *out, const struct davy_mqtt_command *command, struct davy_stamp now)
+{
+    struct davy_remote *remote = out->commands ? davy_incoming_judge(&out->incoming, out->config, command, now) : NULL;
+    if (!remote)
+        return;
+    out->status.commands++;
+    if (davy_queue_space(out->commands) > 0) { /* we alone fill it */
+        davy_incoming_accepted(&out->incoming, remote);
+        (void)davy_queue_push(out->commands, &remote);
+    } else {
+        answer_busy(out, remote);
+        free(remote);
     }
 }
 
@@ -418,6 +458,7 @@ void davy_outgoing_done(struct davy_outgoing *out)
 {
     struct davy_message message;
     davy_inflight_done(&out->window);
+    davy_incoming_done(&out->incoming);
     while (out->state_count > 0)
         state_remove(out, &out->states[out->state_count - 1]);
     free(out->states);

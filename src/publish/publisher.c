@@ -11,6 +11,7 @@
 #define STACK_BYTES (512 * 1024)
 #define NOTICES     512 /* a few windows; an acknowledgement that is lost here is found overdue and sent again */
 #define SWITCHES    4
+#define COMMANDS    64 /* that wait to be judged; the rest is dropped and counted */
 
 /* Bounds of the way out. */
 #define DRAIN_MAX_MS    1500
@@ -22,6 +23,8 @@ struct davy_publisher {
     struct davy_clock clock;
     struct davy_queue posted[DAVY_MESSAGE_CLASS_COUNT_];
     struct davy_queue notices;
+    struct davy_queue incoming;
+    uint64_t missed;            /* commands that were dropped and said so */
     struct davy_queue switches; /* of const struct davy_config *, with a reference */
     struct davy_cell status;
     char boot_id[64];
@@ -38,6 +41,9 @@ static int init_queues(struct davy_publisher *publisher)
     if (rc == 0)
         rc = davy_queue_init(&publisher->switches, sizeof(const struct davy_config *), SWITCHES, DAVY_QUEUE_REFUSE,
                              waker);
+    if (rc == 0)
+        rc =
+            davy_queue_init(&publisher->incoming, sizeof(struct davy_mqtt_command), COMMANDS, DAVY_QUEUE_REFUSE, waker);
     for (size_t class = 0; rc == 0 && class < DAVY_MESSAGE_CLASS_COUNT_; class ++)
         rc = davy_queue_init(&publisher->posted[class], sizeof(struct davy_message),
                              class == DAVY_MESSAGE_STATE ? DAVY_PUBLISHER_STATE_ROOM : DAVY_PUBLISHER_ROOM,
@@ -55,13 +61,17 @@ static void free_client(struct davy_publisher *publisher)
 static void release(struct davy_publisher *publisher)
 {
     const struct davy_config *config;
+    struct davy_mqtt_command command;
     free_client(publisher);
     davy_outgoing_done(&publisher->out);
+    while (publisher->incoming.ready && davy_queue_pop(&publisher->incoming, &command))
+        davy_mqtt_command_done(&command);
     while (publisher->switches.ready && davy_queue_pop(&publisher->switches, &config))
         davy_config_unref(config);
     for (size_t class = 0; class < DAVY_MESSAGE_CLASS_COUNT_; class ++)
         davy_queue_done(&publisher->posted[class]);
     davy_queue_done(&publisher->notices);
+    davy_queue_done(&publisher->incoming);
     davy_queue_done(&publisher->switches);
     davy_cell_done(&publisher->status);
     davy_message_done(&publisher->last);
@@ -85,10 +95,15 @@ static int build(struct davy_publisher *publisher, const struct davy_publisher_o
                                             .boot_id = publisher->boot_id,
                                             .posted = publisher->posted,
                                             .deliveries = options->deliveries,
+                                            .commands = options->commands,
                                             .session = DAVY_SESSION_INIT,
                                             .random = {options->seed}};
+    rc = davy_incoming_init(&publisher->out.incoming, davy_clock_now(options->clock).mono);
+    if (rc < 0)
+        return rc;
     if (!options->client)
-        return davy_mqtt_paho_new(&options->config->mqtt, &publisher->notices, &publisher->out.client);
+        return davy_mqtt_paho_new(&options->config->mqtt, &publisher->notices, &publisher->incoming,
+                                  &publisher->out.client);
     publisher->out.client = *options->client;
     return 0;
 }
@@ -141,7 +156,8 @@ static void take_switches(struct davy_publisher *publisher, struct davy_stamp no
     while (davy_queue_pop(&publisher->switches, &config)) {
         struct davy_mqtt_client before = publisher->out.client, client = before;
         const struct davy_config *old = publisher->out.config;
-        if (!publisher->foreign_client && davy_mqtt_paho_new(&config->mqtt, &publisher->notices, &client) < 0) {
+        if (!publisher->foreign_client &&
+            davy_mqtt_paho_new(&config->mqtt, &publisher->notices, &publisher->incoming, &client) < 0) {
             davy_error("mqtt", "no memory for other settings, the old ones stay");
             davy_config_unref(config);
             continue;
@@ -162,11 +178,28 @@ static void take_notices(struct davy_publisher *publisher, struct davy_stamp now
         davy_outgoing_notice(&publisher->out, &notice, now);
 }
 
+/* A bounded number in one turn: events have the way first. */
+static void take_commands(struct davy_publisher *publisher, struct davy_stamp now)
+{
+    struct davy_mqtt_command command;
+    for (int i = 0; i < COMMANDS && davy_queue_pop(&publisher->incoming, &command); i++) {
+        davy_outgoing_command(&publisher->out, &command, now);
+        davy_mqtt_command_done(&command);
+    }
+    uint64_t missed = davy_queue_lost(&publisher->incoming);
+    if (missed >= 2 * publisher->missed + 1) { /* each time that it has doubled */
+        davy_warning("mqtt", "commands come faster than they are taken: %llu dropped so far",
+                     (unsigned long long)missed);
+        publisher->missed = missed;
+    }
+}
+
 static struct davy_stamp cycle(struct davy_publisher *publisher)
 {
     struct davy_stamp now = davy_clock_now(&publisher->clock);
     take_switches(publisher, now);
     take_notices(publisher, now);
+    take_commands(publisher, now);
     davy_outgoing_pump(&publisher->out, now);
     davy_cell_put(&publisher->status, &publisher->out.status);
     davy_thread_beat(&publisher->thread);

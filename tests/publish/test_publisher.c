@@ -11,7 +11,8 @@
 #define SENT_MAX 4096
 
 struct fake {
-    unsigned connects, drops, disconnects;
+    unsigned connects, drops, disconnects, subscribes;
+    char filter[64];
     int connect_rc, publish_rc;
     char url[64];
     char will_topic[128];
@@ -44,6 +45,14 @@ static int fake_publish(void *client, const struct davy_message *message, uint64
     return 0;
 }
 
+static int fake_subscribe(void *client, const char *filter)
+{
+    struct fake *fake = client;
+    snprintf(fake->filter, sizeof fake->filter, "%s", filter);
+    fake->subscribes++;
+    return 0;
+}
+
 static void fake_disconnect(void *client, davy_span timeout)
 {
     ((struct fake *)client)->disconnects++;
@@ -60,7 +69,7 @@ static void fake_free(void *client)
     (void)client;
 }
 
-static const struct davy_mqtt_ops fake_ops = {fake_connect, fake_publish, fake_disconnect, fake_drop, fake_free};
+static const struct davy_mqtt_ops fake_ops = {fake_connect, fake_publish, fake_subscribe, fake_disconnect, fake_drop, fake_free};
 
 static struct fake fake;
 static struct davy_config *config;
