@@ -150,6 +150,19 @@ int davy_ledger_outbox_next(struct davy_ledger *ledger, int64_t after, struct da
 int davy_ledger_outbox_due(struct davy_ledger *ledger, int64_t after, davy_wall now,
                            struct davy_outbox_row *ret_row) DAVY_MUST_CHECK;
 
+/*
+ * The first event that is kept with a seq above `after` and was to be sent, delivered or not. 0, DAVY_OUTBOX_EMPTY or an
+ * error.
+ */
+int davy_ledger_event_next(struct davy_ledger *ledger, int64_t after, struct davy_outbox_row *ret_row) DAVY_MUST_CHECK;
+
+/*
+ * The platform's watermark: up to this seq it has everything. confirm: in a transaction; a lower one than there is changes
+ * nothing. _confirmed_seq: as committed; 0 for none.
+ */
+int davy_ledger_confirm(struct davy_ledger *ledger, int64_t seq) DAVY_MUST_CHECK;
+int64_t davy_ledger_confirmed_seq(const struct davy_ledger *ledger);
+
 /* In a transaction: acknowledged by the broker at `now`; sets sent_us of the event. */
 int davy_ledger_outbox_done(struct davy_ledger *ledger, int64_t row, davy_wall now) DAVY_MUST_CHECK;
 

@@ -10,6 +10,8 @@ enum ledger_statement {
     LEDGER_EVENT_INSERT,
     LEDGER_EVENT_SAME,
     LEDGER_EVENT_SENT,
+    LEDGER_EVENT_NEXT,
+    LEDGER_CONFIRM,
     LEDGER_TOPIC_UPSERT,
     LEDGER_LATEST_UPSERT,
     LEDGER_LATEST_DELETE,
@@ -50,6 +52,7 @@ struct ledger_state {
     struct ledger_chain events;
     struct ledger_chain actions;
     int64_t outbox_count;
+    int64_t confirmed_seq;
 };
 
 struct davy_ledger {

@@ -29,7 +29,12 @@ static const char version_1[] =
     " json_extract(payload, '$.note') AS note, json_extract(payload, '$.result') AS result,"
     " json_extract(payload, '$.detail') AS detail, payload, lower(hex(hash)) AS hash FROM action;";
 
-static const char *const migrations[] = {version_1};
+/* confirmed: the platform's watermark; what it has up to there it has taken over. */
+static const char version_2[] = "CREATE TABLE confirmed (one INTEGER PRIMARY KEY CHECK (one = 1),"
+                                " seq INTEGER NOT NULL) STRICT;"
+                                "INSERT INTO confirmed VALUES (1, 0);";
+
+static const char *const migrations[] = {version_1, version_2};
 
 #define OUTBOX_COLUMNS                                                                                                 \
     "SELECT o.row, t.name, e.payload, t.last_row > o.row, o.attempts > 0 FROM outbox o"                                \
@@ -65,6 +70,9 @@ static const char *const statements[LEDGER_STATEMENT_COUNT_] = {
     [LEDGER_OUTBOX_HOLD] = "UPDATE outbox SET parked_us = ?3 WHERE row >= ?1 AND topic = ?2",
     [LEDGER_OUTBOX_UNPARK] = "UPDATE outbox SET parked_us = 1 WHERE parked_us > 1",
     [LEDGER_OUTBOX_PARKED] = "SELECT count(*) FROM outbox WHERE parked_us > 0",
+    [LEDGER_EVENT_NEXT] = "SELECT 2 * e.seq, t.name, e.payload, 0, 0 FROM event e JOIN topic t ON t.id = e.topic"
+                          " WHERE e.seq > ?1 ORDER BY e.seq LIMIT 1",
+    [LEDGER_CONFIRM] = "UPDATE confirmed SET seq = ?1",
     [LEDGER_OUTBOX_OLDEST] = "SELECT e.time_us FROM outbox o JOIN event e ON e.seq = o.row / 2 ORDER BY o.row LIMIT 1",
     [LEDGER_MEMORY_UPSERT] = "INSERT OR REPLACE INTO memory (alarm, mono_ns, wall_ns, boot_id, body)"
                              " VALUES (?1, ?2, ?3, ?4, ?5)",

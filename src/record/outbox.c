@@ -60,8 +60,8 @@ static int find_row(struct davy_ledger *ledger, enum ledger_statement which, int
     if (!ledger->db.handle)
         return -EIO;
     sqlite3_stmt *statement = davy_db_use(&ledger->db, which);
-    int r = which == LEDGER_OUTBOX_NEXT ? davy_db_bind(statement, "i", after)
-                                        : davy_db_bind(statement, "ii", after, now.ns / DAVY_NS_PER_US);
+    int r = which == LEDGER_OUTBOX_DUE ? davy_db_bind(statement, "ii", after, now.ns / DAVY_NS_PER_US)
+                                       : davy_db_bind(statement, "i", after);
     if (r == 0)
         r = davy_db_step(&ledger->db, statement);
     if (r != 0)
@@ -79,6 +79,11 @@ int davy_ledger_outbox_next(struct davy_ledger *ledger, int64_t after, struct da
 int davy_ledger_outbox_due(struct davy_ledger *ledger, int64_t after, davy_wall now, struct davy_outbox_row *ret_row)
 {
     return find_row(ledger, LEDGER_OUTBOX_DUE, after, now, ret_row);
+}
+
+int davy_ledger_event_next(struct davy_ledger *ledger, int64_t after, struct davy_outbox_row *ret_row)
+{
+    return find_row(ledger, LEDGER_EVENT_NEXT, after, (davy_wall){0}, ret_row);
 }
 
 int davy_ledger_outbox_done(struct davy_ledger *ledger, int64_t row, davy_wall now)
