@@ -84,7 +84,7 @@ static const struct davy_option mqtt_options[] = {
      .max = DAY, .fallback = "10s", .help = "readings are batched this long"},
     {.name = "telemetry_batch", .type = DAVY_OPTION_ENUM, AT(davy_raw_mqtt, batch), .names = batches,
      .allowed = "\"device\", \"gateway\"", .fallback = "device", .help = "one message per device, or for all"},
-    {.name = "commands", .type = DAVY_OPTION_LIST, AT(davy_raw_mqtt, commands), .later = true, .otherwise = "none",
+    {.name = "commands", .type = DAVY_OPTION_LIST, AT(davy_raw_mqtt, commands), .otherwise = "none",
      .allowed = "\"confirm\", \"snapshot\", \"resend\", \"ack\"", .help = "verbs accepted over MQTT"},
     {.name = "delivery", .type = DAVY_OPTION_ENUM, AT(davy_raw_mqtt, delivery), .names = deliveries, .later = true,
      .allowed = "\"broker\", \"platform\"", .fallback = "broker",

@@ -4,6 +4,8 @@
 #include <string.h>
 
 #include "daemon/answer_internal.h"
+#include "base/buf.h"
+#include "daemon/remote.h"
 
 /* A row at its longest: an explanation of a vote of many. */
 #define ROW_SIZE ((size_t)40 * 1024)
@@ -38,6 +40,10 @@ void answer_action(struct route *route, const struct ask *ask, bool done, const 
 {
     char text[4096];
     struct davy_buf out;
+    if (ask->remote) {
+        remote_answer(route, ask->remote, done ? NULL : outcome->refusal);
+        return;
+    }
     davy_buf_init(&out, text, sizeof text);
     davy_json_open(&out, '{');
     davy_json_bool(&out, "ok", done);

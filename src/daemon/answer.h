@@ -14,6 +14,7 @@ struct outcome {
     davy_wall until;       /* hidden until; ns = 0: not for a time */
 };
 
+/* A command over MQTT is answered there, and freed. */
 void answer_action(struct route *route, const struct ask *ask, bool done, const struct outcome *outcome);
 void answer_points(struct route *route, const struct ask *ask, const struct davy_config *config,
                    const struct davy_engine *engine);

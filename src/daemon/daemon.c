@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "daemon/internal.h"
 #include "daemon/lock.h"
+#include "daemon/remote.h"
 #include "daemon/report.h"
 #include "daemon/setup.h"
 #include "davy_build.h"
@@ -94,6 +95,7 @@ static int on_waker(sd_event_source *source, int fd, uint32_t events, void *cont
     davy_waker_wait(&daemon->waker, (davy_span){0});
     daemon_take_replies(daemon);
     take_notices(daemon);
+    remote_dispatch(pipeline_route(daemon->pipeline));
     return 0;
 }
 

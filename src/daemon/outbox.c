@@ -232,7 +232,7 @@ static void add_payload(void *context, const char *payload)
     snapshot->count += snapshot->payloads[snapshot->count] != NULL;
 }
 
-static void post_part(struct outbox *outbox, const struct davy_config *config, const struct snapshot *snapshot,
+static bool post_part(struct outbox *outbox, const struct davy_config *config, const struct snapshot *snapshot,
                       unsigned part, unsigned parts)
 {
     size_t first = (size_t)(part - 1) * SNAPSHOT_PART;
@@ -241,7 +241,7 @@ static void post_part(struct outbox *outbox, const struct davy_config *config, c
         size += strlen(snapshot->payloads[i]) + 1;
     DAVY_AUTO_FREE char *text = malloc(size);
     if (!text)
-        return;
+        return false;
     struct davy_buf out;
     davy_buf_init(&out, text, size);
     davy_payload_snapshot_head(&out, davy_ledger_last_seq(outbox->ledger), part, parts);
@@ -250,35 +250,37 @@ static void post_part(struct outbox *outbox, const struct davy_config *config, c
     davy_payload_snapshot_tail(&out);
     char topic[DAVY_TOPIC_SIZE];
     struct davy_message message;
-    if (davy_message_new(DAVY_MESSAGE_STATE, 0, davy_topic(config, "snapshot", topic), text, &message) < 0)
-        return;
+    /* Not a STATE: of those only the latest of a topic is sent, and all parts have the same one. */
+    if (davy_message_new(DAVY_MESSAGE_REPLY, 0, davy_topic(config, "snapshot", topic), text, &message) < 0)
+        return false;
     message.retain = true;
     message.schema = "davy.snapshot/1";
-    (void)post(outbox, &message);
+    return post(outbox, &message);
 }
 
-static void post_snapshot(struct outbox *outbox, const struct davy_config *config)
+int outbox_snapshot(struct outbox *outbox, const struct davy_config *config, davy_mono now)
 {
     struct snapshot snapshot = {0};
-    if (davy_ledger_snapshot(outbox->ledger, add_payload, &snapshot) < 0)
-        davy_warning("record", "the snapshot of alarms cannot be read");
+    if (!outbox->ledger || !outbox->route->publisher)
+        return -EIO;
+    outbox->snapshot_wanted = false;
+    outbox->snapshot_at = davy_mono_add(now, (davy_span){SNAPSHOT_EVERY});
+    bool posted = davy_ledger_snapshot(outbox->ledger, add_payload, &snapshot) == 0;
     unsigned parts = (unsigned)((snapshot.count + SNAPSHOT_PART - 1) / SNAPSHOT_PART);
     parts = parts ? parts : 1;
     for (unsigned part = 1; part <= parts; part++)
-        post_part(outbox, config, &snapshot, part, parts);
+        posted = post_part(outbox, config, &snapshot, part, parts) && posted;
     for (size_t i = 0; i < snapshot.count; i++)
         free(snapshot.payloads[i]);
     free(snapshot.payloads);
+    return posted ? 0 : -EAGAIN;
 }
 
 static void make_snapshot(struct outbox *outbox, const struct davy_config *config, davy_mono now)
 {
     bool due = outbox->snapshot_wanted || now.ns >= outbox->snapshot_at.ns;
-    if (!due || !outbox->ledger || !outbox->route->publisher)
-        return;
-    outbox->snapshot_wanted = false;
-    outbox->snapshot_at = davy_mono_add(now, (davy_span){SNAPSHOT_EVERY});
-    post_snapshot(outbox, config);
+    if (due && outbox->connected && outbox->ledger && outbox_snapshot(outbox, config, now) < 0)
+        davy_warning("record", "the snapshot of alarms is not published");
 }
 
 /* ---- topics that the file has moved ---------------------------------------------------------------------------- */
@@ -408,6 +410,21 @@ int outbox_settle_telemetry(struct outbox *outbox)
 void outbox_telemetry_settled(struct outbox *outbox)
 {
     outbox->telemetry.count = 0;
+}
+
+bool outbox_connected(const struct outbox *outbox)
+{
+    return outbox->connected;
+}
+
+/* A row is of event seq * 2, or behind it the clearing of its topic. */
+int64_t outbox_sent_seq(const struct outbox *outbox)
+{
+    struct davy_outbox_row row;
+    if (!outbox->ledger)
+        return 0;
+    int rc = davy_ledger_outbox_next(outbox->ledger, outbox->event_row, &row);
+    return rc == 0 ? (row.row - 1) / 2 : rc == DAVY_OUTBOX_EMPTY ? davy_ledger_last_seq(outbox->ledger) : 0;
 }
 
 uint64_t outbox_refusals(const struct outbox *outbox)

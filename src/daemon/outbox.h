@@ -41,5 +41,14 @@ bool outbox_telemetry_waits(const struct outbox *outbox);
 int outbox_settle_telemetry(struct outbox *outbox) DAVY_MUST_CHECK;
 void outbox_telemetry_settled(struct outbox *outbox);
 
+/* Publish the snapshot of alarms now. 0, -EIO without a ledger, or -EAGAIN when the publisher takes no more. */
+int outbox_snapshot(struct outbox *outbox, const struct davy_config *config, davy_mono now) DAVY_MUST_CHECK;
+
+/* Whether a connection stands. */
+bool outbox_connected(const struct outbox *outbox);
+
+/* The highest seq up to which everything was given to the publisher or was delivered; what waits after a refusal counts. */
+int64_t outbox_sent_seq(const struct outbox *outbox);
+
 /* Refusals by the broker so far. */
 uint64_t outbox_refusals(const struct outbox *outbox);

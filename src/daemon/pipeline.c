@@ -20,6 +20,15 @@
  *   4  publisher                   publish/publisher.c      window in flight, PUBACK      → deliveries, back to 3
  *
  * main asks (control socket, reload) and is answered by queues of its own; it never waits for a stage.
+ *
+ * A command over MQTT goes the other way:
+ *
+ *   4  publisher                   publish/incoming.c       bounds, rights, nonce         → commands, or refused
+ *      main                        daemon/remote.c          who does it                   → asks, tasks
+ *   2  evaluator                   daemon/evaluate_stage.c  ack
+ *   3  recorder                    daemon/platform.c        snapshot, resend, confirm
+ *
+ * and whoever did it publishes the answer. Nothing but `ack` reaches the evaluator on this way.
  */
 /* How long a thread may not turn without being called stuck; a poller, beyond its longest exchange. */
 #define PATIENCE (10 * DAVY_NS_PER_S)
@@ -63,6 +72,8 @@ static int create_queues(struct pipeline *pipeline, struct davy_waker *main_wake
         {&route->deliveries, sizeof(struct davy_delivery), 4 * DAVY_PUBLISHER_ROOM, DAVY_QUEUE_REFUSE, recorder},
         {&route->notices, sizeof(enum notice), ROUTE_NOTICES, DAVY_QUEUE_DROP_OLDEST, main_waker},
         {&route->demands, sizeof(struct davy_poller_demand_reply), ROUTE_REPLIES, DAVY_QUEUE_REFUSE, main_waker},
+        {&route->commands, sizeof(struct davy_remote *), ROUTE_COMMANDS, DAVY_QUEUE_REFUSE, main_waker},
+        {&route->tasks, sizeof(struct davy_remote *), ROUTE_TASKS, DAVY_QUEUE_REFUSE, recorder},
     };
     for (size_t i = 0; i < DAVY_LENGTH(queues); i++) {
         int rc =
@@ -174,6 +185,7 @@ static int create_publisher(struct pipeline *pipeline)
         .config = pipeline->config,
         .clock = pipeline->route.clock,
         .deliveries = &pipeline->route.deliveries,
+        .commands = &pipeline->route.commands,
         .boot_id = pipeline->route.boot_id,
         .seed = new_seed(),
     };
@@ -275,15 +287,26 @@ static void free_asks(struct route *route)
             davy_config_unref(ask.config);
         free(ask.pollers);
         free(ask.memories);
+        free(ask.remote);
     }
+}
+
+static void free_commands(struct davy_queue *queue)
+{
+    struct davy_remote *remote;
+    while (queue->ready && davy_queue_pop(queue, &remote))
+        free(remote);
 }
 
 static void free_route(struct route *route)
 {
     free_records(route);
     free_asks(route);
+    free_commands(&route->commands);
+    free_commands(&route->tasks);
     struct davy_queue *queues[] = {&route->blocks,   &route->asks,       &route->replies, &route->records,
-                                   &route->readings, &route->deliveries, &route->notices, &route->demands};
+                                   &route->readings, &route->deliveries, &route->notices, &route->demands,
+                                   &route->commands, &route->tasks};
     for (size_t i = 0; i < DAVY_LENGTH(queues); i++)
         davy_queue_done(queues[i]);
     davy_cell_done(&route->evaluator);

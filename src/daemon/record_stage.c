@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "daemon/lock.h"
 #include "daemon/outbox.h"
+#include "daemon/platform.h"
 #include "daemon/write.h"
 #include "publish/telemetry.h"
 #include "record/readings.h"
@@ -35,6 +36,7 @@ struct record_stage {
     struct davy_readings *readings; /* NULL likewise */
     struct davy_telemetry_batcher *telemetry;
     struct outbox *outbox;
+    struct platform *platform;
     struct record batch[BATCH_MAX];
     size_t batch_count;
     bool recalled;      /* the memories of alarms were read */
@@ -138,6 +140,8 @@ int record_stage_new(struct route *route, struct davy_thread *thread, const stru
     stage->lock = place->lock;
     int rc = stage->directory ? outbox_new(route, &stage->outbox) : -ENOMEM;
     if (rc == 0)
+        rc = platform_new(route, stage->outbox, &stage->platform);
+    if (rc == 0)
         rc = davy_telemetry_new(config, &stage->telemetry);
     if (rc < 0) {
         record_stage_free(stage);
@@ -157,6 +161,7 @@ static void put_status(struct record_stage *stage)
     struct davy_outbox_state state = {0};
     if (stage->ledger && davy_ledger_outbox_state(stage->ledger, &state) == 0) {
         stage->status.last_seq = davy_ledger_last_seq(stage->ledger);
+        stage->status.confirmed_seq = davy_ledger_confirmed_seq(stage->ledger);
         stage->status.outbox_events = davy_ledger_outbox_count(stage->ledger);
         stage->status.parked = state.parked;
         stage->status.oldest = state.oldest;
@@ -211,6 +216,8 @@ static int write_batch(struct record_stage *stage, size_t count)
     }
     if (rc == 0)
         rc = outbox_settle(stage->outbox);
+    if (rc == 0)
+        rc = platform_settle(stage->platform, stage->ledger);
     if (rc < 0) {
         davy_ledger_rollback(stage->ledger);
         return rc;
@@ -262,6 +269,7 @@ static bool commit_batch(struct record_stage *stage, size_t count)
         trouble(stage, "a commit of the ledger took longer than announce_within", 0);
     stage->status.failing = false;
     outbox_settled(stage->outbox);
+    platform_settled(stage->platform);
     stage->status.events += count_events(stage, count);
     forget_records(stage, count);
     put_status(stage); /* before anything is sent: nobody announces any more what is stored */
@@ -460,10 +468,10 @@ static void housekeep(struct record_stage *stage, struct davy_stamp now)
     measure_storage(stage);
 }
 
-/* Acknowledgements of the broker are settled with the next event, or after commit_interval. */
+/* Acknowledgements of the broker are settled with the next event, or after commit_interval; the platform's at once. */
 static void settle_acknowledgements(struct record_stage *stage, davy_mono now)
 {
-    if (!outbox_due(stage->outbox, now) || !ledger_ready(stage))
+    if ((!outbox_due(stage->outbox, now) && !platform_waits(stage->platform)) || !ledger_ready(stage))
         return;
     commit_batch(stage, 0);
 }
@@ -474,16 +482,17 @@ static void turn(struct record_stage *stage)
     put_status(stage);
     struct davy_stamp now = davy_clock_now(stage->route->clock);
     outbox_take_deliveries(stage->outbox, stage->config, now);
+    platform_turn(stage->platform, stage->ledger, stage->config, now.mono);
     settle_acknowledgements(stage, now.mono);
     outbox_hand_over(stage->outbox);
     write_readings(stage, now.mono);
     housekeep(stage, now);
 }
 
-/* Until the next commit of readings; a second while the disk fails. */
+/* Until the next commit of readings, or until the platform is due something; a second while the disk fails. */
 static davy_span time_to_sleep(const struct record_stage *stage, davy_mono now)
 {
-    davy_span sleep = davy_mono_sub(stage->commit_at, now);
+    davy_span sleep = davy_mono_sub(davy_mono_min(stage->commit_at, platform_due(stage->platform)), now);
     return sleep.ns < DAVY_NS_PER_S ? sleep : davy_span_s(1);
 }
 
@@ -527,6 +536,7 @@ struct record_stage *record_stage_free(struct record_stage *stage)
         commit_batch(stage, 0);
     }
     drop_records(stage);
+    platform_free(stage->platform);
     outbox_free(stage->outbox);
     davy_telemetry_free(stage->telemetry);
     davy_readings_close(stage->readings);

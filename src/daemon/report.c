@@ -57,6 +57,7 @@ void report_status(struct davy_buf *out, struct pipeline *pipeline, bool online)
         .since = publisher.since.ns ? publisher.since : route->started,
         .boot_id = route->boot_id,
         .last_seq = recorder.last_seq,
+        .confirmed_seq = recorder.confirmed_seq,
         .outbox_events = recorder.outbox_events,
         .outbox_telemetry = recorder.outbox_telemetry,
         .unacknowledged = evaluator.unacknowledged,

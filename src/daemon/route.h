@@ -5,7 +5,9 @@
  *
  *   pollers ──blocks──► evaluator ──records, readings──► recorder ──messages──► publisher ──► broker
  *                        ▲    │                            ▲                        │
- *                 asks ──┘    └──replies──► main ◄──notices┴─────── deliveries ─────┘
+ *                 asks ──┘    └──replies──► main ◄──notices┴─────── deliveries ─────┤
+ *                   └─────────────────────────┤ └──tasks──► recorder                 │
+ *                                             └──────────── commands over MQTT ──────┘
  */
 #pragma once
 
@@ -18,6 +20,7 @@
 #include "model/alarm.h"
 #include "model/config.h"
 #include "model/reading.h"
+#include "publish/command.h"
 #include "publish/publisher.h"
 #include "record/ledger.h"
 
@@ -33,6 +36,7 @@ enum ask_kind {
 struct ask {
     enum ask_kind kind;
     uint64_t ticket;                  /* REQUEST: of the control client */
+    struct davy_remote *remote;       /* REQUEST: it came over MQTT instead, and is answered there; passes */
     struct davy_request_line request; /* REQUEST: points, alarms, ack, reset */
     char by[DAVY_BY_SIZE];
     const struct davy_config *config;   /* RELOAD: a reference passes */
@@ -111,6 +115,7 @@ struct evaluator_status {
 struct recorder_status {
     uint64_t events; /* of the evaluator, committed */
     int64_t last_seq;
+    int64_t confirmed_seq; /* by the platform; 0: none */
     int64_t outbox_events;
     int64_t outbox_telemetry;
     uint64_t refused;           /* by the broker, so far */
@@ -132,16 +137,20 @@ struct recorder_status {
 #define ROUTE_READINGS 16384
 #define ROUTE_REPLIES  64
 #define ROUTE_NOTICES  64
+#define ROUTE_COMMANDS 64
+#define ROUTE_TASKS    64
 
 struct route {
-    struct davy_queue blocks;         /* struct davy_block */
-    struct davy_queue asks;           /* struct ask */
-    struct davy_queue replies;        /* struct reply */
-    struct davy_queue records;        /* struct record */
-    struct davy_queue readings;       /* struct record_reading */
-    struct davy_queue deliveries;     /* struct davy_delivery */
-    struct davy_queue notices;        /* enum notice */
-    struct davy_queue demands;        /* struct davy_poller_demand_reply */
+    struct davy_queue blocks;     /* struct davy_block */
+    struct davy_queue asks;       /* struct ask */
+    struct davy_queue replies;    /* struct reply */
+    struct davy_queue records;    /* struct record */
+    struct davy_queue readings;   /* struct record_reading */
+    struct davy_queue deliveries; /* struct davy_delivery */
+    struct davy_queue notices;    /* enum notice */
+    struct davy_queue demands;    /* struct davy_poller_demand_reply */
+    struct davy_queue commands; /* struct davy_remote *, publisher → main; passes; when full the publisher says busy */
+    struct davy_queue tasks;    /* struct davy_remote *, main → recorder: snapshot, resend, confirm; passes */
     struct davy_cell evaluator;       /* struct evaluator_status */
     struct davy_cell recorder;        /* struct recorder_status */
     struct davy_publisher *publisher; /* NULL: no broker configured */
