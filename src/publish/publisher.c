@@ -11,7 +11,7 @@
 #define STACK_BYTES (512 * 1024)
 #define NOTICES     512 /* a few windows; an acknowledgement that is lost here is found overdue and sent again */
 #define SWITCHES    4
-#define COMMANDS    64 /* that wait to be judged; the rest is dropped and counted */
+#define COMMANDS    256 /* that wait to be judged; the rest is dropped and counted */
 
 /* Bounds of the way out. */
 #define DRAIN_MAX_MS    1500

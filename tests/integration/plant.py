@@ -173,7 +173,7 @@ class Recorder:
             retain, topic, payload = line.rstrip(b"\n").split(b"\t", 2)
             try:
                 data = json.loads(payload) if payload else None
-            except ValueError:
+            except (ValueError, RecursionError):
                 data = None
             self.messages.append(Message(topic.decode(), retain == b"1", payload, arrived, data))
 
