@@ -15,8 +15,8 @@ struct operate {
     struct davy_engine *engine;
     struct davy_decoder *decoder;
     void (*record)(void *context, struct record *record); /* takes what it owns */
-    void (*point)(void *context, uint32_t point);               /* what the decoder keeps of a point may have changed */
-    void (*devices)(void *context);                             /* likewise of a device */
+    void (*point)(void *context, uint32_t point);         /* what the decoder keeps of a point may have changed */
+    void (*devices)(void *context);                       /* likewise of a device */
     void *context;
 };
 

@@ -69,7 +69,8 @@ static void fake_free(void *client)
     (void)client;
 }
 
-static const struct davy_mqtt_ops fake_ops = {fake_connect, fake_publish, fake_subscribe, fake_disconnect, fake_drop, fake_free};
+static const struct davy_mqtt_ops fake_ops = {fake_connect,    fake_publish, fake_subscribe,
+                                              fake_disconnect, fake_drop,    fake_free};
 
 static struct fake fake;
 static struct davy_config *config;
