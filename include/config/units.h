@@ -50,6 +50,7 @@ int davy_unit_conversion(const char *from, const char *to, const struct davy_sub
 double davy_convert(const struct davy_conversion *conversion, double value);
 double davy_convert_difference(const struct davy_conversion *conversion, double difference);
 
+/* Whether the table has it. */
 bool davy_unit_is_known(const char *unit);
 
 /* Whether it is one of a gas in air, which may need a davy_substance; whether it is one of the explosive limit. */

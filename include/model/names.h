@@ -8,6 +8,7 @@
 
 #include "base/attr.h"
 
+/* Of an alarm or event COUNT_, null in messages: nothing was read yet. */
 enum davy_quality { DAVY_QUALITY_GOOD, DAVY_QUALITY_UNCERTAIN, DAVY_QUALITY_BAD, DAVY_QUALITY_COUNT_ };
 
 /* Why a reading has its quality. Each reason belongs to one quality: davy_reason_quality(). */

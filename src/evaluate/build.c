@@ -6,6 +6,7 @@
 #include "evaluate/internal.h"
 
 static const struct davy_limit builtin_limit = {.level = DAVY_LEVEL_YELLOW, .condition = DAVY_CONDITION_SELF};
+static const struct davy_limit vote_fault_limit = {.level = DAVY_LEVEL_YELLOW, .condition = DAVY_CONDITION_FAULT};
 static const struct davy_limit inhibit_limit = {.level = DAVY_LEVEL_YELLOW, .condition = DAVY_CONDITION_INHIBIT};
 
 /* The alarms of the gateway about itself, in the order of their events. */
@@ -92,6 +93,7 @@ static void add_alarm(struct davy_engine *engine, uint32_t index, struct davy_su
         .limits = limits,
         .limit_count = (uint8_t)limit_count,
         .states = &engine->states[used->states],
+        .quality = DAVY_QUALITY_COUNT_,
     };
     used->states += limit_count;
 }
@@ -228,7 +230,7 @@ static void add_builtins(struct davy_engine *engine, struct used *used)
     for (uint32_t v = 0; v < engine->vote_count; v++) {
         struct davy_subject subject = subject_of(DAVY_ALARM_VOTE_FAULT, DAVY_NONE, DAVY_NONE, DAVY_NONE);
         subject.rule = engine->alarms[engine->votes[v].alarm].subject.rule;
-        add_alarm(engine, index++, subject, &builtin_limit, 1, used);
+        add_alarm(engine, index++, subject, &vote_fault_limit, 1, used);
     }
     for (uint32_t d = 0; d < config->device_count; d++)
         add_alarm(engine, index++, subject_of(DAVY_ALARM_INHIBIT, DAVY_NONE, d, DAVY_NONE), &inhibit_limit, 1, used);

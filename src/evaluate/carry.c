@@ -305,7 +305,7 @@ static void retire(struct davy_engine *old, struct alarm *alarm, struct alarm *t
         davy_engine_transition(old, alarm, DAVY_INPUT_RETIRE, now, NULL, 0);
     memset(alarm->states, 0, sizeof *alarm->states * alarm->limit_count);
     alarm->gate = (struct gate){.when = NULL};
-    alarm->quality = DAVY_QUALITY_GOOD;
+    alarm->quality = DAVY_QUALITY_COUNT_;
     davy_engine_tell_memory(old, alarm);
 }
 

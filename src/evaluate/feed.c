@@ -124,8 +124,9 @@ static void feed_member(struct davy_engine *engine, uint32_t index, const struct
 {
     struct vote *vote = engine->alarms[index].vote;
     struct alarm *group = &engine->alarms[vote->alarm];
-    group->quality = reading->quality;
-    group->reason = reading->reason;
+    struct alarm *fault = &engine->alarms[vote->fault];
+    group->quality = fault->quality = reading->quality;
+    group->reason = fault->reason = reading->reason;
     if (applies(group))
         evaluate(engine, index, reading, reading->at);
     enum davy_feed cause = reading->quality == DAVY_QUALITY_GOOD ? DAVY_FEED_FULL : DAVY_FEED_HOLD;

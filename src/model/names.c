@@ -7,8 +7,12 @@
 #define CHECK_LENGTH(table, count) _Static_assert(DAVY_LENGTH(table) == (count), #table " names every value")
 
 static const char *const qualities[] = {
-    [DAVY_QUALITY_GOOD] = "good", [DAVY_QUALITY_UNCERTAIN] = "uncertain", [DAVY_QUALITY_BAD] = "bad"};
-CHECK_LENGTH(qualities, DAVY_QUALITY_COUNT_);
+    [DAVY_QUALITY_GOOD] = "good",
+    [DAVY_QUALITY_UNCERTAIN] = "uncertain",
+    [DAVY_QUALITY_BAD] = "bad",
+    [DAVY_QUALITY_COUNT_] = NULL, /* nothing was read yet */
+};
+CHECK_LENGTH(qualities, DAVY_QUALITY_COUNT_ + 1);
 
 static const char *const reasons[] = {
     [DAVY_REASON_NONE] = NULL,

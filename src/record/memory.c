@@ -191,7 +191,7 @@ static int get_memory(const json_t *object, struct davy_alarm_memory *ret)
     ret->last_limit = (uint8_t)get_integer(object, "last_limit");
     ret->has_value = get_bool(object, "has_value");
     ret->value = get_number(object, "value");
-    ret->quality = (enum davy_quality)get_name(object, "quality", davy_quality_find, DAVY_QUALITY_GOOD);
+    ret->quality = (enum davy_quality)get_name(object, "quality", davy_quality_find, DAVY_QUALITY_COUNT_);
     ret->reason = (enum davy_reason)get_name(object, "reason", davy_reason_find, DAVY_REASON_NONE);
     get_behaviour(object, ret);
     const json_t *limits = json_object_get(object, "limits");
@@ -218,7 +218,7 @@ static int parse_memory(const char *body, struct davy_alarm_memory *ret, bool *r
 
 static bool worth_keeping(const struct davy_alarm_memory *memory)
 {
-    bool keep = !davy_uuid_is_nil(&memory->id) || memory->state != DAVY_STATE_NORMAL;
+    bool keep = !davy_uuid_is_nil(&memory->id) || memory->state != DAVY_STATE_NORMAL || memory->unwell;
     keep = keep || memory->when_false || memory->when_since.mono.ns != 0; /* the answer of `when` is no event */
     keep = keep || memory->out_of_service || memory->shelved_until.mono.ns != 0;
     keep = keep || memory->steps_done != 0 || memory->floor != DAVY_LEVEL_NONE;
