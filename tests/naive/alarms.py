@@ -32,6 +32,14 @@ def choose_side(kind, bounds, deadband, value):
     return "return" if low + deadband < value < high - deadband else "hold"
 
 
+def see(measure, now, reading):
+    """How limits see a reading (full, raise, held or bad), and the bounds of the measure where they are evaluated."""
+    mode = measure.mode(reading)
+    evaluated = mode in ("full", "raise")
+    bounds = measure.bounds(now, reading) if evaluated or measure.dose else None
+    return ("held" if evaluated and bounds is None else mode), bounds
+
+
 class Limit:
     """One limit of one alarm: its condition, which follows the readings, and its latch."""
 
@@ -120,6 +128,29 @@ class Limit:
         self.condition, self.on_since = False, None
         self.stop_return()
 
+    def restart(self, now):
+        """An off-delay stands still until the next good reading."""
+        if self.off_since is not None:
+            self.off_since, self.frozen = None, now - self.off_since
+
+    def adopt(self, old):
+        """Go on where the limit of before the reload stood."""
+        self.condition, self.latch_holds, self.uncertain = old.condition, old.latch_holds, old.uncertain
+        self.on_since, self.off_since, self.frozen = old.on_since, old.off_since, old.frozen
+        if self.kind == old.kind == "outside":
+            self.crossed = self.bounds[old.bounds.index(old.crossed)]
+
+    def same(self, old):
+        return all(getattr(self, name) == getattr(old, name) for name in
+                   ("level", "kind", "bounds", "deadband", "on_delay", "off_delay", "latch", "trip_on_bad", "upper"))
+
+    def take_changed(self, mode, value, now):
+        """A changed limit against the newest reading: to raise only, and no timer is touched off the trip side."""
+        if mode == "bad" and self.trip_on_bad:
+            self.take(mode, value, now)
+        elif (self.upper or mode in ("full", "raise")) and self.side(value) == "trip":
+            self.take_value(value, False, self.upper or mode == "raise", now)
+
     def due(self):
         if self.on_since is not None:
             return self.on_since + self.on_delay
@@ -169,6 +200,22 @@ class Gate:
     def fire(self, now):
         if self.since is not None and self.since + self.hold <= now:
             self.answer, self.since, self.flipped = not self.answer, None, True
+
+    def restart(self, now):
+        """An answer that is going false stands still until the next good reading."""
+        if self.answer and self.since is not None:
+            self.since, self.frozen = None, now - self.since
+
+    def same(self, old):
+        return old is not None and self.spec == old.spec and self.point is old.point
+
+    def begin(self, now):
+        """True at first, then the newest reading settles it."""
+        newest = self.point.known()
+        if newest is not None and not self.says(newest):
+            self.since = now
+            self.fire(now)
+            self.settle()
 
     def settle(self):
         """Whether it has flipped in this cause."""
@@ -328,6 +375,22 @@ class Alarm:
             self.state = "normal" if self.acknowledged else "returned"
         return "unsuppressed"
 
+    # reload
+
+    def retire(self):
+        covered = self.shelved_until is not None or self.out_of_service
+        if self.state == "normal" and not covered:
+            return None
+        self.state, self.active, self.active_level, self.floor = "normal", False, None, None
+        self.shelved_until = self.shelved_level = None
+        self.out_of_service = False
+        return "retired"
+
+    def adopt(self, old, _now):
+        for name in ("state", "level", "acknowledged", "count", "raised_at", "event_level", "active", "active_level",
+                     "floor", "steps_done", "shelved_until", "shelved_level", "out_of_service"):
+            setattr(self, name, getattr(old, name))
+
     # the ladder
 
     def step_due(self):
@@ -357,7 +420,8 @@ class RuleAlarm(Alarm):
         self.spec, self.measures, self.gate = rule, measures, gate
         self.limits = make_limits(rule, measures[0].dose)
         self.steps = rule.get("escalate", [])
-        self.last_limit = None
+        self.last_limit, self.flipped = None, False
+        self.changed = list(self.limits)  # by a reload; of a new alarm all
         self.lower = self.upper = None  # the measure as last evaluated
 
     @property
@@ -409,26 +473,108 @@ class RuleAlarm(Alarm):
         self.state, self.acknowledged = "normal", True
         return "reset"
 
-    def evaluate(self, now, reading, mode=None):
-        """The newest reading of the point; `mode` overrides what its quality allows."""
-        measure = self.measure_of_reading(reading)
-        mode = mode or measure.mode(reading)
-        evaluated = mode in ("full", "raise")
-        bounds = measure.bounds(now, reading) if evaluated or measure.dose else None
-        if evaluated and bounds is None:
-            mode, evaluated = "held", False
-        if evaluated:
+    def read(self, now, reading):
+        """How the limits see a reading, and the bounds of the measure then; what was evaluated is remembered."""
+        mode, bounds = see(self.measures[0], now, reading)
+        if mode in ("full", "raise"):
             self.lower = bounds[0]
-        if measure.dose:
+        if self.measures[0].dose:
             self.upper = bounds[1]
+        return mode, bounds
+
+    def evaluate(self, now, reading):
+        mode, bounds = self.read(now, reading)
         for limit in self.limits:
             if limit.upper:
                 limit.take("full" if mode == "full" else "raise", bounds[1], now)
             else:
                 limit.take(mode, bounds and bounds[0], now)
 
-    def measure_of_reading(self, reading):
-        return self.measures[0]
+    # restart and reload
+
+    def restart(self, now):
+        for measure in self.measures:
+            measure.restart()
+        for limit in self.limits:
+            limit.restart(now)
+        if self.gate:
+            self.gate.restart(now)
+
+    def pairs(self, old):
+        """(limit, limit of before): the same by level and kind of condition, the others in order."""
+        key = lambda limit: (limit.named, limit.kind, limit.upper)
+        before = {key(limit): limit for limit in old.limits}
+        found = [(limit, before.pop(key(limit))) for limit in self.limits if key(limit) in before]
+        taken = [limit for limit, _ in found]
+        for upper in (False, True):
+            new = [limit for limit in self.limits if limit not in taken and limit.upper == upper]
+            left = [limit for limit in before.values() if limit.upper == upper]
+            found += zip(new, left)
+        return found
+
+    def adopt(self, old, now):
+        super().adopt(old, now)
+        self.changed = list(self.limits)
+        pairs = self.pairs(old)
+        same = self.adopt_measures(old)
+        for limit, before in pairs:
+            limit.adopt(before)
+            if same and limit.same(before):
+                self.changed.remove(limit)
+        self.last_limit = next((limit for limit, before in pairs if before is old.last_limit), None) or old.last_limit
+        self.lower, self.upper = old.lower, old.upper
+        if self.gate is None or not self.gate.same(old.gate):
+            self.start_gate(old, now)
+        else:
+            self.gate = old.gate
+
+    def adopt_measures(self, old):
+        """Whether the measure is the same; a changed one forgets."""
+        for place, measure in enumerate(self.measures):
+            before = old.measure_of(measure.point)
+            if before is not None and measure.same(before):
+                self.measures[place] = before
+            else:
+                measure.forget()
+        return all(measure in old.measures for measure in self.measures)
+
+    def start_gate(self, old, now):
+        """A changed or removed `when`: its answer is true anew, then its newest reading settles it."""
+        if self.gate:
+            self.gate.begin(now)
+        self.flipped = self.applies() != old.applies()
+
+    def settle_gate(self):
+        """Whether `when` has flipped in this cause."""
+        flipped, self.flipped = self.flipped, False
+        return (self.gate is not None and self.gate.settle()) or flipped
+
+    def loses_all(self, old):
+        """Whether all tripped limits of before are gone."""
+        kept = [before for _, before in self.pairs(old)]
+        tripped = [limit for limit in old.limits if limit.tripped]
+        return bool(tripped) and not any(limit in kept for limit in tripped)
+
+    def begin(self, now):
+        """A rule that a reload has added."""
+        for measure in self.measures:
+            measure.forget()
+        if self.gate:
+            self.gate.begin(now)
+
+    def retire(self):
+        self.last_limit = self.shown()
+        for limit in self.limits:
+            limit.condition = limit.latch_holds = False
+        return super().retire()
+
+    def evaluate_changed(self, now):
+        newest = self.points[0].known()
+        if newest is None or not self.changed:
+            return
+        mode, bounds = self.read(now, newest)
+        for limit in self.changed:
+            limit.take_changed(mode, bounds and bounds[limit.upper], now)
 
     def evaluate_raise(self, now, point=None):
         """occurrences: a counted raise, to raise only and certain."""
@@ -436,10 +582,10 @@ class RuleAlarm(Alarm):
         for limit in self.limits:
             limit.take_value(self.lower, False, False, now)
 
-    def evaluate_newest(self, now, only_recent=True):
+    def evaluate_newest(self, now):
         """`when` is true again: the newest reading, if it is no older than max_age."""
-        newest = self.points[0].newest()
-        if newest is not None and (not only_recent or now - newest.time <= self.points[0].max_age):
+        newest = self.points[0].known()
+        if newest is not None and now - newest.time <= self.points[0].max_age:
             self.evaluate(now, newest)
 
     def untrip(self):
@@ -471,24 +617,26 @@ class Member:
         newest = self.point.newest()
         return newest is not None and (newest.bad or newest.inhibited)
 
-    def take(self, limits, now, reading, mode=None):
-        mode = mode or self.measure.mode(reading)
-        evaluated = mode in ("full", "raise")
-        bounds = self.measure.bounds(now, reading) if evaluated or self.measure.dose else None
-        if evaluated and bounds is None:
-            mode, evaluated = "held", False
+    def take(self, limits, now, reading, to_raise=False):
+        """`to_raise`: a reload; what is not on the trip side changes nothing."""
+        mode, bounds = see(self.measure, now, reading)
+        evaluated, full = mode in ("full", "raise"), mode == "full"
         if evaluated:
             self.value = bounds[0]
         if self.measure.dose:
             self.upper = bounds[1]
         for limit in limits:
-            if limit.upper:
-                self.judge(limit, bounds[1], mode == "full", True)
-            elif evaluated:
-                self.judge(limit, bounds[0], mode == "full", mode == "raise")
-            elif mode == "bad" and limit.trip_on_bad:
-                if not self.votes.get(limit):
-                    self.votes[limit] = self.certain[limit] = True
+            if limit.upper or evaluated:
+                if not to_raise or limit.side(bounds[limit.upper]) == "trip":
+                    self.judge(limit, bounds[limit.upper], full, limit.upper or not full)
+            elif mode == "bad" and limit.trip_on_bad and not self.votes.get(limit):
+                self.votes[limit] = self.certain[limit] = True
+
+    def adopt(self, old, pairs):
+        for limit, before in pairs:
+            if before in old.votes:
+                self.votes[limit], self.certain[limit] = old.votes[before], old.certain.get(before, False)
+        self.value, self.upper = old.value, old.upper
 
     def take_raise(self, limits, now):
         self.value = self.measure.value(now, None)
@@ -526,32 +674,55 @@ class VoteAlarm(RuleAlarm):
     def needed(self, limit):
         return max(1, self.needs - len(self.absent(limit))) if self.on_bad == "degrade" else self.needs
 
-    def recount(self, now):
-        for limit in self.limits:
+    def recount(self, now, limits=None, only_raise=False, good=True):
+        """`good`: only a good reading lets a return go on that a restart has stopped."""
+        for limit in limits or self.limits:
             votes, needed = self.counted(limit), self.needed(limit)
             certain = [member for member in votes if not member.votes.get(limit) or member.certain[limit]]
             uncertain = limit.upper or len(certain) < needed
-            limit.feed("trip" if len(votes) >= needed else "return", True, uncertain, now)
+            trips = len(votes) >= needed
+            if not trips and (only_raise or (limit.frozen is not None and not good)):
+                continue
+            limit.feed("trip" if trips else "return", True, uncertain, now)
 
     def member_of(self, point):
-        return next(member for member in self.members if member.point is point)
+        return next((member for member in self.members if member.point is point), None)
 
-    def evaluate(self, now, reading, mode=None):
+    def evaluate(self, now, reading):
         member = next(member for member in self.members if member.point.newest() is reading)
-        member.take(self.limits, now, reading, mode)
-        self.recount(now)
+        member.take(self.limits, now, reading)
+        self.recount(now, good=reading.good)
 
     def evaluate_raise(self, now, point=None):
         self.member_of(point).take_raise(self.limits, now)
         self.recount(now)
 
-    def evaluate_newest(self, now, only_recent=True):
-        recent = [member for member in self.members if member.point.history and
-                  (not only_recent or now - member.point.newest().time <= member.point.max_age)]
+    def evaluate_newest(self, now):
+        recent = [member for member in self.members if member.point.known() and
+                  now - member.point.known().time <= member.point.max_age]
         for member in recent:
             member.take(self.limits, now, member.point.newest())
         if recent:
             self.recount(now)
+
+    def adopt(self, old, now):
+        super().adopt(old, now)
+        self.members = [Member(measure) for measure in self.measures]
+        same_points = [each.point for each in self.members] == [each.point for each in old.members]
+        if (self.needs, self.on_bad) != (old.needs, old.on_bad) or not same_points:
+            self.changed = list(self.limits)
+        for member in self.members:
+            before = old.member_of(member.point)
+            if before is not None:
+                member.adopt(before, self.pairs(old))
+
+    def evaluate_changed(self, now):
+        if not self.changed:
+            return
+        for member in self.members:
+            if member.point.known():
+                member.take(self.changed, now, member.point.known(), to_raise=True)
+        self.recount(now, self.changed, only_raise=True)
 
     def untrip(self):
         super().untrip()
@@ -619,6 +790,10 @@ class Fault(BuiltIn):
         self.first_failure = self.ended = None
         self.streaks, self.counted = {}, set()
 
+    def restart(self):
+        """CHOICE: successes in a row are counted anew; what stands and what runs goes on."""
+        self.streaks, self.counted = {}, set()
+
     def due(self):
         if self.stands or self.first_failure is None or any(fault.stands for fault in self.above):
             return None
@@ -651,6 +826,10 @@ class VoteFault(BuiltIn):
 
     def judge(self):
         self.stands = self.vote.healthy() < self.vote.needs
+
+    def adopt(self, old, now):
+        super().adopt(old, now)
+        self.stands = old.stands
 
 
 class Inhibit(BuiltIn):

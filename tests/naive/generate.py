@@ -345,6 +345,95 @@ def make_plant(random_, focus):
     return plant
 
 
+# a reload
+
+def shift(random_, rule):
+    """Move the bounds of all limits alike, so that they stay in order."""
+    limits = limits_of(rule).values()
+    kinds = {kind for limit in limits for kind in KINDS if kind in limit}
+    delta = random_.choice([0.25, 0.5, 2.0] + ([-0.25, -0.5, -1.0] if kinds == {"above"} else []))
+    if rule.get("measure", {}).get("type") in ("occurrences", "stel", "twa"):
+        delta = 0.5
+    for limit in limits:
+        kind = next(kind for kind in KINDS if kind in limit)
+        bound = limit[kind]
+        if kind == "equals":
+            limit[kind] = not bound
+        else:
+            limit[kind] = [round(each + delta, 6) for each in bound] if kind == "outside" else round(bound + delta, 6)
+
+
+def other_limits(random_, rule, plant):
+    """Levels come and go, perhaps of another kind."""
+    type_ = rule.get("measure", {}).get("type", "value")
+    limits = limits_of(rule)
+    if "vote" in rule or any("equals" in limit for limit in limits.values()) or type_ == "occurrences":
+        return
+    if len(limits) > 1 and random_.random() < 0.5:
+        del rule[random_.choice(list(limits))]
+    elif type_ == "value":
+        for level in limits:
+            del rule[level]
+        rule.update(make_limits(random_, 0.5))
+    else:
+        give_measure(random_, rule, plant, type_)
+
+
+def other_behaviour(random_, rule):
+    group_ = random_.choice([rule, *limits_of(rule).values()])
+    for name in ("on_delay", "off_delay", "latch", "acknowledge", "on_fault"):
+        group_.pop(name, None)
+    behaviour = make_behaviour(random_, 0.5, False)
+    behaviour.pop("shelvable", None)
+    group_.update(behaviour)
+
+
+def other_when(random_, rule, plant):
+    if "when" in rule and random_.random() < 0.5:
+        del rule["when"]
+    else:
+        give_when(random_, rule, plant)
+
+
+def other_vote(random_, rule, plant):
+    if "vote" in rule:
+        rule["vote"] = random_.randint(1, min(3, len(matching(plant, rule["points"]))))
+        rule["on_bad"] = random_.choice(["degrade", "trip", "abstain"])
+
+
+def other_measure(random_, rule, plant):
+    type_ = rule.get("measure", {}).get("type", "value")
+    if type_ == "occurrences" or any("equals" in limit for limit in limits_of(rule).values()):
+        return
+    if type_ == "value":
+        give_measure(random_, rule, plant, random_.choice(MEASURES))
+    elif random_.random() < 0.5:
+        del rule["measure"]
+        for level in limits_of(rule):
+            del rule[level]
+        rule.update(make_limits(random_, 0.5))
+    elif "window" in rule["measure"]:
+        rule["measure"]["window"] *= 2
+
+
+def vary(random_, plant):
+    """Another configuration of the same plant: the rules differ in a few things."""
+    plant = copy.deepcopy(plant)
+    rules = plant["rules"]
+    used = {rule["measure"]["rule"] for rule in rules if "rule" in rule.get("measure", {})}
+    for rule in rules:
+        if random_.random() < 0.7:
+            change = random_.choice([shift, shift, other_behaviour, other_limits, other_when, other_vote, other_measure])
+            change(random_, rule) if change in (shift, other_behaviour) else change(random_, rule, plant)
+    if random_.random() < 0.25 and len(rules) > 1:
+        rules.remove(random_.choice([rule for rule in rules if rule["name"] not in used] or rules))
+    if random_.random() < 0.25:
+        rules.append(make_rule(random_, "new", plant)) if "new" not in [rule["name"] for rule in rules] else None
+    if random_.random() < 0.25 and not used:
+        random_.shuffle(rules)
+    return plant
+
+
 # its configuration
 
 def span(ms):
@@ -463,8 +552,8 @@ class Trace:
             for point in device["points"]:
                 full = f"{device['id']}.{point['name']}"
                 self.point[full] = Weather(random_, bad + UNCERTAIN + HELD + ["good:maintenance"], 0.12)
-                self.values[full] = interesting_values(plant, device, point)
-        self.steps = self.interesting_steps()
+                self.values[full] = []
+        self.steps, self.alarms = self.interesting_steps(), []
 
     def interesting_steps(self):
         steps = [0, 0, 250, 500, 500, 500, 1000, 1000, 2000]
@@ -525,12 +614,34 @@ class Trace:
         row = [self.stamp(), f"!{verb}", text]
         self.rows.append(row + [""] if self.random.random() < 0.5 else row)
 
-    def fill(self, alarms):
-        alarms = self.random.sample(alarms, min(3, len(alarms)))
-        for _ in range(self.random.randint(20, 90)):
+    def watch(self, plant):
+        """Values, times and commands are drawn for this configuration (too)."""
+        import naive  # only to know which alarms there are
+        for device in plant["devices"]:
+            for point in device["points"]:
+                self.values[f"{device['id']}.{point['name']}"] += interesting_values(plant, device, point)
+        alarms = [(alarm.rule, alarm.full) for alarm in naive.Engine(plant).rule_alarms]
+        kept = [alarm for alarm in self.alarms if alarm in alarms]
+        self.alarms = kept or self.random.sample(alarms, min(3, len(alarms)))
+
+    def fill(self, mode, reload):
+        self.watch(self.plant)
+        count = self.random.randint(20, 90)
+        breaks = {}
+        for kind in {"plain": [], "both": ["restart", "reload"]}.get(mode, [mode]):
+            for _ in range(self.random.choice([1, 1, 2, 3])):
+                breaks[self.random.randrange(count)] = kind
+        if mode in ("restart", "both"):
+            for device in self.plant["devices"]:  # all points are known before anything is restarted
+                for point in device["points"]:
+                    self.read(device, point)
+        for number in range(count):
             if self.rows:
                 self.time += self.random.choice(self.steps)
-            if alarms and self.random.random() < (0.3 if self.plant["focus"].startswith("cover") else 0.15):
+            alarms = self.alarms
+            if number in breaks:
+                self.rows.append([self.stamp(), f"!{breaks[number]}", reload(self) if breaks[number] == "reload" else ""])
+            elif alarms and self.random.random() < (0.3 if self.plant["focus"].startswith("cover") else 0.15):
                 self.command(alarms)
             else:
                 self.poll()
@@ -545,14 +656,21 @@ def pick_focus(random_):
 
 def make(seed, folder, mode="plain", focus=None):
     """Write one case; the plant and the rows, as naive.py wants them."""
-    import naive  # only to know which alarms there are
     random_ = random.Random(seed)
     picked = pick_focus(random_)
     plant = make_plant(random_, focus or picked)
-    alarms = [(alarm.rule, alarm.full) for alarm in naive.Engine(plant).rule_alarms]
-    trace = Trace(random_, plant)
-    trace.fill(alarms)
     folder.mkdir(parents=True, exist_ok=True)
+    trace = Trace(random_, plant)
+    variants = [plant]
+
+    def reload(trace):
+        variants.append(vary(random_, variants[-1]))
+        name = f"reload{len(variants) - 1}.conf"
+        write_conf(variants[-1], folder, name)
+        trace.watch(variants[-1])
+        return name
+
+    trace.fill(mode, reload)
     write_conf(plant, folder)
     lines = [["time", "point", "value", "quality"], *trace.rows]
     (folder / "trace.csv").write_text("".join(",".join(line) + "\n" for line in lines), encoding="utf-8")

@@ -36,8 +36,9 @@ class Engine:
         for device in self.devices:
             device.bus.devices.append(device)
         self.points = [point for device in self.devices for point in device.points]
-        self.rule_alarms = [alarm for rule in plant["rules"] for alarm in self.make_rule(rule)]
-        self.make_built_ins()
+        self.rule_alarms = self.make_rules(plant)
+        self.make_faults()
+        self.gather()
 
     # what there is
 
@@ -63,6 +64,9 @@ class Engine:
     def make_gate(self, rule, point):
         return Gate(rule["when"], self.named(rule["when"]["point"], point)) if "when" in rule else None
 
+    def make_rules(self, plant):
+        return [alarm for rule in plant["rules"] for alarm in self.make_rule(rule)]
+
     def make_rule(self, rule):
         points = self.matching(rule)
         measures = [self.make_measure(rule, point) for point in points]
@@ -81,7 +85,7 @@ class Engine:
             return max(readings, key=lambda reading: reading.order, default=None)
         return newest
 
-    def make_built_ins(self):
+    def make_faults(self):
         none = lambda: None
         self.bus_fault = {
             bus: Fault(None, bus.name, None,
@@ -98,9 +102,12 @@ class Engine:
                          [self.bus_fault[point.device.bus], self.device_fault[point.device]])
             for point in self.points}
         self.faults = [*self.bus_fault.values(), *self.device_fault.values(), *self.point_fault.values()]
-        self.vote_faults = [VoteFault(alarm) for alarm in self.rule_alarms if isinstance(alarm, VoteAlarm)]
         self.inhibits = [Inhibit(device, self.newest_of(device.points)) for device in self.devices]
         self.floods = [Flood(self.raises), Chatter(self.raises)]
+
+    def gather(self):
+        """The built-in alarms in their order."""
+        self.vote_faults = [VoteFault(alarm) for alarm in self.rule_alarms if isinstance(alarm, VoteAlarm)]
         self.built_ins = self.faults + self.vote_faults + self.inhibits + self.floods
 
     # time
@@ -139,14 +146,20 @@ class Engine:
     def cause(self, now, point=None, reading=None):
         """The timers of one instant, or one reading."""
         for alarm in self.rule_alarms:
-            if alarm.gate and alarm.gate.point is point:
-                alarm.gate.take(reading)
-            elif alarm.gate and point is None:
+            if alarm.gate and point is None:
                 alarm.gate.fire(now)
+            elif alarm.gate and alarm.gate.point is point:
+                alarm.gate.take(reading)
+        self.judge_all(now, lambda alarm: self.evaluate(alarm, now, point, reading))
+        self.judge_faults(now, point, reading)
+        self.judge_built_ins(now)
+
+    def judge_all(self, now, evaluate):
         raised_before = len(self.raises)
         for alarm in self.rule_alarms:
-            self.judge(alarm, now, point, reading, self.raises[raised_before:])
-        self.judge_faults(now, point, reading)
+            self.judge(alarm, now, evaluate, [key for _, key in self.raises[raised_before:]])
+
+    def judge_built_ins(self, now):
         for each in self.vote_faults + self.inhibits:
             each.judge()
         for each in self.floods:
@@ -164,18 +177,19 @@ class Engine:
         self.device_fault[device].take(now, reading.bad, point)
         self.point_fault[point].take(now, reading.bad, point)
 
-    def judge(self, alarm, now, point, reading, raises):
+    def judge(self, alarm, now, evaluate, raises):
         """What one cause does to one alarm of a rule, in the order of its events."""
         if alarm.shelved_until is not None and alarm.shelved_until <= now:
             self.act(alarm, now, alarm.unshelve)
         before = (alarm.active, alarm.level, alarm.details())  # of `unshelved`, should the limits end the shelf
-        if alarm.gate and alarm.gate.settle():
+        if alarm.settle_gate():
             self.flip(alarm, now)
             before = (alarm.active, alarm.level, alarm.details())
-            if alarm.gate.answer:
+            if alarm.applies():
                 alarm.evaluate_newest(now)
         elif alarm.applies():
-            self.evaluate(alarm, now, point, reading, raises)
+            self.count_raises(alarm, now, raises)
+            evaluate(alarm)
         if alarm.ends_shelf():
             self.end_shelf(alarm, now, before)
         self.settle(alarm, now)
@@ -183,7 +197,7 @@ class Engine:
         self.climb(alarm, now)
 
     def flip(self, alarm, now):
-        if alarm.gate.answer:
+        if alarm.applies():
             self.act(alarm, now, alarm.unsuppress)
         else:
             alarm.last_limit = alarm.shown()
@@ -191,12 +205,14 @@ class Engine:
             self.act(alarm, now, alarm.suppress)
 
     @staticmethod
-    def evaluate(alarm, now, point, reading, raises):
-        for each in alarm.points:
-            if alarm.measures[0].type == "occurrences":
-                key = (alarm.measures[0].spec["rule"], each.full)
-                if key in [raised for _, raised in raises]:
-                    alarm.evaluate_raise(now, each)
+    def count_raises(alarm, now, raises):
+        """occurrences: what has been raised in this cause already."""
+        for point in alarm.points:
+            if alarm.measures[0].type == "occurrences" and (alarm.measures[0].spec["rule"], point.full) in raises:
+                alarm.evaluate_raise(now, point)
+
+    @staticmethod
+    def evaluate(alarm, now, point, reading):
         if point is None:
             for limit in alarm.limits:
                 limit.fire(now)
@@ -230,6 +246,60 @@ class Engine:
                 self.act(alarm, now, lambda: alarm.ask_again() or "overdue", step=alarm.steps_done)
             else:
                 self.act(alarm, now, lambda: "overdue", step=alarm.steps_done)
+
+    # restart and reload
+
+    def restart(self, now):
+        """The daemon is killed and started in no time: what is in its memory goes on."""
+        for point in self.points:
+            point.restart(now)
+        for alarm in self.rule_alarms:
+            alarm.restart(now)
+        for fault in self.faults:
+            fault.restart()
+
+    def reload(self, now, plant):
+        """Other rules; buses and devices are the same."""
+        old, old_faults = self.rule_alarms, self.vote_faults
+        key = lambda alarm: (alarm.rule, alarm.full)
+        self.rule_alarms = self.make_rules(plant)
+        new = {key(alarm): alarm for alarm in self.rule_alarms}
+        for alarm in old:
+            if key(alarm) not in new:
+                self.act(alarm, now, alarm.retire)
+            elif new[key(alarm)].loses_all(alarm):
+                self.end_occurrence(alarm, now)
+        self.gather()
+        faults = {alarm.rule: alarm for alarm in self.vote_faults}
+        for fault in old_faults:
+            if fault.rule in faults:
+                faults[fault.rule].adopt(fault, now)
+            else:
+                self.act(fault, now, fault.retire)
+        before = {key(alarm): alarm for alarm in old}
+        for alarm in self.rule_alarms:
+            if key(alarm) in before:
+                alarm.adopt(before[key(alarm)], now)
+            else:
+                alarm.begin(now)
+        self.judge_all(now, lambda alarm: self.evaluate_changed(alarm, now))
+        self.judge_built_ins(now)
+
+    def end_occurrence(self, alarm, now):
+        """All tripped limits go: the occurrence ends, a cover stays."""
+        cover = (alarm.shelved_until, alarm.shelved_level, alarm.out_of_service)
+        def end():
+            event = alarm.retire()
+            alarm.shelved_until, alarm.shelved_level, alarm.out_of_service = cover
+            return event
+        self.act(alarm, now, end)
+
+    @staticmethod
+    def evaluate_changed(alarm, now):
+        alarm.evaluate_changed(now)
+        for limit in alarm.limits:
+            limit.fire(now)
+        alarm.changed = []
 
     # commands
 
@@ -292,6 +362,13 @@ def replay(plant, rows, until=None, folder=None):
     for row in rows:
         time = parse_time(row[0])
         engine.fire_until(time, inclusive_stale=False)
+        if row[1] == "!restart":
+            engine.restart(time)
+            continue
+        if row[1] == "!reload":
+            with open((folder / row[2]).with_suffix(".json"), encoding="utf-8") as file:
+                engine.reload(time, json.load(file))
+            continue
         if row[1].startswith("!"):
             engine.command(time, row[1][1:], row[2])
             continue

@@ -7,6 +7,7 @@ A row is `second value [quality]` of point D.p (`Q value` of D.q, `T value` of D
 `second RULE:WHERE event`. `max_age` of a case is that of its points; `rules` are further ones, after `r`.
 """
 import itertools
+import json
 import pathlib
 import sys
 import tempfile
@@ -267,6 +268,55 @@ CASES.update({
         ["0 raised unacknowledged red", *(f"0 {name}:D.p raised" for name in "abcd"),
          "1 cleared returned red", *(f"1 {name}:D.p cleared" for name in "abcd"), "31 fault:B raised",
          "300 raised unacknowledged red", *(f"300 {name}:D.p raised" for name in "abcd"), "300 flood:gateway raised"]),
+    # restart
+    "restart: an on-delay and an occurrence go on": (
+        {**TWO, "red": {"above": 10.0, "on_delay": 5000}}, ["0 11", "2 !restart", "7 11"],
+        ["0 raised unacknowledged orange", "5 escalated unacknowledged red"]),
+    "restart: an off-delay stands still until the next good reading": (
+        {**RED, "off_delay": 5000}, ["0 11", "1 0", "4 !restart", "8 0", "11 0"],
+        ["0 raised unacknowledged red", "10 cleared returned red"]),
+    "restart: when going false stands still until its next good reading": (
+        {**RED, "when": {**WHEN, "for": 5000}}, ["0 11", "1 S 0", "4 !restart", "8 S 0", "11 11"],
+        ["0 raised unacknowledged red", "10 suppressed suppressed red"]),
+    "restart: nothing is stale by it": (
+        {**RED, "on_fault": "trip"}, ["0 1", "15 !restart", "36 1"], ["35 raised unacknowledged red", "36 cleared"]),
+    "restart: latches, shelves and ladders go on": (
+        {**LATCHED_RED, "shelvable": True, "escalate": [{"after": 9000, "unless": "cleared"}]},
+        ["0 11", "1 0", "2 !shelve 5s works", "3 !restart", "10 0"],
+        ["0 raised unacknowledged red", "1 latched latched red", "2 shelved shelved red", "7 unshelved latched red",
+         "9 overdue latched red"]),
+    "restart: a dose is refilled, another window is empty": (
+        {"measure": {"type": "max", "window": 10000}, **RED}, ["0 11", "1 !restart", "2 0"],
+        ["0 raised unacknowledged red", "2 cleared returned red"]),
+    # reload
+    "reload: a limit that moves below the newest reading trips at once": (
+        {**RED, "then": {"red": {"above": 8.0}}}, ["0 9", "1 !reload", "2 9"], ["1 raised unacknowledged red"]),
+    "reload: a limit that moves above it returns only by a reading": (
+        {**RED, "then": {"red": {"above": 20.0}}}, ["0 11", "1 !reload", "2 11"],
+        ["0 raised unacknowledged red", "2 cleared returned red"]),
+    "reload: limits of another level are the same in order": (
+        {**RED, "then": {"orange": {"above": 8.0}}}, ["0 11", "1 !reload", "2 7"],
+        ["0 raised unacknowledged red", "1 lowered unacknowledged orange", "2 cleared returned orange"]),
+    "reload: without its tripped limit the occurrence is retired": (
+        {**TWO, "orange": {"above": 5.0, "on_delay": 9000}, "then": {"orange": {"above": 5.0, "on_delay": 9000}}},
+        ["0 11", "1 !reload", "10 11"],
+        ["0 raised unacknowledged red", "1 retired normal red", "9 raised unacknowledged orange 1"]),
+    "reload: a running on-delay keeps its start": (
+        {**RED, "on_delay": 9000, "then": {**RED, "on_delay": 4000}}, ["0 11", "2 !reload", "5 11"],
+        ["4 raised unacknowledged red"]),
+    "reload: without `when` what it suppressed is judged": (
+        {**RED, "when": WHEN, "then": RED}, ["0 11", "1 S 0", "2 !reload", "3 11"],
+        ["0 raised unacknowledged red", "1 suppressed suppressed red", "2 unsuppressed returned red",
+         "2 raised unacknowledged red 2"]),
+    "reload: the newest reading settles a new `when`": (
+        {**RED, "then": {**RED, "when": WHEN}}, ["0 S 0", "1 11", "2 !reload", "3 11"],
+        ["1 raised unacknowledged red", "2 suppressed suppressed red"]),
+    "reload: a latch holds until reset though the limit latches no longer": (
+        {**LATCHED_RED, "then": TWO}, ["0 11", "1 0", "2 !reload", "3 0", "4 !reset"],
+        ["0 raised unacknowledged red", "1 latched latched red", "4 reset normal red"]),
+    "reload: fewer votes needed trip at once": (
+        {**RED, "points": ["D.[pq]"], "vote": 2, "then": {**RED, "points": ["D.[pq]"], "vote": 1}},
+        ["0 11", "0 Q 0", "1 !reload"], ["1 raised unacknowledged red"]),
 })
 
 
@@ -306,7 +356,7 @@ def two_of_two_problems():
 
 
 def plant(rule):
-    rule = dict(rule)
+    rule = {key: value for key, value in rule.items() if key != "then"}
     age, further = rule.pop("max_age", 20000), rule.pop("rules", [])
     points = [{"name": name, "range": [0.0, 100.0], "kind": "other", "max_age": age} for name in "pqt"]
     points.append({"name": "s", "range": None, "kind": "state", "max_age": 86400000})
@@ -317,6 +367,8 @@ def plant(rule):
 
 def row(text):
     time, *words = text.split()
+    if words[0] in ("!restart", "!reload"):
+        return [time, words[0], "then.conf" if words[0] == "!reload" else ""]
     if words[0].startswith("!"):
         return [time, words[0], " ".join(["r", "D.p", *words[1:]])]
     point = {"Q": "D.q", "T": "D.t", "S": "D.s"}.get(words[0], "D.p")
@@ -332,10 +384,17 @@ def shown(event):
     return f"{second} {event['rule']}:{where} {event['event']}"
 
 
+def run(rule, rows):
+    with tempfile.TemporaryDirectory(prefix="davy-model-") as folder:
+        folder = pathlib.Path(folder)
+        (folder / "then.json").write_text(json.dumps(plant(rule.get("then", rule))), encoding="utf-8")
+        return naive.replay(plant(rule), [row(each) for each in rows], None, folder)
+
+
 def main():
     failed = 0
     for name, (rule, rows, expected) in CASES.items():
-        found = [shown(event) for event in naive.replay(plant(rule), [row(each) for each in rows])]
+        found = [shown(event) for event in run(rule, rows)]
         alike = [(have + " ").startswith(want + " ") for have, want in zip(found, expected)]
         right = len(found) == len(expected) and all(alike)
         failed += not right

@@ -68,19 +68,28 @@ class Point:
         self.full = f"{device.name}.{self.name}"
         self.range, self.max_age = spec.get("range"), spec["max_age"]
         self.history = []
-        self.restarted = None
+        self.restarted, self.known_from = None, 0
 
     def newest(self):
         return self.history[-1] if self.history else None
+
+    def known(self):
+        """The newest reading since a restart: what went before is told of, but not evaluated again."""
+        return self.history[-1] if len(self.history) > self.known_from else None
+
+    def restart(self, now):
+        self.restarted, self.known_from = now, len(self.history)
 
     def last_evaluated(self):
         return next((reading.value for reading in reversed(self.history) if reading.evaluated), None)
 
     def stale_due(self):
-        """When silence becomes a reading: max_age after the last one (or a restart since), once."""
-        if not self.history or self.newest().reason == "stale":
+        """When silence becomes a reading: max_age after the last one or a restart since, once."""
+        if not self.history:
             return None
-        return max(self.newest().time, self.restarted or 0) + self.max_age
+        if self.known() is None:
+            return self.restarted + self.max_age  # CHOICE: also where it was stale before
+        return None if self.newest().reason == "stale" else self.newest().time + self.max_age
 
     def check_range(self, time, value, quality, reason):
         """Where several apply, the first of the list wins."""
@@ -131,9 +140,15 @@ class Measure:
         raises = reading.evaluated if self.type == "value" else reading.counts
         return "raise" if raises else "held"
 
+    def same(self, other):
+        return self.spec == other.spec and self.other is other.other
+
     def forget(self):
-        """A restart, or a reload that changed the measure."""
+        """A reload that changed the measure."""
         self.start = len(self.point.history)
+
+    def restart(self):
+        self.forget()
 
     def readings(self):
         return self.point.history[self.start:]
@@ -232,6 +247,9 @@ class Dose(Measure):
         upper = lower + sum((end - first) * exact(self.beside(first, end)) for first, end in self.gaps(stretches, begin, now))
         return float(lower / self.window), float(upper / self.window)
 
+    def restart(self):
+        """It is refilled from the history."""
+
     def gaps(self, stretches, begin, now):
         """Uncovered stretches, divided at each counted reading (one may hold for no time at all)."""
         edges = {begin, now} | {edge for first, end, _ in stretches for edge in (first, end)}
@@ -271,7 +289,7 @@ class Stuck(Measure):
 
 class Difference(Measure):
     def value(self, now, newest):
-        other = self.other.newest()
+        other = self.other.known()
         if other is None or not other.good or now - other.time > self.other.max_age:
             return None
         return newest.value - other.value
@@ -280,8 +298,10 @@ class Difference(Measure):
 class Occurrences(Measure):
     """`raises()`: times of the counted raises."""
 
+    forgotten = 0
+
     def value(self, now, newest):
-        times = [time for time in self.raises() if now - self.window < time <= now]
+        times = [time for time in self.raises()[self.forgotten:] if now - self.window < time <= now]
         if not self.spec.get("days"):
             return float(len(times))
         days = {time // DAY for time in times}
@@ -291,7 +311,10 @@ class Occurrences(Measure):
         return float(run)
 
     def forget(self):
-        """Raises are in the ledger of events."""
+        self.forgotten = len(self.raises())
+
+    def restart(self):
+        """The raises are in the ledger of events."""
 
 
 MEASURES = {"value": Measure, "mean": Averaged, "rms": Averaged, "stddev": Averaged, "min": Extreme, "max": Extreme,
