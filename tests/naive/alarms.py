@@ -14,6 +14,11 @@ CHOICES = {
     "bad_keeps_inhibit": True,  # a bad reading is missing evidence: the last that was not bad tells of an inhibit
     "group_quality": True,  # a bus or device alarm tells quality and reason of the newest reading on it; else null
     "upper_shelvable_of_its_group": True,  # the upper bound of `red` acts at orange, and is no more shelvable than red
+    "unread_is_null": True,  # a point without any reading yet has quality null, not good
+    "self_has_a_name": True,  # `condition` of flood, chatter and RULE.fault is `flood`, `chatter`, `fault`; else `self`
+    "vote_fault_quality": True,  # RULE.fault tells quality and reason of its newest reading; else good
+    "member_tells_its_bound": True,  # where the limit shown acts on an upper bound, so does the value of its members
+    "no_limit_tells_lower": True,  # a cover over nothing tells the lower bound of a dose
     "members_tell_counted": True,  # a member that `on_bad = trip` counts is told as a vote
 }
 
@@ -38,6 +43,12 @@ def see(measure, now, reading):
     evaluated = mode in ("full", "raise")
     bounds = measure.bounds(now, reading) if evaluated or measure.dose else None
     return ("held" if evaluated and bounds is None else mode), bounds
+
+
+def quality_of(newest):
+    if newest is None:
+        return None if CHOICES["unread_is_null"] else "good"
+    return newest.quality
 
 
 class Limit:
@@ -421,6 +432,7 @@ class RuleAlarm(Alarm):
         self.limits = make_limits(rule, measures[0].dose)
         self.steps = rule.get("escalate", [])
         self.last_limit, self.flipped = None, False
+        self.asking = None  # the limit of before, while a shelf ends by a new level
         self.changed = list(self.limits)  # by a reload; of a new alarm all
         self.lower = self.upper = None  # the measure as last evaluated
 
@@ -447,13 +459,15 @@ class RuleAlarm(Alarm):
     def giving(self):
         """The limit that gives the level, the lower bound first; None where no limit is tripped."""
         tripped = [limit for limit in self.limits if limit.tripped]
-        return max(tripped, key=lambda limit: (limit.level, not limit.upper), default=None)
+        # CHOICE: of two upper bounds at blue that of yellow is told
+        order = lambda limit: (limit.level, not limit.upper, LEVELS.index(limit.named))
+        return max(tripped, key=order, default=None)
 
     def shown(self):
         return self.giving() or self.last_limit
 
     def asks(self):
-        return self.shown().acknowledge
+        return (self.asking or self.shown()).acknowledge
 
     def may_be_shelved(self):
         return all(limit.shelvable for limit in self.limits if limit.tripped)
@@ -593,13 +607,15 @@ class RuleAlarm(Alarm):
             limit.untrip()
 
     def told_value(self, limit):
+        if limit is None and not CHOICES["no_limit_tells_lower"] and self.measures[0].dose:
+            return self.upper
         return self.upper if limit is not None and limit.upper else self.lower
 
     def details(self):
         limit, newest = self.shown(), self.points[0].newest()
         # CHOICE: where no limit is tripped any more, nothing rests on an uncertain reading
         return {"value": self.told_value(limit), "limit": limit and limit.crossed, "condition": limit and limit.kind,
-                "quality": newest and newest.quality, "reason": newest and newest.reason,
+                "quality": quality_of(newest), "reason": newest and newest.reason,
                 "uncertain": limit is not None and limit.tripped and limit.uncertain, "latched": bool(self.latches()),
                 "members": None}
 
@@ -657,6 +673,7 @@ class VoteAlarm(RuleAlarm):
     def __init__(self, rule, measures, gate):
         super().__init__(rule, measures[0].point.device.zone, None, None, measures, gate)
         self.members = [Member(measure) for measure in measures]
+        self.last_count = {}
         self.needs, self.on_bad = rule["vote"], rule.get("on_bad", "degrade")
 
     @property
@@ -681,6 +698,7 @@ class VoteAlarm(RuleAlarm):
             certain = [member for member in votes if not member.votes.get(limit) or member.certain[limit]]
             uncertain = limit.upper or len(certain) < needed
             trips = len(votes) >= needed
+            self.last_count[limit] = len(votes), needed
             if not trips and (only_raise or (limit.frozen is not None and not good)):
                 continue
             limit.feed("trip" if trips else "return", True, uncertain, now)
@@ -698,12 +716,11 @@ class VoteAlarm(RuleAlarm):
         self.recount(now)
 
     def evaluate_newest(self, now):
-        recent = [member for member in self.members if member.point.known() and
-                  now - member.point.known().time <= member.point.max_age]
-        for member in recent:
-            member.take(self.limits, now, member.point.newest())
-        if recent:
-            self.recount(now)
+        for member in self.members:
+            known = member.point.known()
+            if known and now - known.time <= member.point.max_age:
+                member.take(self.limits, now, known)
+        self.recount(now)
 
     def adopt(self, old, now):
         super().adopt(old, now)
@@ -740,17 +757,18 @@ class VoteAlarm(RuleAlarm):
         votes = self.counted(limit) if CHOICES["members_tell_counted"] else \
             [each for each in self.members if each.votes.get(limit)]
         newest = member.point.newest()
-        return {"point": member.point.full, "value": member.upper if limit.upper else member.value,
-                "vote": member in votes, "quality": newest and newest.quality}
+        return {"point": member.point.full, "value": member.upper if limit.upper and CHOICES["member_tells_its_bound"] else member.value,
+                "vote": member in votes, "quality": quality_of(newest)}
 
     def details(self):
         limit, newest = self.shown(), self.newest()
         told = super().details()
         # CHOICE: without an occurrence the votes of the lowest limit are told, without a limit
         votes_of = limit or self.limits[0]
-        told.update({"value": float(len(self.counted(votes_of))),
-                     "limit": limit and float(self.needed(limit)), "condition": limit and "vote",
-                     "quality": newest and newest.quality, "reason": newest and newest.reason,
+        # value and limit are those of the last count, also where `when` has taken the votes away since
+        counted, needed = self.last_count.get(votes_of, (None, self.needed(votes_of)))
+        told.update({"value": counted, "limit": limit and needed, "condition": limit and "vote",
+                     "quality": quality_of(newest), "reason": newest and newest.reason,
                      "members": [self.tell_member(member, votes_of) for member in self.members]})
         return told
 
@@ -774,9 +792,13 @@ class BuiltIn(Alarm):
     def asks(self):
         return False
 
+    def told_condition(self):
+        named = CHOICES["self_has_a_name"] or self.rule in ("fault", "inhibit")
+        return self.condition_name if named else "self"
+
     def details(self):
         newest = self.newest()
-        return {"value": self.value(), "limit": None, "condition": self.condition_name,
+        return {"value": self.value(), "limit": None, "condition": self.told_condition(),
                 "quality": newest and newest.quality, "reason": newest and newest.reason, "uncertain": False,
                 "latched": False, "members": None}
 
@@ -820,6 +842,12 @@ class Fault(BuiltIn):
 
 
 class VoteFault(BuiltIn):
+    def details(self):
+        told = super().details()
+        if not CHOICES["vote_fault_quality"]:
+            told.update({"quality": "good", "reason": None})
+        return told
+
     def __init__(self, vote):
         super().__init__(f"{vote.rule}.fault", vote.zone, None, None, vote.newest)
         self.vote, self.condition_name = vote, "fault"

@@ -181,15 +181,15 @@ class Engine:
         """What one cause does to one alarm of a rule, in the order of its events."""
         if alarm.shelved_until is not None and alarm.shelved_until <= now:
             self.act(alarm, now, alarm.unshelve)
-        before = (alarm.active, alarm.level, alarm.details())  # of `unshelved`, should the limits end the shelf
+        before = (alarm.active, alarm.shown(), alarm.details())  # of `unshelved`, should the limits end the shelf
         if alarm.settle_gate():
             self.flip(alarm, now)
-            before = (alarm.active, alarm.level, alarm.details())
+            before = (alarm.active, alarm.shown(), alarm.details())
             if alarm.applies():
                 alarm.evaluate_newest(now)
         elif alarm.applies():
-            self.count_raises(alarm, now, raises)
             evaluate(alarm)
+            self.count_raises(alarm, now, raises)
         if alarm.ends_shelf():
             self.end_shelf(alarm, now, before)
         self.settle(alarm, now)
@@ -221,13 +221,13 @@ class Engine:
 
     def end_shelf(self, alarm, now, before):
         """`unshelved` with the condition and level of before, though value and quality are the newest."""
-        active, _, details = before
+        active, shown, details = before
         newest = alarm.details()
         for key in ("value", "quality", "reason", "members"):
             details[key] = newest[key]
-        now_active, alarm.active = alarm.active, active
+        alarm.asking = shown
         self.act(alarm, now, alarm.unshelve, details)
-        alarm.active = now_active
+        alarm.asking = None
 
     def settle(self, alarm, now):
         self.act(alarm, now, alarm.settle)
