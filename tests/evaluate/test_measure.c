@@ -247,6 +247,32 @@ static void rate_has_nothing_where_all_times_are_one(void **unused)
     end(&f);
 }
 
+static void rate_leaves_out_a_reading_exactly_as_old_as_the_window(void **unused)
+{
+    (void)unused;
+    struct fixture f = start(DAVY_MEASURE_RATE, (struct davy_measure_options){.window = {ns(10)}, .per = {ns(1)}});
+    const double times[] = {0, 1, 4, 8}, values[] = {-50, 1, 4, 8};
+    for (int i = 0; i < 4; i++)
+        take(&f, times[i], values[i]);
+    assert_value(&f, 10, 1);
+    end(&f);
+}
+
+static void rate_over_hours_is_that_of_the_whole_line(void **unused)
+{
+    (void)unused;
+    struct fixture f =
+        start(DAVY_MEASURE_RATE, (struct davy_measure_options){.window = {ns(8 * HOUR)}, .per = {ns(HOUR)}});
+    for (int at = 0; at < 30 * HOUR; at += 2) {
+        take(&f, at, 1e6 + at * 1e-3);
+        if (at % 1000 == 0 && at > 4 * HOUR) {
+            assert_int_equal(ask(&f, at), DAVY_LACK_NONE);
+            assert_near(f.got.value, 3.6, 1e-9);
+        }
+    }
+    end(&f);
+}
+
 static void rate_is_the_line_of_least_squares_and_not_the_ends(void **unused)
 {
     (void)unused;
@@ -370,10 +396,10 @@ static void upper_bound_of_a_gap_is_the_greater_reading_beside(void **unused)
     assert_near(f.got.value, 4 * 800 / 900.0, 1e-14);
     assert_near(f.got.upper, (4 * 800 + 10 * 100) / 900.0, 1e-14);
     take_all(&f, 1101, 1500, 10);
-    take_all(&f, 1500, 1950, 1);
-    ask(&f, 1950); /* the gap is half out */
-    assert_near(f.got.value, (10 * 400 + 1 * 450) / 900.0, 1e-14);
-    assert_near(f.got.upper, (10 * 450 + 1 * 450) / 900.0, 1e-14);
+    take_all(&f, 1600, 1950, 1); /* the last one before holds for 3 s */
+    ask(&f, 1950);               /* the older gap is half out */
+    assert_near(f.got.value, (10 * 402 + 1 * 350) / 900.0, 1e-14);
+    assert_near(f.got.upper, (10 * 450 + 10 * 100 + 1 * 350) / 900.0, 1e-14);
     end(&f);
 }
 
@@ -628,6 +654,19 @@ static void windows_go_on_only_where_the_setups_are_the_same(void **unused)
     assert_false(davy_measure_same(&a, &b));
 }
 
+static void a_value_that_stays_takes_no_room(void **unused)
+{
+    (void)unused;
+    for (enum davy_measure type = DAVY_MEASURE_MEAN; type <= DAVY_MEASURE_DEVIATION; type++) {
+        if (type == DAVY_MEASURE_RATE || type == DAVY_MEASURE_FORECAST)
+            continue;
+        struct fixture f = start_window(type, HOUR);
+        take_all(&f, 0, 3 * HOUR, 20.9);
+        assert_true(davy_measure_bytes(f.state) < 3000);
+        end(&f);
+    }
+}
+
 /* Of the heap, with the allocator's own share. */
 static size_t heap(void)
 {
@@ -688,6 +727,8 @@ int main(void)
         cmocka_unit_test(min_and_max_are_not_of_readings_that_do_not_count),
         cmocka_unit_test(rate_needs_three_readings_and_half_the_window),
         cmocka_unit_test(rate_has_nothing_where_all_times_are_one),
+        cmocka_unit_test(rate_leaves_out_a_reading_exactly_as_old_as_the_window),
+        cmocka_unit_test(rate_over_hours_is_that_of_the_whole_line),
         cmocka_unit_test(rate_is_the_line_of_least_squares_and_not_the_ends),
         cmocka_unit_test(forecast_is_the_line_ahead_of_now),
         cmocka_unit_test(twa_of_a_constant_for_its_length_is_the_constant),
@@ -711,6 +752,7 @@ int main(void)
         cmocka_unit_test(time_that_goes_back_stands_still),
         cmocka_unit_test(numbers_near_the_end_of_a_double_lack_and_leave_nothing_behind),
         cmocka_unit_test(windows_go_on_only_where_the_setups_are_the_same),
+        cmocka_unit_test(a_value_that_stays_takes_no_room),
         cmocka_unit_test(memory_is_what_it_says_and_within_its_bound),
         cmocka_unit_test(a_full_window_forgets_its_oldest_readings),
     };

@@ -22,6 +22,7 @@ struct history {
     struct davy_measure_options options;
     int64_t hold;
     int64_t now;
+    int64_t grid;
     double greatest; /* of all readings: what is in the window was measured from there */
 };
 
@@ -251,6 +252,12 @@ static int64_t any_span(struct davy_random *random, double least_s, double most_
     return llround(1e9 * least_s * pow(most_s / least_s, davy_random_unit(random)));
 }
 
+/* On a grid of a second in some rounds, so that things happen at one instant. */
+static int64_t on_grid(int64_t span, int64_t grid)
+{
+    return grid > 0 ? (span / grid + 1) * grid : span;
+}
+
 static int64_t any_step(struct davy_random *random, int64_t usual)
 {
     const double kind = davy_random_unit(random);
@@ -277,8 +284,10 @@ static void round_of(struct davy_random *random, enum davy_measure type)
 {
     const double offsets[] = {-0.5, 0, 20.9, 1e6};
     const double offset = offsets[davy_random_next(random) % 4];
-    struct history h = {.hold = any_span(random, 0.5, 30), .now = (int64_t)(davy_random_next(random) >> 2)};
-    const int64_t window = any_span(random, 1, 3600), usual = any_span(random, 0.1, 5);
+    const int64_t grid = davy_random_next(random) % 3 == 0 ? DAVY_NS_PER_S : 0;
+    struct history h = {.hold = on_grid(any_span(random, 0.5, 30), grid), .grid = grid};
+    h.now = on_grid((int64_t)(davy_random_next(random) >> 2), grid);
+    const int64_t window = on_grid(any_span(random, 1, 3600 - 1), grid), usual = any_span(random, 0.1, 5);
     h.options = (struct davy_measure_options){.window = {window},
                                               .coverage = davy_random_unit(random),
                                               .per = {any_span(random, 1, 3600)},
@@ -290,7 +299,7 @@ static void round_of(struct davy_random *random, enum davy_measure type)
     const double counting = 0.5 + 0.5 * davy_random_unit(random), asking = davy_random_unit(random);
     double value = offset, newest = offset;
     for (h.count = 0; h.count < READINGS;) {
-        h.now += any_step(random, usual);
+        h.now += on_grid(any_step(random, usual) - grid, grid);
         value = any_value(random, offset, value);
         const bool counts = davy_random_unit(random) < counting;
         newest = counts ? value : newest;
@@ -300,7 +309,7 @@ static void round_of(struct davy_random *random, enum davy_measure type)
         if (davy_random_unit(random) < asking)
             check(&h, type, state, newest);
         if (davy_random_unit(random) < asking / 4) {
-            h.now += any_step(random, usual);
+            h.now += on_grid(any_step(random, usual) - grid, grid);
             check(&h, type, state, newest);
         }
     }

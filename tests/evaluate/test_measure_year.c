@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A year of readings once a second: windows drift by nothing. At sampled instants each measure is recomputed from its
- * window in __float128 (113 bits, exact two-pass formulas). DAVY_YEAR_S: seconds to run, 31536000 for the year
+ * window in quadruple precision (113 bits, exact two-pass formulas). DAVY_YEAR_S: seconds to run, 31536000 for the year
  * (`tools/dev year`); in the suite a day.
  */
+#include <float.h>
 #include <math.h>
 #include <stdlib.h>
 #include <time.h>
@@ -12,6 +13,12 @@
 #include "base/num.h"
 #include "evaluate/measure.h"
 #include "support/cmocka_all.h"
+
+#if LDBL_MANT_DIG >= 113
+typedef long double quad;
+#else
+typedef __float128 quad;
+#endif
 
 enum { HOUR_S = 3600, KEPT = HOUR_S + 10, SUITE_S = 86400, SAMPLE_S = 20011 };
 
@@ -35,32 +42,32 @@ static int64_t index_at(int64_t i)
     return i % KEPT;
 }
 
-static __float128 root(__float128 x)
+static quad root(quad x)
 {
-    __float128 r = sqrtl((long double)x);
+    quad r = sqrtl((long double)x);
     return r > 0 ? (r + x / r) / 2 : 0;
 }
 
 /* Readings hold to the next one; the oldest is cut at the beginning of the window. */
-static __float128 weigh(const struct tail *tail, int64_t i, int64_t start)
+static quad weigh(const struct tail *tail, int64_t i, int64_t start)
 {
     const int64_t from = tail->at[index_at(i)], to = tail->at[index_at(i + 1)];
     return to <= start ? 0 : to - (from > start ? from : start);
 }
 
-static __float128 timed(const struct tail *tail, const struct subject *subject)
+static quad timed(const struct tail *tail, const struct subject *subject)
 {
     const int64_t now = tail->at[index_at(tail->count - 1)], start = now - subject->window_s * DAVY_NS_PER_S;
-    __float128 mean = 0, squares = 0, spread = 0;
-    const __float128 all = now - start;
+    quad mean = 0, squares = 0, spread = 0;
+    const quad all = now - start;
     const int64_t oldest = tail->count - KEPT;
     for (int64_t i = oldest; i + 1 < tail->count; i++) {
-        const __float128 value = tail->values[index_at(i)];
+        const quad value = tail->values[index_at(i)];
         mean += weigh(tail, i, start) * value / all;
         squares += weigh(tail, i, start) * value * value / all;
     }
     for (int64_t i = oldest; i + 1 < tail->count; i++) {
-        const __float128 off = tail->values[index_at(i)] - mean;
+        const quad off = tail->values[index_at(i)] - mean;
         spread += weigh(tail, i, start) * off * off / all;
     }
     if (subject->type == DAVY_MEASURE_MEAN)
@@ -68,21 +75,21 @@ static __float128 timed(const struct tail *tail, const struct subject *subject)
     return root(subject->type == DAVY_MEASURE_RMS ? squares : spread);
 }
 
-static __float128 slope(const struct tail *tail, const struct subject *subject)
+static quad slope(const struct tail *tail, const struct subject *subject)
 {
     const int64_t now = tail->at[index_at(tail->count - 1)], start = now - subject->window_s * DAVY_NS_PER_S;
-    __float128 n = 0, time = 0, value = 0, time_time = 0, time_value = 0;
+    quad n = 0, time = 0, value = 0, time_time = 0, time_value = 0;
     for (int64_t i = tail->count - 1; i >= tail->count - KEPT && tail->at[index_at(i)] > start; i--) {
         n += 1;
         time += tail->at[index_at(i)] - now;
         value += tail->values[index_at(i)];
     }
     for (int64_t i = tail->count - 1; i >= tail->count - KEPT && tail->at[index_at(i)] > start; i--) {
-        const __float128 t = tail->at[index_at(i)] - now - time / n, v = tail->values[index_at(i)] - value / n;
+        const quad t = tail->at[index_at(i)] - now - time / n, v = tail->values[index_at(i)] - value / n;
         time_time += t * t;
         time_value += t * v;
     }
-    return time_value / time_time * 60e9Q;
+    return time_value / time_time * 60e9;
 }
 
 static void compare(const struct tail *tail, struct subject *subject)
@@ -91,7 +98,7 @@ static void compare(const struct tail *tail, struct subject *subject)
     const struct davy_moment moment = {.now.mono = {tail->at[last]}, .value = tail->values[last]};
     struct davy_measured got;
     assert_int_equal(davy_measure_value(subject->state, &moment, &got), DAVY_LACK_NONE);
-    const __float128 wanted = subject->type == DAVY_MEASURE_RATE ? slope(tail, subject) : timed(tail, subject);
+    const quad wanted = subject->type == DAVY_MEASURE_RATE ? slope(tail, subject) : timed(tail, subject);
     subject->worst = fmax(subject->worst, fabs((double)((got.value - wanted) / wanted)));
 }
 
