@@ -242,6 +242,32 @@ static void local_time_is_that_of_the_zone_asked_for(void **state)
     assert_int_equal(localtime_r(&start, &local)->tm_hour, 0);
 }
 
+static void assert_day(const char *zone, const char *time, int64_t day)
+{
+    davy_wall t;
+    setenv("TZ", zone, 1);
+    tzset();
+    assert_int_equal(davy_wall_parse(time, &t), 0);
+    assert_int_equal(davy_wall_local_day(t), day);
+}
+
+static void a_local_day_begins_at_midnight_of_the_place(void **unused)
+{
+    (void)unused;
+    assert_day("UTC", "1970-01-01T00:00:00Z", 0);
+    assert_day("UTC", "1970-01-01T23:59:59.999Z", 0);
+    assert_day("UTC", "1970-01-02T00:00:00Z", 1);
+    assert_int_equal(davy_wall_local_day((davy_wall){-1}), -1);
+    assert_day("CST-8", "1970-01-01T15:59:59.999Z", 0);
+    assert_day("CST-8", "1970-01-01T16:00:00Z", 1);
+    assert_day("EST5EDT,M3.2.0,M11.1.0", "2026-11-01T03:59:59Z", 20757); /* the 31st */
+    assert_day("EST5EDT,M3.2.0,M11.1.0", "2026-11-01T04:00:00Z", 20758); /* a day of 25 hours */
+    assert_day("EST5EDT,M3.2.0,M11.1.0", "2026-11-02T04:59:59Z", 20758);
+    assert_day("EST5EDT,M3.2.0,M11.1.0", "2026-11-02T05:00:00Z", 20759);
+    unsetenv("TZ");
+    tzset();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -253,6 +279,7 @@ int main(void)
         cmocka_unit_test(days_and_times_that_do_not_exist_are_refused),
         cmocka_unit_test(times_beyond_the_type_are_refused),
         cmocka_unit_test(arithmetic_saturates),
+        cmocka_unit_test(a_local_day_begins_at_midnight_of_the_place),
         cmocka_unit_test(the_system_clock_never_goes_back),
         cmocka_unit_test(a_fake_clock_stands_until_it_is_moved),
         cmocka_unit_test(the_boot_id_is_the_same_all_along),

@@ -317,6 +317,109 @@ static void round_of(struct davy_random *random, enum davy_measure type)
     davy_measure_free(state);
 }
 
+/* The window as it is, and with as much before it as the oldest bucket may reach out of it. */
+struct frame {
+    struct moments inside, outside;
+    double least, greatest; /* with what is outside */
+    double reach;           /* of the covered time that part which may be too much */
+};
+
+static struct frame frame_of(const struct history *h)
+{
+    const int64_t window = h->options.window.ns, bucket = window / 480;
+    struct frame f = {naive_moments(h, h->now - window, h->now), naive_moments(h, h->now - window - bucket, h->now),
+                      INFINITY, -INFINITY, 0};
+    for (size_t i = 0; i < h->count; i++)
+        if (h->readings[i].counts && held_to(h, i) >= h->now - window - bucket) {
+            f.least = fmin(f.least, h->readings[i].value);
+            f.greatest = fmax(f.greatest, h->readings[i].value);
+        }
+    f.reach = f.inside.covered > 0 ? (double)bucket / (double)f.inside.covered : INFINITY;
+    return f;
+}
+
+static void assert_between(double got, long double least, long double greatest)
+{
+    if (!(got >= least - 1e-12L * fabsl(least) && got <= greatest + 1e-12L * fabsl(greatest)))
+        fail_msg("%.17g not in %.17Lg to %.17Lg", got, least, greatest);
+}
+
+static void check_long_dose(const struct history *h, const struct davy_measured *got)
+{
+    struct history longer = *h;
+    longer.options.window.ns += h->options.window.ns / 480;
+    const long double whole = (long double)longer.options.window.ns / (long double)h->options.window.ns;
+    const struct dose least = naive_dose(h), greatest = naive_dose(&longer);
+    assert_between(got->value, least.lower, greatest.lower * whole);
+    assert_between(got->upper, least.upper, greatest.upper * whole);
+}
+
+static void check_long_peak(const struct history *h, enum davy_measure type, enum davy_lack lack, double got)
+{
+    double least = INFINITY, greatest = -INFINITY, longer_least = INFINITY, longer_greatest = -INFINITY;
+    for (size_t i = 0; i < h->count; i++) {
+        const struct reading *reading = &h->readings[i];
+        if (!reading->counts || reading->at <= h->now - h->options.window.ns - h->options.window.ns / 480)
+            continue;
+        longer_least = fmin(longer_least, reading->value);
+        longer_greatest = fmax(longer_greatest, reading->value);
+        least = inside(h, i) ? fmin(least, reading->value) : least;
+        greatest = inside(h, i) ? fmax(greatest, reading->value) : greatest;
+    }
+    if (lack != DAVY_LACK_NONE)
+        assert_true(least > greatest);
+    else if (type == DAVY_MEASURE_MIN)
+        assert_between(got, longer_least, least);
+    else
+        assert_between(got, greatest, longer_greatest);
+}
+
+static void check_long(const struct history *h, enum davy_measure type, struct davy_measure_state *state)
+{
+    const struct davy_moment moment = {.now.mono = {h->now}};
+    struct davy_measured got;
+    const enum davy_lack lack = davy_measure_value(state, &moment, &got);
+    const struct frame f = frame_of(h);
+    const double covered = (double)f.inside.covered / (double)h->options.window.ns;
+    assert_between(got.coverage, covered, fmin(1, (double)f.outside.covered / (double)h->options.window.ns));
+    const long double reach = (f.greatest - f.least) * f.reach;
+    if (type == DAVY_MEASURE_TWA)
+        check_long_dose(h, &got);
+    else if (type == DAVY_MEASURE_MIN || type == DAVY_MEASURE_MAX)
+        check_long_peak(h, type, lack, got.value);
+    else if (f.inside.covered == 0 || lack != DAVY_LACK_NONE)
+        assert_true(lack == DAVY_LACK_COVERAGE || f.outside.covered > 0);
+    else if (type == DAVY_MEASURE_MEAN)
+        assert_between(got.value, f.inside.mean - reach, f.inside.mean + reach);
+    else {
+        const long double square = f.inside.square + (type == DAVY_MEASURE_RMS ? f.inside.mean * f.inside.mean : 0);
+        const long double most = fmaxl(fabs(f.greatest), fabs(f.least));
+        const long double off = (type == DAVY_MEASURE_RMS ? most * most : reach * reach + 4 * most * most) * f.reach;
+        assert_between(got.value * got.value, square - off, square + off);
+    }
+}
+
+static void long_round_of(struct davy_random *random, enum davy_measure type)
+{
+    struct history h = {.hold = any_span(random, 10, 300), .now = -any_span(random, 1, 20000)};
+    h.options.window.ns = any_span(random, 3601, 9000);
+    const int64_t usual = any_span(random, 1, 120);
+    const struct davy_measure_setup setup = {.type = type, .options = &h.options, .hold = {h.hold}};
+    struct davy_measure_state *state;
+    assert_int_equal(davy_measure_new(&setup, &state), 0);
+    const double counting = 0.5 + 0.5 * davy_random_unit(random);
+    double value = 5;
+    for (h.count = 0; h.count < READINGS;) {
+        h.now += any_step(random, usual);
+        value = any_value(random, 5, value);
+        h.readings[h.count++] = (struct reading){h.now, davy_random_unit(random) < counting, value};
+        davy_measure_take(state, (davy_mono){h.now}, h.readings[h.count - 1].counts, value);
+        check_long(&h, type, state);
+    }
+    assert_true(davy_measure_bytes(state) <= davy_measure_bytes_max(&setup, (davy_span){0}));
+    davy_measure_free(state);
+}
+
 static void any_window_is_that_of_a_recomputation(void **unused)
 {
     (void)unused;
@@ -329,10 +432,22 @@ static void any_window_is_that_of_a_recomputation(void **unused)
             round_of(&random, types[i]);
 }
 
+static void a_window_of_hours_errs_by_no_more_than_its_oldest_bucket(void **unused)
+{
+    (void)unused;
+    static const enum davy_measure types[] = {DAVY_MEASURE_MEAN,   DAVY_MEASURE_MIN, DAVY_MEASURE_MAX,
+                                              DAVY_MEASURE_STDDEV, DAVY_MEASURE_RMS, DAVY_MEASURE_TWA};
+    struct davy_random random = seeded();
+    for (size_t i = 0; i < DAVY_LENGTH(types); i++)
+        for (int round = 0; round < ROUNDS / 2; round++)
+            long_round_of(&random, types[i]);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(any_window_is_that_of_a_recomputation),
+        cmocka_unit_test(a_window_of_hours_errs_by_no_more_than_its_oldest_bucket),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
