@@ -65,12 +65,19 @@ static bool same_number(double a, double b)
     return !(a < b) && !(a > b);
 }
 
+/* Without a window no value holds, and occurrences have none. */
+static bool uses_hold(const struct davy_measure_setup *setup)
+{
+    return setup->options->window.ns > 0 && setup->type != DAVY_MEASURE_OCCURRENCES;
+}
+
 bool davy_measure_same(const struct davy_measure_setup *a, const struct davy_measure_setup *b)
 {
     const struct davy_measure_options *x = a->options, *y = b->options;
-    return a->type == b->type && a->hold.ns == b->hold.ns && x->window.ns == y->window.ns &&
-           same_number(x->coverage, y->coverage) && x->per.ns == y->per.ns && x->horizon.ns == y->horizon.ns &&
-           x->guard.ns == y->guard.ns && same_number(x->epsilon, y->epsilon) && x->days == y->days;
+    return a->type == b->type && (a->hold.ns == b->hold.ns || (!uses_hold(a) && !uses_hold(b))) &&
+           x->window.ns == y->window.ns && same_number(x->coverage, y->coverage) && x->per.ns == y->per.ns &&
+           x->horizon.ns == y->horizon.ns && x->guard.ns == y->guard.ns && same_number(x->epsilon, y->epsilon) &&
+           x->days == y->days;
 }
 
 static int64_t not_before(struct davy_measure_state *state, davy_mono at)
