@@ -49,7 +49,7 @@ void davy_measure_timed_close(struct davy_measure_state *state);
 void davy_measure_timed_take(struct davy_measure_state *state, int64_t at, bool counts, double value);
 /* The sum and the coverage; DAVY_LACK_COVERAGE where it is too low. */
 enum davy_lack davy_measure_timed_covered(struct davy_measure_state *state, const struct davy_moment *moment,
-                                          struct davy_window_sum *ret_sum, struct davy_measured *ret_measured);
+                                          struct davy_slide_sum *ret_sum, struct davy_measured *ret_measured);
 size_t davy_measure_timed_bytes(const struct davy_measure_state *state);
 size_t davy_measure_timed_bytes_max(const struct davy_measure_setup *setup, int64_t interval);
 

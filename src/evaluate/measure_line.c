@@ -10,8 +10,8 @@ void davy_measure_line_open(struct davy_measure_state *state)
 
 void davy_measure_line_close(struct davy_measure_state *state)
 {
-    davy_window_close(&state->line.window);
-    davy_window_close(&state->cover.window);
+    davy_slide_close(&state->line.window);
+    davy_slide_close(&state->cover.window);
 }
 
 void davy_measure_line_take(struct davy_measure_state *state, int64_t at, bool counts, double value)
@@ -32,12 +32,12 @@ bool davy_measure_line_fit(struct davy_measure_state *state, const struct davy_m
 
 size_t davy_measure_line_bytes(const struct davy_measure_state *state)
 {
-    return davy_window_bytes(&state->line.window) + davy_window_bytes(&state->cover.window);
+    return davy_slide_bytes(&state->line.window) + davy_slide_bytes(&state->cover.window);
 }
 
 size_t davy_measure_line_bytes_max(const struct davy_measure_setup *setup, int64_t interval)
 {
     const int64_t length = setup->options->window.ns;
-    return davy_window_bytes_max(&davy_line_kind, length, davy_window_stretches(length, interval)) +
+    return davy_slide_bytes_max(&davy_line_kind, length, davy_slide_stretches(length, interval)) +
            davy_measure_cover_bytes_max(setup, interval);
 }

@@ -5,7 +5,7 @@
 static enum davy_lack value(struct davy_measure_state *state, const struct davy_moment *moment,
                             struct davy_measured *ret_measured)
 {
-    struct davy_window_sum sum;
+    struct davy_slide_sum sum;
     enum davy_lack lack = davy_measure_timed_covered(state, moment, &sum, ret_measured);
     if (lack == DAVY_LACK_NONE)
         ret_measured->value = davy_timed_mean(&sum, sum.weight);

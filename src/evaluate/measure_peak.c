@@ -29,12 +29,12 @@ enum davy_lack davy_measure_peak_value(struct davy_measure_state *state, const s
 void davy_measure_peak_close(struct davy_measure_state *state)
 {
     davy_peak_close(&state->peak);
-    davy_window_close(&state->cover.window);
+    davy_slide_close(&state->cover.window);
 }
 
 size_t davy_measure_peak_bytes(const struct davy_measure_state *state)
 {
-    return davy_peak_bytes(&state->peak) + davy_window_bytes(&state->cover.window);
+    return davy_peak_bytes(&state->peak) + davy_slide_bytes(&state->cover.window);
 }
 
 size_t davy_measure_peak_bytes_max(const struct davy_measure_setup *setup, int64_t interval)

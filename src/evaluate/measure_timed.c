@@ -16,7 +16,7 @@ void davy_measure_timed_moments(struct davy_measure_state *state)
 
 void davy_measure_timed_close(struct davy_measure_state *state)
 {
-    davy_window_close(&state->timed.window);
+    davy_slide_close(&state->timed.window);
 }
 
 void davy_measure_timed_take(struct davy_measure_state *state, int64_t at, bool counts, double value)
@@ -25,7 +25,7 @@ void davy_measure_timed_take(struct davy_measure_state *state, int64_t at, bool 
 }
 
 enum davy_lack davy_measure_timed_covered(struct davy_measure_state *state, const struct davy_moment *moment,
-                                          struct davy_window_sum *ret_sum, struct davy_measured *ret_measured)
+                                          struct davy_slide_sum *ret_sum, struct davy_measured *ret_measured)
 {
     davy_timed_total(&state->timed, moment->now.mono.ns, ret_sum);
     ret_measured->coverage = davy_timed_coverage(&state->timed, ret_sum->weight);
@@ -35,13 +35,13 @@ enum davy_lack davy_measure_timed_covered(struct davy_measure_state *state, cons
 
 size_t davy_measure_timed_bytes(const struct davy_measure_state *state)
 {
-    return davy_window_bytes(&state->timed.window);
+    return davy_slide_bytes(&state->timed.window);
 }
 
 size_t davy_measure_timed_bytes_max(const struct davy_measure_setup *setup, int64_t interval)
 {
     const int64_t length = setup->options->window.ns;
-    return davy_window_bytes_max(&davy_timed_sums, length, davy_window_stretches(length, interval));
+    return davy_slide_bytes_max(&davy_timed_sums, length, davy_slide_stretches(length, interval));
 }
 
 void davy_measure_cover_open(struct davy_measure_state *state)
@@ -51,7 +51,7 @@ void davy_measure_cover_open(struct davy_measure_state *state)
 
 double davy_measure_cover_value(struct davy_measure_state *state, const struct davy_moment *moment)
 {
-    struct davy_window_sum sum;
+    struct davy_slide_sum sum;
     davy_timed_total(&state->cover, moment->now.mono.ns, &sum);
     return davy_timed_coverage(&state->cover, sum.weight);
 }
@@ -59,5 +59,5 @@ double davy_measure_cover_value(struct davy_measure_state *state, const struct d
 size_t davy_measure_cover_bytes_max(const struct davy_measure_setup *setup, int64_t interval)
 {
     const int64_t length = setup->options->window.ns;
-    return davy_window_bytes_max(&davy_timed_cover, length, davy_timed_gaps(length, setup->hold.ns, interval) + 1);
+    return davy_slide_bytes_max(&davy_timed_cover, length, davy_timed_gaps(length, setup->hold.ns, interval) + 1);
 }

@@ -6,7 +6,7 @@
 
 #include "base/clock.h"
 #include "evaluate/measure.h"
-#include "evaluate/window.h"
+#include "evaluate/window_slide.h"
 
 void davy_count_open(struct davy_count *count, int64_t length, bool days)
 {
@@ -33,14 +33,14 @@ static void drop_oldest(struct davy_count *count)
 /* Only the latest of each day is kept and time never goes back, so this leaves them in the order of time. */
 static void forget(struct davy_count *count, int64_t now)
 {
-    while (count->count > 0 && entry_at(count, 0)->at <= davy_window_minus(now, count->length))
+    while (count->count > 0 && entry_at(count, 0)->at <= davy_slide_minus(now, count->length))
         drop_oldest(count);
 }
 
 /* False: there is no memory. */
 static bool grow(struct davy_count *count)
 {
-    const size_t capacity = davy_window_capacity(count->capacity + 1);
+    const size_t capacity = davy_slide_capacity(count->capacity + 1);
     struct davy_count_entry *entries = capacity > count->capacity ? malloc(capacity * sizeof entries[0]) : NULL;
     if (!entries)
         return false;
@@ -127,5 +127,5 @@ size_t davy_count_bytes(const struct davy_count *count)
 size_t davy_count_bytes_max(int64_t length, bool days, int64_t interval)
 {
     const int64_t least = days ? 24 * 3600 * DAVY_NS_PER_S : interval;
-    return davy_window_capacity(davy_window_stretches(length, least)) * sizeof(struct davy_count_entry);
+    return davy_slide_capacity(davy_slide_stretches(length, least)) * sizeof(struct davy_count_entry);
 }

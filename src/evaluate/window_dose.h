@@ -8,8 +8,8 @@
 #include "evaluate/window_timed.h"
 
 struct davy_dose {
-    struct davy_window covered;
-    struct davy_window gaps;
+    struct davy_slide covered;
+    struct davy_slide gaps;
     struct davy_held held;
     double first; /* before the first reading there was this */
     int64_t length;

@@ -2,13 +2,13 @@
 /* The line of least squares through the readings of a window. Thread: one caller at a time per object. */
 #pragma once
 
-#include "evaluate/window.h"
+#include "evaluate/window_slide.h"
 
 /* weight: readings; numbers: mean time (ns) and mean value from the origin, sums of time^2 and of time*value around them */
-extern const struct davy_window_kind davy_line_kind;
+extern const struct davy_slide_kind davy_line_kind;
 
 struct davy_line {
-    struct davy_window window;
+    struct davy_slide window;
     int64_t length;
     int64_t newest;
 };

@@ -5,11 +5,11 @@
 #include <string.h>
 
 #include "evaluate/measure.h"
-#include "evaluate/window.h"
+#include "evaluate/window_slide.h"
 
 void davy_peak_open(struct davy_peak *peak, int64_t length)
 {
-    *peak = (struct davy_peak){.length = length, .bucket = davy_window_bucket(length)};
+    *peak = (struct davy_peak){.length = length, .bucket = davy_slide_bucket(length)};
 }
 
 void davy_peak_close(struct davy_peak *peak)
@@ -31,14 +31,14 @@ static void drop_oldest(struct davy_peak *peak)
 
 static void forget(struct davy_peak *peak, int64_t now)
 {
-    while (peak->count > 0 && reading_at(peak, 0)->at <= davy_window_minus(now, peak->length))
+    while (peak->count > 0 && reading_at(peak, 0)->at <= davy_slide_minus(now, peak->length))
         drop_oldest(peak);
 }
 
 /* False: there is no memory. */
 static bool grow(struct davy_peak *peak)
 {
-    const size_t capacity = davy_window_capacity(peak->capacity + 1);
+    const size_t capacity = davy_slide_capacity(peak->capacity + 1);
     struct davy_peak_reading *readings = capacity > peak->capacity ? malloc(capacity * sizeof readings[0]) : NULL;
     if (!readings)
         return false;
@@ -95,8 +95,8 @@ size_t davy_peak_bytes(const struct davy_peak *peak)
 
 size_t davy_peak_bytes_max(int64_t length, int64_t interval)
 {
-    size_t count = davy_window_stretches(length, interval);
-    if (davy_window_bucket(length) > 0 && count > DAVY_WINDOW_BUCKETS + 3)
-        count = DAVY_WINDOW_BUCKETS + 3;
-    return davy_window_capacity(count) * sizeof(struct davy_peak_reading);
+    size_t count = davy_slide_stretches(length, interval);
+    if (davy_slide_bucket(length) > 0 && count > DAVY_SLIDE_BUCKETS + 3)
+        count = DAVY_SLIDE_BUCKETS + 3;
+    return davy_slide_capacity(count) * sizeof(struct davy_peak_reading);
 }

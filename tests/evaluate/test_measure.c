@@ -215,6 +215,21 @@ static void min_and_max_are_not_of_readings_that_do_not_count(void **unused)
     end(&f);
 }
 
+static void max_over_hours_keeps_a_lesser_reading_soon_after_the_greatest(void **unused)
+{
+    (void)unused;
+    struct fixture f = start_window(DAVY_MEASURE_MAX, 8 * HOUR);
+    take(&f, 1, 9);
+    take(&f, 11, 8);
+    take(&f, 8 * HOUR, 1);
+    assert_value(&f, 8 * HOUR, 9);
+    ask(&f, 8 * HOUR + 5); /* the 9 is out, or stays with its bucket */
+    assert_true(f.got.value >= 8);
+    ask(&f, 8 * HOUR + 70);
+    assert_near(f.got.value, 1, 0);
+    end(&f);
+}
+
 static void rate_needs_three_readings_and_half_the_window(void **unused)
 {
     (void)unused;
@@ -697,6 +712,7 @@ int main(void)
         cmocka_unit_test(stddev_keeps_its_digits_beside_a_large_offset),
         cmocka_unit_test(min_and_max_are_over_the_readings_inside),
         cmocka_unit_test(min_and_max_are_not_of_readings_that_do_not_count),
+        cmocka_unit_test(max_over_hours_keeps_a_lesser_reading_soon_after_the_greatest),
         cmocka_unit_test(rate_needs_three_readings_and_half_the_window),
         cmocka_unit_test(rate_has_nothing_where_all_times_are_one),
         cmocka_unit_test(rate_leaves_out_a_reading_exactly_as_old_as_the_window),

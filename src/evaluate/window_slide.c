@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "evaluate/window.h"
+#include "evaluate/window_slide.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -10,45 +10,45 @@
 
 enum { CAPACITY_FIRST = 16 };
 
-int64_t davy_window_bucket(int64_t length)
+int64_t davy_slide_bucket(int64_t length)
 {
-    return length > 3600 * DAVY_NS_PER_S ? length / DAVY_WINDOW_BUCKETS : 0;
+    return length > 3600 * DAVY_NS_PER_S ? length / DAVY_SLIDE_BUCKETS : 0;
 }
 
 /* As many numbers as the kind uses. */
 struct entry {
-    struct davy_window_stretch stretch;
+    struct davy_slide_stretch stretch;
     int64_t weight;
     double number[];
 };
 
-static size_t entry_size(const struct davy_window_kind *kind)
+static size_t entry_size(const struct davy_slide_kind *kind)
 {
     return sizeof(struct entry) + kind->numbers * sizeof(double);
 }
 
-static struct entry *entry_at(const struct davy_window *window, size_t index)
+static struct entry *entry_at(const struct davy_slide *window, size_t index)
 {
     size_t place = (window->first + index) & (window->capacity - 1);
     return (struct entry *)(void *)(window->entries + place * entry_size(window->kind));
 }
 
-static void load(const struct davy_window *window, const struct entry *entry, struct davy_window_sum *sum)
+static void load(const struct davy_slide *window, const struct entry *entry, struct davy_slide_sum *sum)
 {
     sum->weight = entry->weight;
     for (size_t i = 0; i < window->kind->numbers; i++)
         sum->number[i] = entry->number[i];
 }
 
-static void store(const struct davy_window *window, struct entry *entry, const struct davy_window_sum *sum)
+static void store(const struct davy_slide *window, struct entry *entry, const struct davy_slide_sum *sum)
 {
     entry->weight = sum->weight;
     for (size_t i = 0; i < window->kind->numbers; i++)
         entry->number[i] = sum->number[i];
 }
 
-void davy_window_merge(const struct davy_window_kind *kind, struct davy_window_sum *sum,
-                       const struct davy_window_sum *other)
+void davy_slide_merge(const struct davy_slide_kind *kind, struct davy_slide_sum *sum,
+                      const struct davy_slide_sum *other)
 {
     if (sum->weight == 0)
         *sum = *other;
@@ -56,19 +56,19 @@ void davy_window_merge(const struct davy_window_kind *kind, struct davy_window_s
         kind->merge(sum, other);
 }
 
-void davy_window_open(struct davy_window *window, const struct davy_window_kind *kind, int64_t length)
+void davy_slide_open(struct davy_slide *window, const struct davy_slide_kind *kind, int64_t length)
 {
-    *window = (struct davy_window){.kind = kind, .bucket = davy_window_bucket(length)};
+    *window = (struct davy_slide){.kind = kind, .bucket = davy_slide_bucket(length)};
 }
 
-void davy_window_close(struct davy_window *window)
+void davy_slide_close(struct davy_slide *window)
 {
     free(window->entries);
     window->entries = NULL;
 }
 
 /* The sum of one entry alone; of entries that joined several it stands in the entry. */
-static void own_sum(const struct davy_window *window, const struct entry *entry, struct davy_window_sum *sum)
+static void own_sum(const struct davy_slide *window, const struct entry *entry, struct davy_slide_sum *sum)
 {
     if (window->bucket == 0)
         window->kind->make(sum, &entry->stretch, &window->origin);
@@ -77,16 +77,16 @@ static void own_sum(const struct davy_window *window, const struct entry *entry,
 }
 
 /* Before the sums of the entries are made anew: an origin in their middle. */
-static void move_origin(struct davy_window *window)
+static void move_origin(struct davy_slide *window)
 {
     if (!window->kind->shift)
         return;
-    const struct davy_window_stretch *newest = &entry_at(window, window->entered - 1)->stretch;
+    const struct davy_slide_stretch *newest = &entry_at(window, window->entered - 1)->stretch;
     const double mean = window->origin.value + window->back.number[window->kind->mean];
-    const struct davy_window_origin origin = {newest->to, isfinite(mean) ? mean : newest->value};
+    const struct davy_slide_origin origin = {newest->to, isfinite(mean) ? mean : newest->value};
     const double time = (double)(origin.time - window->origin.time), value = origin.value - window->origin.value;
     for (size_t i = 0; i < window->count && window->bucket > 0; i++) {
-        struct davy_window_sum sum;
+        struct davy_slide_sum sum;
         load(window, entry_at(window, i), &sum);
         window->kind->shift(&sum, time, value);
         store(window, entry_at(window, i), &sum);
@@ -95,14 +95,14 @@ static void move_origin(struct davy_window *window)
 }
 
 /* Turn the newer stack over: each entry gets the sum from itself to the newest. */
-static void turn_over(struct davy_window *window)
+static void turn_over(struct davy_slide *window)
 {
     move_origin(window);
-    struct davy_window_sum sum = {0};
+    struct davy_slide_sum sum = {0};
     for (size_t i = window->entered; i-- > 0;) {
-        struct davy_window_sum own = {0};
+        struct davy_slide_sum own = {0};
         own_sum(window, entry_at(window, i), &own);
-        davy_window_merge(window->kind, &own, &sum);
+        davy_slide_merge(window->kind, &own, &sum);
         store(window, entry_at(window, i), &own);
         sum = own;
     }
@@ -110,7 +110,7 @@ static void turn_over(struct davy_window *window)
     window->back.weight = 0;
 }
 
-static void drop_oldest(struct davy_window *window)
+static void drop_oldest(struct davy_slide *window)
 {
     if (window->entered > 0) {
         if (window->front == 0)
@@ -122,13 +122,13 @@ static void drop_oldest(struct davy_window *window)
     window->count--;
 }
 
-void davy_window_advance(struct davy_window *window, int64_t start, int64_t end)
+void davy_slide_advance(struct davy_slide *window, int64_t start, int64_t end)
 {
     /* The newest is never let in, because it may still grow. */
     while (window->entered + 1 < window->count && entry_at(window, window->entered)->stretch.to <= end) {
-        struct davy_window_sum own = {0};
+        struct davy_slide_sum own = {0};
         own_sum(window, entry_at(window, window->entered), &own);
-        davy_window_merge(window->kind, &window->back, &own);
+        davy_slide_merge(window->kind, &window->back, &own);
         window->entered++;
     }
     while (window->count > 0 && entry_at(window, 0)->stretch.to <= start)
@@ -137,7 +137,7 @@ void davy_window_advance(struct davy_window *window, int64_t start, int64_t end)
         turn_over(window);
 }
 
-size_t davy_window_capacity(size_t count)
+size_t davy_slide_capacity(size_t count)
 {
     size_t capacity = CAPACITY_FIRST;
     while (capacity < count && capacity < DAVY_WINDOW_READINGS)
@@ -146,9 +146,9 @@ size_t davy_window_capacity(size_t count)
 }
 
 /* Twice the room, the entries in order from its beginning. False: it cannot be had, or may not. */
-static bool grow(struct davy_window *window)
+static bool grow(struct davy_slide *window)
 {
-    const size_t capacity = davy_window_capacity(window->capacity + 1), size = entry_size(window->kind);
+    const size_t capacity = davy_slide_capacity(window->capacity + 1), size = entry_size(window->kind);
     unsigned char *entries = capacity > window->capacity ? malloc(capacity * size) : NULL;
     if (!entries)
         return false;
@@ -165,7 +165,7 @@ static bool grow(struct davy_window *window)
 }
 
 /* At the most that a window holds the oldest gives way; where memory cannot be had, the oldest half. */
-static void make_room(struct davy_window *window)
+static void make_room(struct davy_slide *window)
 {
     if (window->count < window->capacity || grow(window))
         return;
@@ -175,10 +175,9 @@ static void make_room(struct davy_window *window)
 }
 
 /* An entry that is one stretch grows by another of the same value that touches it. */
-static bool grows(const struct davy_window *window, const struct entry *newest,
-                  const struct davy_window_stretch *stretch)
+static bool grows(const struct davy_slide *window, const struct entry *newest, const struct davy_slide_stretch *stretch)
 {
-    const struct davy_window_stretch *old = &newest->stretch;
+    const struct davy_slide_stretch *old = &newest->stretch;
     if (old->to != stretch->from || newest->weight != old->to - old->from)
         return false;
     const bool same = !(old->value < stretch->value) && !(old->value > stretch->value);
@@ -186,25 +185,25 @@ static bool grows(const struct davy_window *window, const struct entry *newest,
 }
 
 /* Into the newest entry, where that is still one stretch or does not get too long. */
-static bool join(struct davy_window *window, const struct davy_window_stretch *stretch)
+static bool join(struct davy_slide *window, const struct davy_slide_stretch *stretch)
 {
     if (window->count == window->entered)
         return false;
     struct entry *newest = entry_at(window, window->count - 1);
     if (!grows(window, newest, stretch) &&
-        (window->bucket == 0 || davy_window_minus(stretch->to, newest->stretch.from) > window->bucket))
+        (window->bucket == 0 || davy_slide_minus(stretch->to, newest->stretch.from) > window->bucket))
         return false;
-    struct davy_window_sum sum = {0}, own = {0};
+    struct davy_slide_sum sum = {0}, own = {0};
     load(window, newest, &sum);
     window->kind->make(&own, stretch, &window->origin);
-    davy_window_merge(window->kind, &sum, &own);
+    davy_slide_merge(window->kind, &sum, &own);
     store(window, newest, &sum);
     newest->stretch.to = stretch->to;
     newest->stretch.value = fmax(newest->stretch.value, stretch->value);
     return true;
 }
 
-void davy_window_push(struct davy_window *window, const struct davy_window_stretch *stretch)
+void davy_slide_push(struct davy_slide *window, const struct davy_slide_stretch *stretch)
 {
     if (join(window, stretch))
         return;
@@ -212,88 +211,87 @@ void davy_window_push(struct davy_window *window, const struct davy_window_stret
     if (window->capacity == 0)
         return;
     if (window->count == 0 && window->kind->shift)
-        window->origin = (struct davy_window_origin){stretch->to, stretch->value};
+        window->origin = (struct davy_slide_origin){stretch->to, stretch->value};
     struct entry *entry = entry_at(window, window->count++);
     entry->stretch = *stretch;
-    struct davy_window_sum own = {0};
+    struct davy_slide_sum own = {0};
     window->kind->make(&own, stretch, &window->origin);
     store(window, entry, &own);
 }
 
-void davy_window_add(const struct davy_window *window, const struct davy_window_stretch *stretch, int64_t start,
-                     int64_t end, struct davy_window_sum *sum)
+void davy_slide_add(const struct davy_slide *window, const struct davy_slide_stretch *stretch, int64_t start,
+                    int64_t end, struct davy_slide_sum *sum)
 {
-    const struct davy_window_stretch cut = {
+    const struct davy_slide_stretch cut = {
         .from = stretch->from > start ? stretch->from : start,
         .to = stretch->to < end ? stretch->to : end,
         .value = stretch->value,
     };
     if (cut.to <= cut.from)
         return;
-    struct davy_window_sum own = {0};
+    struct davy_slide_sum own = {0};
     window->kind->make(&own, &cut, &window->origin);
-    davy_window_merge(window->kind, sum, &own);
+    davy_slide_merge(window->kind, sum, &own);
 }
 
 /* The entries that are not in the sum: of these only the oldest can lie inside, wholly or in part. */
-static void add_waiting(const struct davy_window *window, int64_t start, int64_t end, bool clip,
-                        struct davy_window_sum *sum)
+static void add_waiting(const struct davy_slide *window, int64_t start, int64_t end, bool clip,
+                        struct davy_slide_sum *sum)
 {
     if (window->count == window->entered)
         return;
     const struct entry *entry = entry_at(window, window->entered);
-    const struct davy_window_stretch *stretch = &entry->stretch;
+    const struct davy_slide_stretch *stretch = &entry->stretch;
     const bool one = stretch->to - stretch->from > window->bucket;
     const bool inside = stretch->to <= end && (stretch->from >= start || (!one && !clip));
-    struct davy_window_sum own = {0};
+    struct davy_slide_sum own = {0};
     if (inside)
         own_sum(window, entry, &own);
     else if (one || stretch->to <= end)
-        davy_window_add(window, stretch, start, end, &own);
-    davy_window_merge(window->kind, sum, &own);
+        davy_slide_add(window, stretch, start, end, &own);
+    davy_slide_merge(window->kind, sum, &own);
 }
 
-void davy_window_total(struct davy_window *window, int64_t start, int64_t end, bool clip,
-                       struct davy_window_sum *ret_sum)
+void davy_slide_total(struct davy_slide *window, int64_t start, int64_t end, bool clip, struct davy_slide_sum *ret_sum)
 {
-    davy_window_advance(window, start, end);
-    struct davy_window_sum sum = {0};
+    davy_slide_advance(window, start, end);
+    struct davy_slide_sum sum = {0};
     if (window->front > 0) {
-        const struct davy_window_stretch *oldest = &entry_at(window, 0)->stretch;
+        const struct davy_slide_stretch *oldest = &entry_at(window, 0)->stretch;
         bool cut = oldest->from < start && (clip || oldest->to - oldest->from > window->bucket);
         if (cut)
-            davy_window_add(window, oldest, start, end, &sum);
-        struct davy_window_sum rest = {0};
+            davy_slide_add(window, oldest, start, end, &sum);
+        struct davy_slide_sum rest = {0};
         if (window->front > cut)
             load(window, entry_at(window, cut), &rest);
-        davy_window_merge(window->kind, &sum, &rest);
+        davy_slide_merge(window->kind, &sum, &rest);
     }
-    davy_window_merge(window->kind, &sum, &window->back);
+    davy_slide_merge(window->kind, &sum, &window->back);
     add_waiting(window, start, end, clip, &sum);
     *ret_sum = sum;
 }
 
-const struct davy_window_stretch *davy_window_oldest(const struct davy_window *window)
+const struct davy_slide_stretch *davy_slide_oldest(const struct davy_slide *window)
 {
     return window->count > 0 ? &entry_at(window, 0)->stretch : NULL;
 }
 
-size_t davy_window_bytes(const struct davy_window *window)
+size_t davy_slide_bytes(const struct davy_slide *window)
 {
     return window->capacity * entry_size(window->kind);
 }
 
-size_t davy_window_stretches(int64_t length, int64_t interval)
+size_t davy_slide_stretches(int64_t length, int64_t interval)
 {
     int64_t count = interval > 0 ? length / interval : DAVY_WINDOW_READINGS;
     return count < DAVY_WINDOW_READINGS ? (size_t)count + 3 : DAVY_WINDOW_READINGS;
 }
 
-size_t davy_window_bytes_max(const struct davy_window_kind *kind, int64_t length, size_t stretches)
+size_t davy_slide_bytes_max(const struct davy_slide_kind *kind, int64_t length, size_t stretches)
 {
     /* Two neighbours together are always longer than a bucket. */
-    const size_t joined = 2 * DAVY_WINDOW_BUCKETS + 4;
-    if (davy_window_bucket(length) > 0 && stretches > joined)
+    const size_t joined = 2 * DAVY_SLIDE_BUCKETS + 4;
+    if (davy_slide_bucket(length) > 0 && stretches > joined)
         stretches = joined;
-    return davy_window_capacity(stretches) * entry_size(kind);
+    return davy_slide_capacity(stretches) * entry_size(kind);
 }
