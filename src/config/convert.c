@@ -387,7 +387,7 @@ static void warn_of_unverified(struct work *work)
     size_t count = 0;
     const char *from_preset = work->preset ? grave_levels(work, false) : NULL, *own = grave_levels(work, true);
     if (from_preset && !work->preset->verified)
-        davy_setting_warning(davy_setting_at(work->group, "preset"), "\"%s\", on which %s rests, is not verified: %s",
+        davy_setting_warning(davy_setting_at(work->group, "preset"), "\"%s\" is used for %s and is not verified: %s",
                              work->preset->name, from_preset, work->preset->source);
     for (size_t i = 0; i < work->rule->point_count && count < GASES_PER_RULE; i++) {
         struct place place;
