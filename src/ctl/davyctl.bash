@@ -13,7 +13,7 @@ _davyctl()
     local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]} verb='' i words=''
     local -a _davyctl_socket=()
     local verbs='status watch points alarms ack reset shelve unshelve out-of-service in-service inhibit uninhibit explain
-        events history check diff reload replay read verify log-level'
+        events history check presets diff reload replay read verify log-level'
     for ((i = 1; i < COMP_CWORD; i++)); do
         case ${COMP_WORDS[i]} in
         --socket)

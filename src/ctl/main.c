@@ -42,6 +42,8 @@ static const struct verb verbs[] = {
     {"history", 1, 1, " since= until= every= database=",
      "POINT [--since T] [--until T] [--every SPAN] [--database FILE]", "readings of a point", davy_ctl_history},
     {"check", 0, 1, "", "[FILE]", "check a configuration", davy_ctl_check},
+    {"presets", 0, 1, "", "[PRESET|FAMILY|GAS]", "limits and gases that rules can refer to, with their sources",
+     davy_ctl_presets},
     {"diff", 0, 1, "", "[FILE]", "what a reload of the file would change", davy_ctl_diff},
     {"reload", 0, 0, "", "", "load the configuration again", davy_ctl_reload},
     {"replay", 0, 0, " config= input= until=", "--config FILE --input TRACE.csv [--until TIME]",
