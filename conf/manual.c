@@ -9,6 +9,7 @@
 
 #include "base/num.h"
 #include "config/schema.h"
+#include "config/tables.h"
 
 static const char *const type_names[] = {
     [DAVY_OPTION_TEXT] = "text", [DAVY_OPTION_ID] = "id",       [DAVY_OPTION_BOOL] = "true or false",
@@ -116,10 +117,10 @@ static void put_option(const struct davy_option *option)
         puts(scope_names[option->scope]);
 }
 
-static void put_schema(void)
+static void put_schema(const struct davy_group *const *schema)
 {
-    for (size_t i = 0; davy_schema[i]; i++) {
-        const struct davy_group *group = davy_schema[i];
+    for (size_t i = 0; schema[i]; i++) {
+        const struct davy_group *group = schema[i];
         fputs(".SS \"", stdout);
         put_text(group->where[0] ? group->where : "Top level");
         puts("\"");
@@ -140,7 +141,9 @@ int main(int argc, char **argv)
     }
     while (fgets(line, sizeof line, template))
         if (strcmp(line, "@KEYS@\n") == 0)
-            put_schema();
+            put_schema(davy_schema);
+        else if (strcmp(line, "@TABLES@\n") == 0)
+            put_schema(davy_schema_tables);
         else
             fputs(line, stdout);
     fclose(template);

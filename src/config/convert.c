@@ -16,7 +16,7 @@
 #define LAXER_BY       1e-9
 #define FORMULAS_MAX   128
 #define SOURCE_SIZE    1024
-#define GASES_PER_RULE 16 /* more in one rule are cited, and warned of, by the preset alone */
+#define GASES_PER_RULE 64 /* more in one rule are cited, and warned of, by the preset alone */
 
 /* A source that was put together for a gas. */
 struct citation {
@@ -397,6 +397,7 @@ static void warn_of_unverified(struct work *work)
         if (known)
             continue;
         seen[count++] = place.gas;
+        davy_tables_use_row(work->loader, place.gas);
         warn_of_gas(work, &place, from_preset, own);
     }
 }

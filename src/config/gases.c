@@ -109,6 +109,8 @@ static void append(struct davy_loader *loader, struct davy_gas *gas, config_sett
         return;
     }
     *end = gas;
+    davy_tables_add_row(loader,
+                        &(struct davy_table_row){.row = gas, .kind = "gases", .name = gas->formula, .setting = group});
 }
 
 static void read_gases(struct davy_loader *loader, config_setting_t *root, const char *file)

@@ -180,6 +180,9 @@ size_t davy_list_length(config_setting_t *list, size_t max);
 char *davy_loader_place(const struct davy_loader *loader, size_t place, const char *name);
 void davy_tables_done(struct davy_loader *loader);
 
+/* Add the settings of the rows that rules use, for what compares two configurations. */
+void davy_tables_collect(struct davy_loader *loader);
+
 /* --- profile.c --- */
 
 /* A register map, its points made once: what a point leaves to its device is 0 (interval, max_age), below 0 or NONE. */

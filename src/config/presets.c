@@ -112,7 +112,11 @@ static void append(struct davy_loader *loader, struct davy_preset *preset, confi
             davy_setting_error(davy_setting_at(group, "name"), "\"%s\" stands twice in this file", preset->name);
         return;
     }
-    *end = preset->name ? preset : NULL;
+    if (!preset->name)
+        return;
+    *end = preset;
+    davy_tables_add_row(
+        loader, &(struct davy_table_row){.row = preset, .kind = "presets", .name = preset->name, .setting = group});
 }
 
 /* The family is the one that was looked for last. */
@@ -218,8 +222,10 @@ const struct davy_preset *davy_preset_find(struct davy_loader *loader, const con
         return NULL;
     }
     for (const struct davy_preset *p = loader->tables->presets; p; p = p->next)
-        if (strcmp(p->name, name) == 0)
+        if (strcmp(p->name, name) == 0) {
+            davy_tables_use_row(loader, p);
             return p;
+        }
     not_found(loader, user, name, family);
     return NULL;
 }

@@ -34,22 +34,30 @@ static bool is_milder(const struct davy_limit *higher, const struct davy_limit *
     }
 }
 
-static void check_ladder(const struct davy_rule *rule, config_setting_t *group)
+static void report_milder(const struct davy_limit *higher, const struct davy_limit *lower, config_setting_t *group)
 {
-    for (size_t i = 0; i < rule->limit_count; i++)
+    char a[96], b[96];
+    struct davy_buf higher_text, lower_text;
+    davy_buf_init(&higher_text, a, sizeof a);
+    davy_buf_init(&lower_text, b, sizeof b);
+    describe(higher, &higher_text);
+    describe(lower, &lower_text);
+    davy_setting_error(davy_setting_at(group, davy_level_name(higher->level)),
+                       "%s is milder than the lower level's: `%s` has %s", a, davy_level_name(lower->level), b);
+}
+
+/* Of one point. Returns whether one was reported. */
+static bool check_ladder(const struct davy_limit *limits, size_t count, config_setting_t *group)
+{
+    bool reported = false;
+    for (size_t i = 0; i < count; i++)
         for (size_t j = 0; j < i; j++) {
-            const struct davy_limit *higher = &rule->limits[i], *lower = &rule->limits[j];
-            if (higher->upper || lower->upper || !is_milder(higher, lower))
+            if (limits[i].upper || limits[j].upper || !is_milder(&limits[i], &limits[j]))
                 continue;
-            char a[96], b[96];
-            struct davy_buf higher_text, lower_text;
-            davy_buf_init(&higher_text, a, sizeof a);
-            davy_buf_init(&lower_text, b, sizeof b);
-            describe(higher, &higher_text);
-            describe(lower, &lower_text);
-            davy_setting_error(davy_setting_at(group, davy_level_name(higher->level)),
-                               "%s is milder than the lower level's: `%s` has %s", a, davy_level_name(lower->level), b);
+            report_milder(&limits[i], &limits[j], group);
+            reported = true;
         }
+    return reported;
 }
 
 bool davy_point_extent(const struct davy_point *point, double *ret_low, double *ret_high)
@@ -248,7 +256,10 @@ void davy_limits_check(struct davy_loader *loader, const struct davy_rule *rule,
     if (loader->failed)
         return;
     const bool analogue = is_analogue(loader->config, rule);
-    check_ladder(rule, setting);
+    size_t rows = rule->per_point ? rule->point_count : 1;
+    for (size_t i = 0; i < rows; i++)
+        if (check_ladder(davy_rule_limits(rule, i), rule->limit_count, setting))
+            break;
     for (size_t i = 0; i < rule->limit_count; i++) {
         const struct davy_limit *limit = &rule->limits[i];
         config_setting_t *group = davy_setting_at(setting, davy_level_name(limit->level));

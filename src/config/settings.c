@@ -170,6 +170,7 @@ void davy_settings_sort(struct davy_loader *loader)
         if (p->from_file && !p->bad)
             davy_settings_collect(loader, config_root_setting(&p->tree), prefix);
     }
+    davy_tables_collect(loader);
     if (!loader->failed && config->setting_count > 0)
         qsort(config->settings, config->setting_count, sizeof *config->settings, by_path);
 }

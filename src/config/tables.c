@@ -65,6 +65,38 @@ bool davy_tables_read(struct davy_loader *loader, const char *name,
     return found;
 }
 
+void davy_tables_add_row(struct davy_loader *loader, const struct davy_table_row *row)
+{
+    struct davy_table_row *added = davy_loader_alloc(loader, 1, sizeof *added);
+    if (!added)
+        return;
+    *added = *row;
+    added->next = loader->tables->rows;
+    loader->tables->rows = added;
+}
+
+void davy_tables_use_row(struct davy_loader *loader, const void *row)
+{
+    for (struct davy_table_row *r = loader->tables->rows; r; r = r->next)
+        if (r->row == row) {
+            r->used = true;
+            return;
+        }
+}
+
+void davy_tables_collect(struct davy_loader *loader)
+{
+    struct davy_table_row *row = loader->tables ? loader->tables->rows : NULL;
+    for (; row && !loader->failed; row = row->next) {
+        char prefix[DAVY_PATH_SIZE];
+        struct davy_buf buf;
+        davy_buf_init(&buf, prefix, sizeof prefix);
+        davy_buf_printf(&buf, "%s.%s", row->kind, row->name);
+        if (row->used)
+            davy_settings_collect(loader, row->setting, prefix);
+    }
+}
+
 void davy_tables_done(struct davy_loader *loader)
 {
     struct davy_tables *tables = loader->tables;

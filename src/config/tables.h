@@ -62,6 +62,15 @@ struct davy_table_file {
     struct davy_source source;
 };
 
+/* A row with its place in a file. A diff of two configurations sees the rows that are used. */
+struct davy_table_row {
+    struct davy_table_row *next;
+    const void *row;         /* a davy_gas or davy_preset */
+    const char *kind, *name; /* "gases", "H2S" */
+    config_setting_t *setting;
+    bool used;
+};
+
 struct davy_family {
     struct davy_family *next;
     const char *name;
@@ -71,6 +80,7 @@ struct davy_family {
 /* What a load knows of them. */
 struct davy_tables {
     struct davy_table_file *files;
+    struct davy_table_row *rows;
     struct davy_gas *gases;
     bool gases_read, gases_found;
     struct davy_preset *presets;
@@ -89,6 +99,10 @@ struct davy_tables *davy_tables_of(struct davy_loader *loader);
  */
 bool davy_tables_read(struct davy_loader *loader, const char *name,
                       void (*each)(struct davy_loader *loader, config_setting_t *root, const char *file));
+
+/* Remember where a row stands, and that it is used. */
+void davy_tables_add_row(struct davy_loader *loader, const struct davy_table_row *row);
+void davy_tables_use_row(struct davy_loader *loader, const void *row);
 
 /* --- gases.c --- */
 

@@ -56,6 +56,7 @@ _davyctl()
             inhibit | uninhibit) words="$(_davyctl_names points point | sed 's/\.[^.]*$//' | sort -u) 15min 30min 1h 8h" ;;
             explain) words="$(_davyctl_names 'alarms --all' rule | sort -u) $(_davyctl_names points point)" ;;
             points | history) words=$(_davyctl_names points point) ;;
+            presets) words="$(_davyctl_names presets name) $(_davyctl_names presets formula)" ;;
             log-level) words='error warning notice info debug' ;;
             read) words='coil discrete input holding' ;;
             check | diff)

@@ -640,6 +640,37 @@ static void a_limit_laxer_than_the_presets_is_warned_of(void **state)
     assert_false(says(f, DAVY_PROBLEM_WARNING, "laxer"));
 }
 
+static bool has_setting(const struct davy_config *config, const char *path)
+{
+    for (size_t i = 0; i < config->setting_count; i++)
+        if (strcmp(config->settings[i].path, path) == 0)
+            return true;
+    return false;
+}
+
+static void a_diff_sees_the_rows_that_are_used(void **state)
+{
+    struct fixture *f = *state;
+    load_rule(f, "{ name = \"t\"; points = [\"GT.h2s\"]; preset = \"gb50493/toxic\"; }");
+    assert_true(has_setting(f->config, "gases.H2S.mac"));
+    assert_true(has_setting(f->config, "presets.gb50493/toxic.orange.above"));
+    assert_false(has_setting(f->config, "gases.CO.twa"));
+    assert_false(has_setting(f->config, "presets.gb50493/oxygen.unit"));
+}
+
+static void the_ladder_holds_for_each_point(void **state)
+{
+    struct fixture *f = *state;
+    /* 18 ppm is stricter than the red of CO, 34.4, and milder than that of H2S, 14.1 */
+    assert_int_equal(load(f, "{ name = \"t\"; points = [\"GT.co\", \"GT.h2s\"]; preset = \"gb50493/toxic\"; "
+                             "orange = { above = 18; }; }"),
+                     DAVY_CONFIG_BAD);
+    assert_int_equal(load(f, "{ name = \"t\"; points = [\"GT.h2s\", \"GT.co\"]; preset = \"gb50493/toxic\"; "
+                             "orange = { above = 18; }; }"),
+                     DAVY_CONFIG_BAD);
+    assert_says(f, DAVY_PROBLEM_ERROR, "is milder than the lower level's: `orange` has above 18");
+}
+
 /* The example of the manual, with a shipped profile. */
 static void pump_vibration_goes_with_a_shipped_profile(void **state)
 {
@@ -688,6 +719,8 @@ int main(void)
         TEST(a_table_of_the_plant_is_checked_like_a_configuration),
         TEST(a_gas_without_a_source_is_refused),
         TEST(a_limit_laxer_than_the_presets_is_warned_of),
+        TEST(a_diff_sees_the_rows_that_are_used),
+        TEST(the_ladder_holds_for_each_point),
         TEST(pump_vibration_goes_with_a_shipped_profile),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -102,6 +102,31 @@ def refusing(b):
     b.expect(2, "replay", "--config", b.folder / "good.conf", "--input", "-", "--until", "soon", text=HEADER)
 
 
+def presets(b):
+    """Every figure can be looked up with its source."""
+    text = b.expect(0, "presets").stdout
+    b.check(re.search(r"^iso10816-3/group2/rigid +vibration +mm/s rms +- +above 2.8 +above 4.5 +NO$", text, re.M), text)
+    b.check(re.search(r"^CO +28.01 +- +20 +30 +PC-TWA +1700 +10.9 +NO$", text, re.M), text)
+    gas = b.expect(0, "presets", "硫化氢").stdout
+    b.check(gas.startswith("H2S\n") and "10 mg/m3 = 7.05843 ppm, the OEL" in gas and "source" in gas, gas)
+    family = json.loads(b.expect(0, "--json", "presets", "gb50493").stdout)
+    b.check(len(family["presets"]) == 5 and not family["gases"], "a family", family)
+    b.check(all(row["source"] and row["verified"] is False for row in family["presets"]), "provenance", family)
+    b.check(family["presets"][0]["orange"]["limit"] == 100 and family["presets"][0]["percent_of"] == "OEL", family)
+    b.check("no preset" in b.expect(1, "presets", "nonsense").stderr, "an unknown name")
+    b.expect(2, "presets", "a", "b")
+    # The same limits in a trace: 20 mg/m3 of CO are 17.2 ppm, and 10 % below that it is over.
+    (b.folder / "preset.conf").write_text((CONFIG % "").replace("h2s", "co").replace('"H2S"', '"CO"').split("rules =")[0]
+                                          + 'rules = ( { name = "co"; points = ["*.co"]; preset = "gb50493/toxic"; } );')
+    rows = "0,GT-101.co,17.1,\n1,GT-101.co,17.2,\n2,GT-101.co,15.5,\n40,GT-101.co,15.4,\n41,GT-101.co,34.4,\n"
+    trace = b.expect(0, "replay", "--config", b.folder / "preset.conf", "--input", "-", "--until", "100",
+                     text=HEADER + rows).stdout
+    events = [json.loads(line) for line in trace.splitlines()]
+    b.check([(e["time"][17:19], e["event"], e["level"]) for e in events] ==
+            [("01", "raised", "orange"), ("41", "escalated", "red")], events)
+    b.check(round(events[0]["limit"], 1) == 17.2 and events[0]["unit"] == "ppm", events)
+
+
 def repeating(b):
     trace = b.folder / "long.csv"
     with open(trace, "w", encoding="utf-8") as file:
@@ -148,7 +173,7 @@ def main():
     given = sys.argv[1:] or [os.environ["DAVYCTL"], os.environ["FILL_DATABASES"]]
     with tempfile.TemporaryDirectory() as folder:
         bench = Bench(*given, pathlib.Path(folder))
-        for part in (checking, replaying, refusing, repeating, querying):
+        for part in (checking, replaying, refusing, presets, repeating, querying):
             part(bench)
         return 1 if bench.failures else 0
 
