@@ -6,9 +6,10 @@
 
 #include "base/log.h"
 #include "daemon/answer.h"
-#include "daemon/judge.h"
+#include "daemon/figures.h"
 #include "daemon/operate.h"
 #include "daemon/preview.h"
+#include "daemon/refill.h"
 #include "daemon/write.h"
 #include "decode/decode.h"
 #include "evaluate/zones.h"
@@ -26,12 +27,6 @@
 
 /* Counting all alarms and points is not free: at most this often, and each second. */
 #define COUNT_AFTER_EVENT (100 * DAVY_NS_PER_MS)
-
-/* How often a point is read. */
-struct pace {
-    uint32_t count; /* readings since it was last judged */
-    struct read_rate rate;
-};
 
 /* What belongs to one configuration, beside the engine. */
 struct next {
@@ -184,6 +179,11 @@ bool evaluate_stage_restore(struct evaluate_stage *stage, const struct davy_alar
         return false;
     davy_engine_restore(stage->engine, memory, davy_clock_now(stage->route->clock));
     return true;
+}
+
+void evaluate_stage_refill(struct evaluate_stage *stage, const char *directory)
+{
+    refill(stage->engine, stage->config, directory, stage->route->clock);
 }
 
 /* Devices in alarm are polled at their alarm_interval. */
@@ -437,46 +437,6 @@ static void take_asks(struct evaluate_stage *stage)
         take_ask(stage, &ask);
 }
 
-static void count_points(struct evaluate_stage *stage)
-{
-    memset(stage->status.points, 0, sizeof stage->status.points);
-    for (uint32_t p = 0; p < stage->config->point_count; p++) {
-        const struct davy_reading *newest = davy_engine_newest(stage->engine, p);
-        stage->status.points[newest->at.mono.ns == 0 ? DAVY_QUALITY_BAD : newest->quality]++;
-    }
-}
-
-/* A device that does not answer is asked seldom: that is no overload. */
-static void count_slow_points(struct evaluate_stage *stage, davy_mono now)
-{
-    stage->status.slow_points = 0;
-    for (uint32_t p = 0; p < stage->config->point_count; p++) {
-        struct pace *pace = &stage->paces[p];
-        const struct davy_point *point = &stage->config->points[p];
-        bool dead = !stage->config->devices[point->device].enabled ||
-                    davy_engine_newest(stage->engine, p)->reason == DAVY_REASON_COMM;
-        stage->status.slow_points += read_rate_judge(&pace->rate, pace->count, point->interval, dead, now);
-        pace->count = 0;
-    }
-}
-
-static void count_alarms(struct evaluate_stage *stage)
-{
-    struct evaluator_status *status = &stage->status;
-    memset(status->alarms, 0, sizeof status->alarms);
-    status->unacknowledged = status->shelved = status->out_of_service = 0;
-    for (size_t i = 0; i < davy_engine_alarm_count(stage->engine); i++) {
-        struct davy_alarm_view view;
-        davy_engine_alarm(stage->engine, i, &view);
-        if (view.state == DAVY_STATE_NORMAL)
-            continue;
-        status->alarms[view.level]++;
-        status->unacknowledged += !view.acknowledged && !davy_uuid_is_nil(&view.id);
-        status->shelved += view.shelved_until.ns != 0;
-        status->out_of_service += view.out_of_service;
-    }
-}
-
 static void publish_zone(void *context, uint32_t zone, const struct davy_zone_view *view)
 {
     struct evaluate_stage *stage = context;
@@ -512,9 +472,7 @@ static void put_status(struct evaluate_stage *stage, struct davy_stamp at)
         return;
     stage->counted_at = now;
     stage->news = false;
-    count_points(stage);
-    count_slow_points(stage, now);
-    count_alarms(stage);
+    figures_count(stage->engine, stage->config, stage->paces, now, &stage->status);
     tell_of_devices(stage, now);
     stage->status.previews = preview_sent(stage->preview);
     davy_cell_put(&stage->route->evaluator, &stage->status);
@@ -548,6 +506,9 @@ static void run(struct davy_thread *thread, void *context)
         davy_thread_beat(thread);
     }
     take_blocks(stage);
+    struct davy_stamp now = davy_clock_now(stage->route->clock);
+    tell_of_devices(stage, now.mono);
+    judge_zones(stage, now);
     davy_engine_tell_all(stage->engine); /* how far delays have run goes on after the restart */
 }
 

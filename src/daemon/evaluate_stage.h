@@ -23,6 +23,9 @@ int evaluate_stage_new(struct route *route, struct davy_thread *thread, const st
  */
 bool evaluate_stage_restore(struct evaluate_stage *stage, const struct davy_alarm_memory *memory);
 
+/* After the restores and before the start: what windows look back on is read from the databases in `directory`. */
+void evaluate_stage_refill(struct evaluate_stage *stage, const char *directory);
+
 int evaluate_stage_start(struct evaluate_stage *stage) DAVY_MUST_CHECK;
 
 /* The thread must have ended. Accepts NULL, returns NULL. */

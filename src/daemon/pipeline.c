@@ -10,6 +10,7 @@
 #include "config/diff.h"
 #include "daemon/evaluate_stage.h"
 #include "daemon/record_stage.h"
+#include "daemon/write.h"
 
 /*
  * The route of one reading, from the wire to the broker:
@@ -228,6 +229,8 @@ static int create_stages(struct pipeline *pipeline, const struct state_place *pl
     if (rc == 0)
         rc = record_stage_new(&pipeline->route, &pipeline->recorder_thread, pipeline->config, place, recalled, pipeline,
                               &pipeline->recorder);
+    if (rc == 0)
+        evaluate_stage_refill(pipeline->evaluator, place->directory);
     return rc;
 }
 
@@ -267,12 +270,8 @@ static void free_records(struct route *route)
     struct record record;
     struct record_reading reading;
     struct reply reply;
-    while (route->records.ready && davy_queue_pop(&route->records, &record)) {
-        if (record.kind == RECORD_SWITCH)
-            davy_config_unref(record.config);
-        else if (record.kind == RECORD_ACTION)
-            free(record.action.detail);
-    }
+    while (route->records.ready && davy_queue_pop(&route->records, &record))
+        record_done(&record);
     while (route->readings.ready && davy_queue_pop(&route->readings, &reading))
         davy_config_unref(reading.config);
     while (route->replies.ready && davy_queue_pop(&route->replies, &reply))
