@@ -82,7 +82,7 @@ int davy_ledger_append(struct davy_ledger *ledger, const struct davy_ledger_even
 
 /*
  * In a transaction: replace the memory of one alarm. One that says nothing (nil id, state normal, no timer, nothing
- * tripped, no cover, `when` true and not about to change) is deleted.
+ * tripped, no cover, `when` true and not about to change, a member that is well) is deleted.
  */
 int davy_ledger_remember(struct davy_ledger *ledger, const struct davy_alarm_memory *memory, struct davy_stamp now,
                          const char *boot_id) DAVY_MUST_CHECK;

@@ -58,6 +58,7 @@ static void put_behaviour(struct davy_buf *out, const struct davy_alarm_memory *
     davy_json_text(out, "floor", davy_level_name(memory->floor));
     davy_json_bool(out, "when_false", memory->when_false);
     put_stamp(out, "when_since", memory->when_since);
+    davy_json_bool(out, "unwell", memory->unwell);
     davy_json_bool(out, "out_of_service", memory->out_of_service);
     put_stamp(out, "shelved_until", memory->shelved_until);
     davy_json_text(out, "shelved_level", davy_level_name(memory->shelved_level));
@@ -172,6 +173,7 @@ static void get_behaviour(const json_t *object, struct davy_alarm_memory *ret)
     ret->floor = (enum davy_level)get_name(object, "floor", davy_level_find, DAVY_LEVEL_NONE);
     ret->when_false = get_bool(object, "when_false");
     ret->when_since = get_stamp(object, "when_since");
+    ret->unwell = get_bool(object, "unwell");
     ret->out_of_service = get_bool(object, "out_of_service");
     ret->shelved_until = get_stamp(object, "shelved_until");
     ret->shelved_level = (enum davy_level)get_name(object, "shelved_level", davy_level_find, DAVY_LEVEL_NONE);
@@ -220,7 +222,7 @@ static bool worth_keeping(const struct davy_alarm_memory *memory)
 {
     bool keep = !davy_uuid_is_nil(&memory->id) || memory->state != DAVY_STATE_NORMAL || memory->unwell;
     keep = keep || memory->when_false || memory->when_since.mono.ns != 0; /* the answer of `when` is no event */
-    keep = keep || memory->out_of_service || memory->shelved_until.mono.ns != 0;
+    keep = keep || memory->unwell || memory->out_of_service || memory->shelved_until.mono.ns != 0;
     keep = keep || memory->steps_done != 0 || memory->floor != DAVY_LEVEL_NONE;
     for (size_t i = 0; i < memory->limit_count; i++) {
         const struct davy_limit_memory *limit = &memory->limits[i];

@@ -146,6 +146,7 @@ static struct davy_alarm_memory random_memory(struct davy_random *random)
         .floor = (enum davy_level)below(random, DAVY_LEVEL_COUNT_),
         .when_false = below(random, 2),
         .when_since = random_stamp(random),
+        .unwell = below(random, 2),
         .out_of_service = below(random, 2),
         .shelved_until = random_stamp(random),
         .shelved_level = (enum davy_level)below(random, DAVY_LEVEL_COUNT_),
@@ -200,6 +201,7 @@ static void assert_same(const struct davy_alarm_memory *a, const struct davy_ala
     assert_int_equal(a->floor, b->floor);
     assert_int_equal(a->when_false, b->when_false);
     assert_same_stamp(a->when_since, b->when_since);
+    assert_int_equal(a->unwell, b->unwell);
     assert_int_equal(a->out_of_service, b->out_of_service);
     assert_same_stamp(a->shelved_until, b->shelved_until);
     assert_int_equal(a->shelved_level, b->shelved_level);
@@ -415,7 +417,7 @@ static void covers_when_and_ladder_are_worth_keeping(void **state)
 {
     const struct davy_alarm_memory kept[] = {
         {.when_false = true}, changing_when(false),         {.out_of_service = true}, shelved(),
-        {.steps_done = 1},    {.floor = DAVY_LEVEL_ORANGE},
+        {.steps_done = 1},    {.floor = DAVY_LEVEL_ORANGE}, {.unwell = true},
     };
     for (size_t i = 0; i < DAVY_LENGTH(kept); i++)
         recall_memory(*state, kept[i], stamp_s(1030, 130), BOOT_A);
