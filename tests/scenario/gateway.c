@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "acquire/request.h"
+#include "daemon/refill.h"
 #include "publish/payload.h"
 #include "publish/topic.h"
 
@@ -25,6 +26,18 @@ static bool on_memory(void *context, const struct davy_alarm_memory *memory)
 {
     *add_record(context) = (struct gateway_record){.kind = GATEWAY_MEMORY, .memory = *memory};
     return true;
+}
+
+static void store_reading(void *context, const struct davy_reading *reading)
+{
+    struct gateway *gateway = context;
+    int rc = davy_readings_begin(gateway->readings_db);
+    assert(rc == 0);
+    rc = davy_readings_append(gateway->readings_db, reading);
+    assert(rc == 0);
+    rc = davy_readings_commit(gateway->readings_db);
+    assert(rc == 0);
+    (void)rc;
 }
 
 static void write_event(struct gateway *gateway, const struct davy_event *event)
@@ -166,7 +179,8 @@ static void recalled(void *context, const struct davy_alarm_memory *memory)
 void gateway_start(struct gateway *gateway, struct davy_config *config)
 {
     take_config(gateway, config);
-    struct davy_engine_options options = {.config = config, .event = on_event, .memory = on_memory, .context = gateway};
+    struct davy_engine_options options = {
+        .config = config, .event = on_event, .memory = on_memory, .made = store_reading, .context = gateway};
     int rc = davy_engine_new(&options, &gateway->engine);
     assert(rc == 0);
     rc = davy_decoder_new(config, &gateway->decoder);
@@ -175,7 +189,12 @@ void gateway_start(struct gateway *gateway, struct davy_config *config)
     assert(rc == 0);
     rc = davy_ledger_recall(gateway->ledger, gateway->clock.now, gateway->boot_id, recalled, gateway);
     assert(rc == 0);
+    rc = davy_readings_open(gateway->directory, gateway->clock.now.wall, NULL, &gateway->readings_db);
+    assert(rc == 0);
+    rc = davy_readings_configure(gateway->readings_db, config);
+    assert(rc == 0);
     (void)rc;
+    refill(gateway->engine, config, gateway->directory, &gateway->clock.clock);
     davy_engine_start(gateway->engine, gateway->clock.now, true);
     plan_polls(gateway);
     commit(gateway);
@@ -186,6 +205,7 @@ void gateway_kill(struct gateway *gateway)
     gateway->engine = davy_engine_free(gateway->engine);
     gateway->decoder = davy_decoder_free(gateway->decoder);
     gateway->ledger = davy_ledger_close(gateway->ledger);
+    gateway->readings_db = davy_readings_close(gateway->readings_db);
     gateway->config = davy_config_unref(gateway->config);
     gateway->record_count = 0;
 }
@@ -208,6 +228,8 @@ void gateway_reload(struct gateway *gateway, struct davy_config *config)
     assert(rc == 0);
     (void)rc;
     gateway->config = config;
+    rc = davy_readings_configure(gateway->readings_db, config);
+    assert(rc == 0);
     davy_decoder_free(gateway->decoder);
     gateway->decoder = decoder;
     davy_config_unref(old);
@@ -251,6 +273,7 @@ static void poll_request(struct gateway *gateway, uint32_t index)
         fill_words(device, request, &block);
     size_t count = davy_decode_block(gateway->decoder, &block, gateway->readings);
     for (size_t i = 0; i < count; i++) {
+        store_reading(gateway, &gateway->readings[i]);
         davy_engine_reading(gateway->engine, &gateway->readings[i]);
         tell_of_point(gateway, gateway->readings[i].point);
     }
@@ -268,6 +291,14 @@ davy_span gateway_next(const struct gateway *gateway)
     return next;
 }
 
+static void tell_of_devices(struct gateway *gateway)
+{
+    struct davy_alarm_memory memory;
+    for (uint32_t d = 0; d < gateway->config->device_count; d++)
+        if (davy_decoder_tell_device(gateway->decoder, d, gateway->clock.now.mono, &memory))
+            (void)on_memory(gateway, &memory);
+}
+
 void gateway_turn(struct gateway *gateway)
 {
     int64_t now = gateway_time(gateway).ns;
@@ -278,6 +309,7 @@ void gateway_turn(struct gateway *gateway)
         poll_request(gateway, i);
     }
     davy_engine_advance(gateway->engine, gateway->clock.now);
+    tell_of_devices(gateway);
     commit(gateway);
 }
 
@@ -291,6 +323,30 @@ int gateway_command(struct gateway *gateway, enum davy_command_verb verb, const 
         return davy_decoder_reset(gateway->decoder, point) == 0 ? 0 : DAVY_REFUSED;
     }
     snprintf(command.alarm, sizeof command.alarm, "%s", target);
+    int rc = davy_engine_command(gateway->engine, &command, gateway->clock.now, NULL, reason, sizeof reason);
+    commit(gateway);
+    return rc;
+}
+
+int gateway_inhibit(struct gateway *gateway, const char *id, davy_span duration)
+{
+    uint32_t device = davy_config_find_device(gateway->config, id);
+    struct davy_stamp now = gateway->clock.now;
+    struct davy_inhibit inhibit = {.until = {davy_mono_add(now.mono, duration), {now.wall.ns + duration.ns}},
+                                   .by = "local:operator",
+                                   .reason = "bump test"};
+    int rc = duration.ns > 0 ? davy_decoder_inhibit(gateway->decoder, device, &inhibit, now.mono)
+                             : davy_decoder_uninhibit(gateway->decoder, device, now.mono);
+    tell_of_devices(gateway);
+    commit(gateway);
+    return rc == 0 ? 0 : DAVY_REFUSED;
+}
+
+int gateway_cover(struct gateway *gateway, enum davy_command_verb verb, const char *alarm, davy_span duration)
+{
+    struct davy_command command = {.verb = verb, .duration = duration, .by = "local:operator", .note = "work"};
+    char reason[192];
+    snprintf(command.alarm, sizeof command.alarm, "%s", alarm);
     int rc = davy_engine_command(gateway->engine, &command, gateway->clock.now, NULL, reason, sizeof reason);
     commit(gateway);
     return rc;

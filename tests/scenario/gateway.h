@@ -12,6 +12,7 @@
 #include "evaluate/engine.h"
 #include "model/config.h"
 #include "record/ledger.h"
+#include "record/readings.h"
 #include "support/fake_clock.h"
 
 #define GATEWAY_DEVICES 8
@@ -46,6 +47,7 @@ struct gateway {
     struct davy_decoder *decoder;
     struct davy_engine *engine;
     struct davy_ledger *ledger;
+    struct davy_readings *readings_db;
     davy_span next_poll[64]; /* by request */
     uint32_t generation;
     struct gateway_record records[GATEWAY_RECORDS];
@@ -77,6 +79,12 @@ davy_span gateway_next(const struct gateway *gateway);
 
 /* Poll what is due, let timers fire, commit what came of it. */
 void gateway_turn(struct gateway *gateway);
+
+/* An operator's inhibit; a duration of 0 ends it. 0 or DAVY_REFUSED. */
+int gateway_inhibit(struct gateway *gateway, const char *device, davy_span duration);
+
+/* A cover of an alarm; `duration` of SHELVE. 0 or DAVY_REFUSED. */
+int gateway_cover(struct gateway *gateway, enum davy_command_verb verb, const char *alarm, davy_span duration);
 
 /* `reset DEVICE.POINT` releases an over-range latch. 0 or DAVY_REFUSED. */
 int gateway_command(struct gateway *gateway, enum davy_command_verb verb, const char *target);

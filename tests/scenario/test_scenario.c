@@ -9,6 +9,8 @@
  *   TIME fault DEVICE timeout | invalid | exception CODE | none
  *   TIME line down | up
  *   TIME ack | reset ALARM [refused]     also reset DEVICE.POINT
+ *   TIME inhibit DEVICE DURATION [refused], TIME uninhibit DEVICE [refused]
+ *   TIME shelve ALARM DURATION [refused], TIME unshelve | out-of-service | in-service ALARM [refused]
  *   TIME reload NAME
  *   TIME kill                            what is not in the ledger is lost
  *   TIME start NAME [reboot]
@@ -205,6 +207,39 @@ static void do_command(struct scenario *scenario)
     scenario->different++;
 }
 
+static void check_outcome(struct scenario *scenario, int rc)
+{
+    bool refused = strcmp(scenario->line.words[scenario->line.count - 1], "refused") == 0;
+    if (rc == (refused ? DAVY_REFUSED : 0))
+        return;
+    say_line(scenario, refused ? "should be refused" : "was refused", &scenario->line);
+    scenario->different++;
+}
+
+static void do_inhibit(struct scenario *scenario)
+{
+    bool begins = strcmp(word(scenario, 1), "inhibit") == 0;
+    davy_span duration = begins ? time_of(word(scenario, 3)) : (davy_span){0};
+    check_outcome(scenario, gateway_inhibit(&scenario->gateway, word(scenario, 2), duration));
+}
+
+static void do_cover(struct scenario *scenario)
+{
+    static const struct {
+        const char *name;
+        enum davy_command_verb verb;
+    } covers[] = {{"shelve", DAVY_COMMAND_SHELVE},
+                  {"unshelve", DAVY_COMMAND_UNSHELVE},
+                  {"out-of-service", DAVY_COMMAND_OUT_OF_SERVICE},
+                  {"in-service", DAVY_COMMAND_IN_SERVICE}};
+    for (size_t i = 0; i < DAVY_LENGTH(covers); i++) {
+        if (strcmp(covers[i].name, word(scenario, 1)) != 0)
+            continue;
+        davy_span duration = i == 0 ? time_of(word(scenario, 3)) : (davy_span){0};
+        check_outcome(scenario, gateway_cover(&scenario->gateway, covers[i].verb, word(scenario, 2), duration));
+    }
+}
+
 static void do_reload(struct scenario *scenario)
 {
     gateway_reload(&scenario->gateway, load(scenario, word(scenario, 2)));
@@ -243,8 +278,12 @@ static const struct {
     const char *name;
     void (*act)(struct scenario *scenario);
 } verbs[] = {
-    {"set", do_set},       {"fault", do_fault}, {"line", do_line},   {"ack", do_command},   {"reset", do_command},
-    {"reload", do_reload}, {"kill", do_kill},   {"start", do_start}, {"expect", do_expect}, {"end", do_end},
+    {"inhibit", do_inhibit}, {"uninhibit", do_inhibit},    {"shelve", do_cover},
+    {"unshelve", do_cover},  {"out-of-service", do_cover}, {"in-service", do_cover},
+    {"set", do_set},         {"fault", do_fault},          {"line", do_line},
+    {"ack", do_command},     {"reset", do_command},        {"reload", do_reload},
+    {"kill", do_kill},       {"start", do_start},          {"expect", do_expect},
+    {"end", do_end},
 };
 
 static void act(struct scenario *scenario)
@@ -298,7 +337,8 @@ static const char *text_of(const json_t *payload, const char *key)
 static void alarm_of(const json_t *payload, char key[DAVY_KEY_SIZE])
 {
     const char *point = json_string_value(json_object_get(payload, "point"));
-    snprintf(key, DAVY_KEY_SIZE, "%s:%s%s%s", text_of(payload, "rule"), text_of(payload, "device"), point ? "." : "",
+    const char *device = json_string_value(json_object_get(payload, "device"));
+    snprintf(key, DAVY_KEY_SIZE, "%s:%s%s%s", text_of(payload, "rule"), device ? device : "_", point ? "." : "",
              point ? point : "");
 }
 
@@ -335,11 +375,14 @@ static bool matches(const struct script_line *line, const char *const facts[5], 
     return true;
 }
 
-/* An occurrence keeps its id from normal to normal, and has it alone. */
+/* An occurrence keeps its id from its first raise to its end, and has it alone. A cover without one has no id. */
 static void check_id(struct scenario *scenario, const char *alarm, const json_t *payload)
 {
     const char *id = text_of(payload, "id");
-    bool begins = strcmp(text_of(payload, "previous_state"), "normal") == 0;
+    bool begins =
+        strcmp(text_of(payload, "event"), "raised") == 0 && json_integer_value(json_object_get(payload, "count")) == 1;
+    if (strcmp(id, "-") == 0)
+        return;
     size_t own = scenario->occurrence_count;
     for (size_t i = 0; i < scenario->occurrence_count; i++) {
         if (strcmp(scenario->occurrences[i].alarm, alarm) == 0)
