@@ -109,42 +109,84 @@ static void take_limits(const struct alarm *alarm, struct davy_stamp now, struct
     }
 }
 
-/* The newest reading of the point; of a vote whether any member has one. */
-static void take_reading(const struct davy_engine *engine, const struct alarm *alarm, struct davy_explanation *facts)
+/* What the limits see: the newest reading, or what the measure makes of the window now. */
+static void take_measure(const struct davy_engine *engine, const struct alarm *alarm, struct davy_stamp now,
+                         struct davy_explanation *facts)
 {
+    facts->measured = (struct davy_measured){.value = alarm->value, .upper = alarm->value, .coverage = 1};
     if (alarm->subject.point == DAVY_NONE)
         return;
     facts->newest = engine->newest[alarm->subject.point];
     facts->has_newest = facts->newest.at.mono.ns != 0;
-    facts->measured.value = facts->newest.has_value ? facts->newest.value : alarm->value;
-    facts->measured.upper = facts->measured.value;
-    facts->measured.coverage = 1;
+    if (alarm->window && facts->has_newest)
+        facts->lack = davy_engine_measure(engine, alarm, now, &facts->measured);
+    else if (facts->newest.has_value)
+        facts->measured.value = facts->measured.upper = facts->newest.value;
+}
+
+static void take_gate(const struct davy_engine *engine, const struct gate *gate, struct davy_stamp now,
+                      struct davy_explanation *facts)
+{
+    facts->when_used = gate->when != NULL;
+    facts->when_true = !gate->closed;
+    facts->when_left = (davy_span){-1};
+    if (!gate->when)
+        return;
+    facts->when_point = gate->point;
+    facts->when_newest = engine->newest[gate->point];
+    facts->when_left = left_until(davy_engine_gate_due(gate), now);
+}
+
+/* The limit whose votes are told: the one that shows, or of those at rest the one with most. */
+static uint8_t telling_limit(const struct alarm *alarm)
+{
+    uint8_t most = 0;
+    if (alarm->level != DAVY_LEVEL_NONE)
+        return alarm->shown_limit;
+    for (uint8_t i = 1; i < alarm->limit_count; i++)
+        if (alarm->vote->votes[i] > alarm->vote->votes[most])
+            most = i;
+    return most;
+}
+
+static void take_vote(const struct davy_engine *engine, const struct alarm *alarm, struct davy_explanation *facts)
+{
+    const struct vote *vote = alarm->vote;
+    if (!vote)
+        return;
+    const uint8_t limit = telling_limit(alarm);
+    facts->votes = vote->votes[limit];
+    facts->needed = vote->needed[limit] > 0 ? vote->needed[limit] : facts->rule->vote; /* 0: nothing counted yet */
+    facts->members = vote->count;
+    facts->healthy = davy_engine_healthy(engine, vote);
+    for (uint32_t i = 0; i < vote->count; i++)
+        facts->has_newest |= engine->newest[engine->alarms[vote->first_member + i].subject.point].at.mono.ns != 0;
 }
 
 void davy_engine_explain(const struct davy_engine *engine, size_t index, struct davy_stamp now,
                          struct davy_explanation *ret_explanation)
 {
     const struct alarm *alarm = &engine->alarms[index];
-    const struct davy_config *config = engine->options.config;
-    struct davy_explanation facts = {
-        .rule = alarm->subject.kind == DAVY_ALARM_RULE ? &config->rules[alarm->subject.rule] : NULL,
-        .when_left = {-1},
-        .raised_for = {-1},
-    };
+    struct davy_explanation facts = {.rule = rule_of(engine, alarm), .steps_done = alarm->steps_done};
     davy_engine_alarm(engine, index, &facts.view);
     facts.measure = facts.rule ? facts.rule->measure : DAVY_MEASURE_VALUE;
-    take_reading(engine, alarm, &facts);
+    facts.raised_for = davy_uuid_is_nil(&alarm->id) ? (davy_span){-1} : davy_mono_sub(now.mono, alarm->raised.mono);
+    take_measure(engine, alarm, now, &facts);
+    take_gate(engine, &alarm->gate, now, &facts);
+    take_vote(engine, alarm, &facts);
     take_limits(alarm, now, &facts);
-    facts.why = find_why(&facts, config);
+    facts.why = find_why(&facts, engine->options.config);
     *ret_explanation = facts;
 }
 
 size_t davy_engine_explain_members(const struct davy_engine *engine, size_t index, struct davy_member *members,
                                    size_t size)
 {
-    (void)engine;
-    (void)index;
-    (void)members;
-    (void)size;
-    return 0;
+    const struct alarm *alarm = &engine->alarms[index];
+    struct davy_members *all = alarm->vote ? davy_engine_members(engine, alarm->vote, telling_limit(alarm)) : NULL;
+    size_t count = 0;
+    for (; all && count < all->count && count < size; count++)
+        members[count] = all->list[count];
+    davy_members_unref(all);
+    return count;
 }
