@@ -22,9 +22,9 @@
  * ALARM is an occurrence's id or RULE:DEVICE.POINT. `id` and `level` of an ack name what the person saw: an ack of what
  * has risen since is refused. Globs are resolved by the client, which lists first.
  * A point:  {"point","name","zone","value","unit","quality","reason","time","age_s","level"}
- * An alarm: {"alarm","id","rule","zone","device","point","state","level","active","acknowledged","latched","since",
+ * An alarm: {"alarm","id","rule","measure","zone","device","point","state","level","active","acknowledged","latched","since",
  *            "count","value","unit","limit","condition","quality","reason","message","below","by","note",
- *            "shelved_until","out_of_service"}
+ *            "shelved_until","inhibited_until","out_of_service"}
  * A setting: {"path","value"}, sorted; `from` counts them from 0, HASH tells when they are of another configuration.
  * An explanation: {"alarm","why","sentence", and the facts}; see daemon/answer_explain.c.
  */

@@ -91,8 +91,9 @@ static void print_status(const struct ctl *ctl, const json_t *reply)
     print_field("clock", status, (const char *[]){"clock", NULL});
     print_field("last seq", status, (const char *[]){"last_seq", NULL});
     print_counts("outbox", json_object_get(status, "outbox"), (const char *[]){"events", "telemetry", NULL});
-    print_counts("alarms", json_object_get(status, "alarms"),
-                 (const char *[]){"red", "orange", "yellow", "blue", "unacknowledged", NULL});
+    print_counts(
+        "alarms", json_object_get(status, "alarms"),
+        (const char *[]){"red", "orange", "yellow", "blue", "unacknowledged", "shelved", "out_of_service", NULL});
     print_counts("points", json_object_get(status, "points"), (const char *[]){"good", "uncertain", "bad", NULL});
     print_broker(json_object_get(reply, "broker"));
     print_counts("lost", json_object_get(reply, "lost"), (const char *[]){"blocks", "records", "readings", NULL});
@@ -188,7 +189,8 @@ static char *state_cell(const json_t *alarm)
 
 static void add_alarm(struct table *table, const json_t *alarm)
 {
-    static const char *const behind[] = {"since", "count", "by", "note", "shelved_until", "message"};
+    static const char *const behind[] = {"since", "count", "by", "note"};
+    const char *until = json_is_string(json_object_get(alarm, "inhibited_until")) ? "inhibited_until" : "shelved_until";
     const char *level = davy_ctl_text(alarm, "level");
     davy_table_add(table, davy_ctl_cell(alarm, "alarm"), NULL);
     davy_table_add(table, davy_ctl_cell(alarm, "level"), level);
@@ -199,12 +201,14 @@ static void add_alarm(struct table *table, const json_t *alarm)
     davy_table_add(table, quality_cell(alarm), davy_ctl_text(alarm, "quality"));
     for (size_t i = 0; i < DAVY_LENGTH(behind); i++)
         davy_table_add(table, davy_ctl_cell(alarm, behind[i]), NULL);
+    davy_table_add(table, davy_ctl_cell(alarm, until), NULL);
+    davy_table_add(table, davy_ctl_cell(alarm, "message"), NULL);
 }
 
 int davy_ctl_alarms(struct ctl *ctl)
 {
-    static const char *const heads[] = {"ALARM", "LEVEL",  "STATE", ">VALUE", ">LIMIT",        "UNIT",    "QUALITY",
-                                        "SINCE", ">COUNT", "BY",    "NOTE",   "SHELVED UNTIL", "MESSAGE", NULL};
+    static const char *const heads[] = {"ALARM", "LEVEL",  "STATE", ">VALUE", ">LIMIT", "UNIT",    "QUALITY",
+                                        "SINCE", ">COUNT", "BY",    "NOTE",   "UNTIL",  "MESSAGE", NULL};
     json_t *request = verb_request("alarms"), *alarms = NULL;
     json_object_set_new(request, "all", json_boolean(davy_ctl_option(ctl, "all") != NULL));
     int code = davy_ctl_pages(ctl, request, "alarms", "alarm", &alarms);

@@ -94,7 +94,8 @@ static void alarm_limit(struct davy_buf *out, const struct davy_config *config, 
     answer_number(out, "value", view->has_value, view->value);
     davy_json_text(out, "unit", point == DAVY_NONE ? NULL : config->points[point].unit);
     answer_number(out, "limit", view->has_limit, view->limit);
-    davy_json_text(out, "condition", davy_condition_name(view->condition));
+    const bool judged = view->subject.kind != DAVY_ALARM_RULE || view->has_limit;
+    davy_json_text(out, "condition", judged ? davy_condition_name(view->condition) : NULL);
     davy_json_text(out, "quality", davy_quality_name(view->quality));
     davy_json_text(out, "reason", davy_reason_name(view->reason));
 }
@@ -120,28 +121,34 @@ static void alarm_message(struct davy_buf *out, const struct davy_config *config
         .limit_index = view->limit_index,
         .quality = view->quality,
         .reason = view->reason,
+        .time_to_limit = {-1},
     };
     davy_event_message(config, &event, message, sizeof message);
     davy_json_text(out, "message", message);
 }
 
-/* What a person has done about it. */
-void answer_cover(struct davy_buf *out, const struct davy_alarm_view *view)
+void answer_cover(struct davy_buf *out, const struct davy_alarm_view *view, const struct davy_inhibit *inhibit)
 {
+    const char *by = inhibit ? inhibit->by : view->by, *note = inhibit ? inhibit->reason : view->note;
     davy_json_text(out, "below", davy_state_name(view->below));
-    davy_json_text(out, "by", view->by[0] ? view->by : NULL);
-    davy_json_text(out, "note", view->note[0] ? view->note : NULL);
+    davy_json_text(out, "by", by[0] ? by : NULL);
+    davy_json_text(out, "note", note[0] ? note : NULL);
     answer_time(out, "shelved_until", view->shelved_until);
+    answer_time(out, "inhibited_until", inhibit ? inhibit->until.wall : (davy_wall){0});
     davy_json_bool(out, "out_of_service", view->out_of_service);
 }
 
-static void alarm_row(struct davy_buf *out, const struct davy_config *config, const struct davy_alarm_view *view)
+static void alarm_row(struct davy_buf *out, const struct davy_config *config, const struct davy_alarm_view *view,
+                      const struct davy_inhibit *inhibit)
 {
     char key[DAVY_KEY_SIZE], id[DAVY_UUID_TEXT];
     davy_json_open(out, '{');
     davy_json_text(out, "alarm", davy_subject_key(config, &view->subject, key));
     davy_json_text(out, "id", davy_uuid_is_nil(&view->id) ? NULL : davy_uuid_format(&view->id, id));
     davy_json_text(out, "rule", davy_subject_rule_name(config, &view->subject));
+    davy_json_text(out, "measure",
+                   view->subject.kind == DAVY_ALARM_RULE ? davy_measure_name(config->rules[view->subject.rule].measure)
+                                                         : NULL);
     davy_json_text(out, "zone", zone_id(config, davy_subject_zone(config, &view->subject)));
     davy_json_text(out, "device", device_name(config, &view->subject));
     davy_json_text(out, "point", view->subject.point == DAVY_NONE ? NULL : config->points[view->subject.point].name);
@@ -154,7 +161,7 @@ static void alarm_row(struct davy_buf *out, const struct davy_config *config, co
     davy_json_integer(out, "count", view->count);
     alarm_limit(out, config, view);
     alarm_message(out, config, view);
-    answer_cover(out, view);
+    answer_cover(out, view, inhibit);
     davy_json_close(out, '}');
 }
 
@@ -213,8 +220,17 @@ void answer_points(struct route *route, const struct ask *ask, const struct davy
     answer_finish(route, ask, &out, p < config->point_count);
 }
 
+/* Of the built-in alarm of a device that a person inhibits: who, why and until when; else NULL. */
+static const struct davy_inhibit *inhibit_of(const struct davy_alarm_view *view, const struct davy_decoder *decoder,
+                                             davy_mono now, struct davy_inhibit *inhibit)
+{
+    const bool known =
+        view->subject.kind == DAVY_ALARM_INHIBIT && davy_decoder_inhibited(decoder, view->subject.device, now, inhibit);
+    return known ? inhibit : NULL;
+}
+
 void answer_alarms(struct route *route, const struct ask *ask, const struct davy_config *config,
-                   const struct davy_engine *engine)
+                   const struct davy_engine *engine, const struct davy_decoder *decoder)
 {
     DAVY_AUTO_FREE char *text = malloc(ANSWER_SIZE);
     if (!text)
@@ -222,13 +238,15 @@ void answer_alarms(struct route *route, const struct ask *ask, const struct davy
     struct davy_buf out;
     davy_buf_init(&out, text, ANSWER_SIZE);
     davy_buf_text(&out, "{\"ok\":true,\"alarms\":[");
+    const davy_mono now = davy_clock_now(route->clock).mono;
+    struct davy_inhibit inhibit;
     size_t i = answer_alarm_after(config, engine, ask->request.after), rows = 0;
     for (; i < davy_engine_alarm_count(engine) && answer_has_room(&out, rows); i++) {
         struct davy_alarm_view view;
         davy_engine_alarm(engine, i, &view);
         if (view.state == DAVY_STATE_NORMAL && (!ask->request.all || view.subject.kind != DAVY_ALARM_RULE))
             continue;
-        alarm_row(&out, config, &view);
+        alarm_row(&out, config, &view, inhibit_of(&view, decoder, now, &inhibit));
         rows++;
     }
     answer_finish(route, ask, &out, i < davy_engine_alarm_count(engine));

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "daemon/route.h"
+#include "decode/decode.h"
 
 /* Rows in one answer; the client asks on with `after`. */
 #define ANSWER_PAGE 500
@@ -18,7 +19,8 @@ struct outcome {
 void answer_action(struct route *route, const struct ask *ask, bool done, const struct outcome *outcome);
 void answer_points(struct route *route, const struct ask *ask, const struct davy_config *config,
                    const struct davy_engine *engine);
+/* The decoder knows which devices are inhibited, by whom and why. */
 void answer_alarms(struct route *route, const struct ask *ask, const struct davy_config *config,
-                   const struct davy_engine *engine);
+                   const struct davy_engine *engine, const struct davy_decoder *decoder);
 void answer_explain(struct route *route, const struct ask *ask, const struct davy_config *config,
-                    const struct davy_engine *engine);
+                    const struct davy_engine *engine, const struct davy_decoder *decoder);

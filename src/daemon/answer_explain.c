@@ -2,7 +2,7 @@
 /*
  * explain: for each alarm of a rule, or those whose point is asked for,
  *   {"alarm","why","sentence","rule","point","state","below","level","active","acknowledged","latched","by","note",
- *    "shelved_until","out_of_service","since","count","unit","reading":{"value","unit","quality","reason","time","age_s"},
+ *    "shelved_until","inhibited_until","out_of_service","since","count","unit","reading":{"value","unit","quality","reason","time","age_s"},
  *    "measure":{"type","window_s","value","upper","coverage","coverage_needed","lack"},
  *    "limits":[{"level","condition","bound","bound_high","deadband","on_delay_s","off_delay_s","latch","upper","tripped",
  *               "held","uncertain","timer","left_s"}],
@@ -21,6 +21,14 @@
 
 /* Members of a vote that are told. */
 #define MEMBERS 64
+
+/* What the answers are taken from, lent for one request. */
+struct source {
+    const struct davy_config *config;
+    const struct davy_engine *engine;
+    const struct davy_decoder *decoder;
+    struct davy_stamp now;
+};
 
 static double seconds(davy_span span)
 {
@@ -115,8 +123,8 @@ static void tell_when(struct davy_buf *out, const struct davy_config *config,
     davy_json_close(out, '}');
 }
 
-static void tell_vote(struct davy_buf *out, const struct davy_config *config, const struct davy_engine *engine,
-                      size_t index, const struct davy_explanation *explanation)
+static void tell_vote(struct davy_buf *out, const struct source *source, size_t index,
+                      const struct davy_explanation *explanation)
 {
     struct davy_member members[MEMBERS];
     char name[DAVY_KEY_SIZE];
@@ -130,10 +138,10 @@ static void tell_vote(struct davy_buf *out, const struct davy_config *config, co
     davy_json_integer(out, "healthy", explanation->healthy);
     davy_json_integer(out, "count", explanation->members);
     davy_json_key_open(out, "members", '[');
-    const size_t count = davy_engine_explain_members(engine, index, members, MEMBERS);
+    const size_t count = davy_engine_explain_members(source->engine, index, members, MEMBERS);
     for (size_t i = 0; i < count; i++) {
         davy_json_open(out, '{');
-        davy_json_text(out, "point", davy_config_point_name(config, members[i].point, name));
+        davy_json_text(out, "point", davy_config_point_name(source->config, members[i].point, name));
         davy_json_bool(out, "vote", members[i].vote);
         answer_number(out, "value", members[i].has_value, members[i].value);
         davy_json_text(out, "quality", davy_quality_name(members[i].quality));
@@ -163,12 +171,24 @@ static void tell_ladder(struct davy_buf *out, const struct davy_explanation *exp
     davy_json_close(out, ']');
 }
 
+/* Only the decoder knows that it is a person who holds the limits. */
+static void put_sentence(const struct davy_config *config, const struct davy_explanation *explanation,
+                         const struct davy_inhibit *inhibit, char *text, size_t size)
+{
+    char until[DAVY_WALL_TEXT];
+    if (inhibit)
+        snprintf(text, size, "the device is inhibited until %s by %s: %s; limits are held",
+                 davy_wall_format(inhibit->until.wall, until), inhibit->by, inhibit->reason);
+    else
+        davy_explain_sentence(config, explanation, text, size);
+}
+
 static void tell_alarm(struct davy_buf *out, const struct davy_config *config,
-                       const struct davy_explanation *explanation)
+                       const struct davy_explanation *explanation, const struct davy_inhibit *inhibit)
 {
     const struct davy_alarm_view *view = &explanation->view;
     char key[DAVY_KEY_SIZE], sentence[768], unit[64];
-    davy_explain_sentence(config, explanation, sentence, sizeof sentence);
+    put_sentence(config, explanation, inhibit, sentence, sizeof sentence);
     davy_json_text(out, "alarm", davy_subject_key(config, &view->subject, key));
     davy_json_text(out, "why", davy_why_name(explanation->why));
     davy_json_text(out, "sentence", sentence);
@@ -183,24 +203,28 @@ static void tell_alarm(struct davy_buf *out, const struct davy_config *config,
     davy_json_integer(out, "count", view->count);
     davy_explain_unit(config, explanation, unit, sizeof unit);
     davy_json_text(out, "unit", unit[0] ? unit : NULL);
-    answer_cover(out, view);
+    answer_cover(out, view, inhibit);
 }
 
-static void tell_all(struct davy_buf *out, const struct davy_config *config, const struct davy_engine *engine,
-                     size_t index, struct davy_stamp now)
+static void tell_all(struct davy_buf *out, const struct source *source, size_t index)
 {
+    const struct davy_config *config = source->config;
+    const davy_mono now = source->now.mono;
     struct davy_explanation explanation;
-    davy_engine_explain(engine, index, now, &explanation);
+    struct davy_inhibit inhibit;
+    davy_engine_explain(source->engine, index, source->now, &explanation);
+    const bool inhibited = explanation.why == DAVY_WHY_CALIBRATION &&
+                           davy_decoder_inhibited(source->decoder, explanation.view.subject.device, now, &inhibit);
     davy_json_open(out, '{');
-    tell_alarm(out, config, &explanation);
-    tell_reading(out, config, &explanation, now.mono);
+    tell_alarm(out, config, &explanation, inhibited ? &inhibit : NULL);
+    tell_reading(out, config, &explanation, now);
     tell_measure(out, &explanation);
     davy_json_key_open(out, "limits", '[');
     for (size_t i = 0; i < explanation.limit_count; i++)
         tell_limit(out, &explanation.limits[i]);
     davy_json_close(out, ']');
     tell_when(out, config, &explanation);
-    tell_vote(out, config, engine, index, &explanation);
+    tell_vote(out, source, index, &explanation);
     tell_ladder(out, &explanation);
     davy_json_close(out, '}');
 }
@@ -230,15 +254,39 @@ static const char *nearest_rule(const struct davy_config *config, const char *na
     return NULL;
 }
 
-static bool refuse_rule(const struct davy_config *config, const char *name, char *refusal, size_t size)
+/* RULE.fault of a vote. */
+static bool is_vote_fault(const struct davy_config *config, const char *name)
+{
+    for (size_t r = 0; r < config->rule_count; r++)
+        if (config->rules[r].vote > 0 && strcmp(config->rules[r].fault_name, name) == 0)
+            return true;
+    return false;
+}
+
+static void refuse_rule(const struct davy_config *config, const char *name, char *refusal, size_t size)
 {
     const char *nearest = nearest_rule(config, name);
-    if (davy_alarm_kind_find(name) > DAVY_ALARM_RULE)
+    if (davy_alarm_kind_find(name) > DAVY_ALARM_RULE || is_vote_fault(config, name))
         snprintf(refusal, size, "%s is a built-in alarm, not a rule: see `alarms`", name);
     else
         snprintf(refusal, size, "no such rule: %s%s%s%s", name, nearest ? "; did you mean " : "",
                  nearest ? nearest : "", nearest ? "?" : "");
-    return false;
+}
+
+static void refuse_point(const struct davy_config *config, const struct davy_rule *rule, const char *name,
+                         char *refusal, size_t size)
+{
+    char full[DAVY_KEY_SIZE];
+    const char *candidate = full, *nearest = NULL;
+    for (size_t i = 0; i < rule->point_count && !nearest; i++) {
+        davy_config_point_name(config, rule->points[i], full);
+        nearest = davy_nearest(name, &candidate, 1);
+    }
+    if (davy_config_find_point(config, name) == DAVY_NONE && !strpbrk(name, "*?["))
+        snprintf(refusal, size, "no such point: %s%s%s%s", name, nearest ? "; did you mean " : "",
+                 nearest ? nearest : "", nearest ? "?" : "");
+    else
+        snprintf(refusal, size, "the rule %s does not watch %s", rule->name, name);
 }
 
 /* Whether the rule watches what is asked for; else why there is nothing to explain. */
@@ -246,18 +294,17 @@ static bool is_watched(const struct davy_config *config, const struct davy_rule 
                        size_t size)
 {
     const uint32_t point = davy_config_find_point(config, glob);
-    if (point != DAVY_NONE && !config->devices[config->points[point].device].enabled) {
-        snprintf(refusal, size, "the device %s is not enabled: nothing of it is read",
-                 config->devices[config->points[point].device].id);
+    const struct davy_device *device = point == DAVY_NONE ? NULL : &config->devices[config->points[point].device];
+    if (device && !device->enabled) {
+        snprintf(refusal, size, "the device %s is not enabled: nothing of it is read", device->id);
         return false;
     }
+    if (rule->vote > 0 && strcmp(glob, "_") == 0)
+        return true;
     for (size_t i = 0; i < rule->point_count; i++)
         if (matches(config, glob, rule->points[i]))
             return true;
-    if (point == DAVY_NONE && !strpbrk(glob, "*?["))
-        snprintf(refusal, size, "no such point: %s", glob);
-    else
-        snprintf(refusal, size, "the rule %s does not watch %s", rule->name, glob);
+    refuse_point(config, rule, glob, refusal, size);
     return false;
 }
 
@@ -267,13 +314,14 @@ static uint32_t find_rule(const struct davy_config *config, const struct davy_re
 {
     const uint32_t rule = davy_config_find_rule(config, request->alarm);
     if (rule == DAVY_NONE)
-        return refuse_rule(config, request->alarm, refusal, size) ? rule : DAVY_NONE;
-    const bool group = config->rules[rule].vote > 0 && strcmp(request->point, "_") == 0;
-    return group || is_watched(config, &config->rules[rule], request->point, refusal, size) ? rule : DAVY_NONE;
+        refuse_rule(config, request->alarm, refusal, size);
+    else if (is_watched(config, &config->rules[rule], request->point, refusal, size))
+        return rule;
+    return DAVY_NONE;
 }
 
 void answer_explain(struct route *route, const struct ask *ask, const struct davy_config *config,
-                    const struct davy_engine *engine)
+                    const struct davy_engine *engine, const struct davy_decoder *decoder)
 {
     struct outcome outcome = {.state = DAVY_STATE_NORMAL};
     const uint32_t rule = find_rule(config, &ask->request, outcome.refusal, sizeof outcome.refusal);
@@ -287,14 +335,14 @@ void answer_explain(struct route *route, const struct ask *ask, const struct dav
     struct davy_buf out;
     davy_buf_init(&out, text, ANSWER_SIZE);
     davy_buf_text(&out, "{\"ok\":true,\"alarms\":[");
-    const struct davy_stamp now = davy_clock_now(route->clock);
+    const struct source source = {config, engine, decoder, davy_clock_now(route->clock)};
     size_t i = answer_alarm_after(config, engine, ask->request.after), rows = 0;
     for (; i < davy_engine_alarm_count(engine) && answer_has_room(&out, rows); i++) {
         struct davy_alarm_view view;
         davy_engine_alarm(engine, i, &view);
         if (!is_meant(config, rule, ask->request.point, &view.subject))
             continue;
-        tell_all(&out, config, engine, i, now);
+        tell_all(&out, &source, i);
         rows++;
     }
     answer_finish(route, ask, &out, i < davy_engine_alarm_count(engine));

@@ -12,8 +12,8 @@
 void answer_number(struct davy_buf *out, const char *key, bool there, double value);
 void answer_time(struct davy_buf *out, const char *key, davy_wall time);
 
-/* What a person has done about an alarm. */
-void answer_cover(struct davy_buf *out, const struct davy_alarm_view *view);
+/* What a person has done about an alarm; inhibit: that of the device, where it is what holds it, or NULL. */
+void answer_cover(struct davy_buf *out, const struct davy_alarm_view *view, const struct davy_inhibit *inhibit);
 
 /* Pages: where the next begins, whether a row more fits, and its end. */
 size_t answer_alarm_after(const struct davy_config *config, const struct davy_engine *engine, const char *after);

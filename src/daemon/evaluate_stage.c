@@ -392,9 +392,9 @@ static void take_request(struct evaluate_stage *stage, const struct ask *ask)
     else if (ask->request.verb == DAVY_VERB_POINTS)
         answer_points(stage->route, ask, stage->config, stage->engine);
     else if (ask->request.verb == DAVY_VERB_EXPLAIN)
-        answer_explain(stage->route, ask, stage->config, stage->engine);
+        answer_explain(stage->route, ask, stage->config, stage->engine, stage->decoder);
     else
-        answer_alarms(stage->route, ask, stage->config, stage->engine);
+        answer_alarms(stage->route, ask, stage->config, stage->engine, stage->decoder);
 }
 
 /* Alarms that are at rest go on where they stood; one that has been raised anew meanwhile keeps its new occurrence. */

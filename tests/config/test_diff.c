@@ -69,11 +69,47 @@ static void a_bus_is_the_same_by_value(void **state)
     davy_config_unref(b);
 }
 
+static void note_effect(void *context, const struct davy_change *change)
+{
+    static const char *const names[] = {[DAVY_EFFECT_RELOAD] = "reload",
+                                        [DAVY_EFFECT_BUS] = "bus",
+                                        [DAVY_EFFECT_MQTT] = "mqtt",
+                                        [DAVY_EFFECT_RESTART] = "restart"};
+    struct log *log = ((void **)context)[0];
+    const struct davy_config *const *pair = (const struct davy_config *const *)context;
+    davy_buf_printf(&log->buf, "%s %s\n", change->path, names[davy_change_effect(pair[1], pair[2], change)]);
+}
+
+static void a_change_says_what_puts_it_into_effect(void **state)
+{
+    (void)state;
+    struct davy_config *plain =
+        load("gateway={id=\"a\";site=\"b\"};buses=({name=\"x\";type=\"tcp\";host=\"h\"});devices=();");
+    struct davy_config *other =
+        load("gateway={id=\"c\";site=\"b\";timezone=\"UTC\"};buses=({name=\"x\";type=\"tcp\";"
+             "host=\"i\"});devices=();storage={directory=\"/d\";};mqtt={url=\"mqtt://127.0.0.1\";};");
+    struct davy_config *faster =
+        load("gateway={id=\"c\";site=\"b\";timezone=\"UTC\"};buses=({name=\"x\";type=\"tcp\";host=\"i\"});devices=();"
+             "storage={directory=\"/d\";};mqtt={url=\"mqtt://127.0.0.1\";keepalive=\"20s\";};");
+    struct log log;
+    davy_buf_init(&log.buf, log.text, sizeof log.text);
+    assert_int_equal(davy_config_diff(plain, other, note_effect, (void *[]){&log, plain, other}), 5);
+    assert_string_equal(log.text, "buses.x.host bus\ngateway.id restart\ngateway.timezone reload\nmqtt.url restart\n"
+                                  "storage.directory restart\n");
+    davy_buf_init(&log.buf, log.text, sizeof log.text);
+    assert_int_equal(davy_config_diff(other, faster, note_effect, (void *[]){&log, other, faster}), 1);
+    assert_string_equal(log.text, "mqtt.keepalive mqtt\n");
+    davy_config_unref(plain);
+    davy_config_unref(other);
+    davy_config_unref(faster);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(changes_come_sorted_with_old_and_new),
         cmocka_unit_test(a_bus_is_the_same_by_value),
+        cmocka_unit_test(a_change_says_what_puts_it_into_effect),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

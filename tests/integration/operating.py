@@ -149,8 +149,10 @@ def inhibits_a_device_for_a_time():
         plant.sim.set("GT-1.gas", 90)
         wait_for(lambda: plant.ctl_json("points", "GT-1.gas")["points"][0]["value"] == 90, 10, "the gas has come")
         assert "gas:GT-1.gas" not in plant.alarms(), plant.alarms()
-        assert ctl(plant, 0, "explain", "gas", "GT-1.gas")["alarms"][0]["why"] == "calibration"
-        state_is(plant, "inhibit:GT-1", "acknowledged")
+        why = ctl(plant, 0, "explain", "gas", "GT-1.gas")["alarms"][0]
+        assert why["why"] == "calibration" and f"by {USER}: bump test" in why["sentence"], why
+        row = state_is(plant, "inhibit:GT-1", "acknowledged")
+        assert (row["by"], row["note"], row["inhibited_until"]) == (USER, "bump test", answer["until"]), row
         assert ctl(plant, 0, "uninhibit", "GT-1", "--note", "done early") == {"ok": True, "device": "GT-1", "until": None}
         state_is(plant, "gas:GT-1.gas", "unacknowledged")
         results = [refused(plant, "uninhibit", "GT-1"), refused(plant, "inhibit", "GT-1", "9h", "--reason", "long"),
@@ -209,7 +211,8 @@ def explains_why():
         assert text.startswith("gas:GT-3.gas: in alarm at orange: 35 ppm, limit ≥ 20 ppm\n") and "DEADBAND" in text, text
         assert "did you mean gas?" in refused(plant, "explain", "gass")
         assert "does not watch" in refused(plant, "explain", "gas", "GT-1.run")
-        assert "no such point" in refused(plant, "explain", "gas", "GT-7.gas")
+        assert "no such point: GT-7.gas; did you mean GT-" in refused(plant, "explain", "gas", "GT-7.gas")
+        assert "built-in" in refused(plant, "explain", "two.fault")
         assert "not enabled" in refused(plant, "explain", "gas", "GT-9.gas")
         assert "built-in" in refused(plant, "explain", "fault")
 
