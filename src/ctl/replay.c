@@ -1,152 +1,102 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* replay: the engine of the daemon over a trace, without device, broker or clock (davyctl(1), replay). */
+/* replay: the verb. Prints the events of one configuration, or what another one would have made of the same readings. */
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
-#include "acquire/request.h"
-#include "config/load.h"
-#include "ctl/ctl.h"
-#include "ctl/trace.h"
-#include "decode/decode.h"
-#include "evaluate/engine.h"
+#include "ctl/replay.h"
 #include "publish/payload.h"
 
-struct replay {
-    const char *input; /* as errors name it */
-    const struct davy_config *config;
-    struct davy_engine *engine;
-    struct roster roster;
-    struct trace *trace;
-    bool has_until;
-    davy_wall until;
-    int64_t seq;
-    bool failed; /* an event that could not be printed */
-};
-
-static void on_event(void *context, const struct davy_event *event)
+/* One JSON line; what is before the period is counted and not printed. */
+static void print_event(struct lane *lane, const struct davy_event *event)
 {
-    struct replay *replay = context;
-    size_t size = davy_payload_alarm_size(event);
-    DAVY_AUTO_FREE char *text = malloc(size);
-    struct davy_buf buf;
-    if (!text) {
-        replay->failed = true;
+    struct replay *replay = lane->context;
+    if (event->at.wall.ns < replay->source->since.ns)
         return;
-    }
+    const size_t size = davy_payload_alarm_size(event);
+    DAVY_AUTO_FREE char *text = davy_ctl_grow(NULL, size, 1);
+    struct davy_buf buf;
     davy_buf_init(&buf, text, size);
     const struct davy_payload_context payload = {
-        .clock = "replay", .seq = ++replay->seq, .durable = true, .decided_ms = -1, .stored_ms = -1};
-    davy_payload_alarm(&buf, replay->config, event, &payload);
-    replay->failed |= buf.overflow;
+        .clock = "replay", .seq = lane->seq, .durable = true, .decided_ms = -1, .stored_ms = -1};
+    davy_payload_alarm(&buf, lane->config, event, &payload);
+    if (buf.overflow)
+        replay->failed = "an event is too long to print";
     fwrite(text, 1, buf.length, stdout);
     putchar('\n');
 }
 
-/* The random bits hold the seq of the event that raises: the same in each run. */
-static struct davy_uuid on_new_id(void *context, davy_wall t)
+static davy_span warm_up(const struct davy_config *const *configs, size_t count)
 {
-    const struct replay *replay = context;
-    return davy_uuid_v7(t, 0, (uint64_t)replay->seq + 1);
-}
-
-static struct davy_stamp stamp(davy_wall t)
-{
-    return (struct davy_stamp){.mono = {t.ns + 1}, .wall = t};
-}
-
-static void feed(struct replay *replay, struct trace_row *row)
-{
-    char reason[256];
-    if (row->kind == TRACE_COMMAND) {
-        /* a refused one gives no event, and nobody is there to be told */
-        (void)!davy_engine_command(replay->engine, &row->command, row->reading.at, NULL, reason, sizeof reason);
-        return;
+    davy_span longest = {0};
+    for (size_t i = 0; i < count; i++) {
+        const davy_span needed = davy_replay_warm_up(configs[i]);
+        longest = needed.ns > longest.ns ? needed : longest;
     }
-    davy_decode_judge(&replay->config->points[row->reading.point], &row->reading);
-    davy_engine_reading(replay->engine, &row->reading);
+    return longest;
 }
 
-static int complain(const struct replay *replay, const char *error)
+static int open_source(struct ctl *ctl, const struct roster *roster, int stop_fd, struct source **ret_source)
 {
-    char *text = davy_ctl_escape(error);
-    fflush(stdout);
-    fprintf(stderr, "%s:%llu: %s\n", replay->input, (unsigned long long)davy_trace_line(replay->trace), text);
-    free(text);
-    return CTL_REFUSED;
+    const struct source_request request = {
+        .roster = roster,
+        .input = davy_ctl_option(ctl, "input"),
+        .database = davy_ctl_option(ctl, "database"),
+        .since = davy_ctl_option(ctl, "since"),
+        .until = davy_ctl_option(ctl, "until"),
+        .warm_up = warm_up(roster->configs, roster->config_count),
+        .stop_fd = stop_fd,
+    };
+    return request.database ? davy_source_database(ctl, &request, ret_source)
+                            : davy_source_trace(ctl, &request, ret_source);
 }
 
-/* Feed all rows up to `until`; time then passes to it, or stays at the last row. */
-static int run(struct replay *replay)
+static int run(struct ctl *ctl, const struct roster *roster)
 {
-    struct trace_row row;
-    char error[TRACE_ERROR_SIZE];
-    bool any = false;
-    int rc;
-    while ((rc = davy_trace_next(replay->trace, &row, error)) == 0) {
-        if (replay->has_until && row.reading.at.wall.ns > replay->until.ns)
-            break;
-        if (!any)
-            davy_engine_start(replay->engine, row.reading.at, false);
-        any = true;
-        feed(replay, &row);
-        if (replay->failed || ferror(stdout))
-            return complain(replay, replay->failed ? "an event is too long to print" : "cannot write");
-    }
-    if (rc < 0)
-        return complain(replay, error);
-    if (!any)
-        return CTL_DONE;
-    davy_engine_advance(replay->engine, replay->has_until ? stamp(replay->until) : row.reading.at);
-    return replay->failed ? complain(replay, "an event is too long to print") : CTL_DONE;
-}
-
-static int open_input(const struct ctl *ctl, const char *input, int *ret_fd)
-{
-    *ret_fd = strcmp(input, "-") == 0 ? dup(STDIN_FILENO) : open(input, O_RDONLY | O_CLOEXEC);
-    if (*ret_fd < 0)
-        return davy_ctl_fail(ctl, CTL_REFUSED, "%s: %s", input, strerror(errno));
-    return CTL_DONE;
-}
-
-static int replay_trace(struct ctl *ctl, struct replay *replay)
-{
-    DAVY_AUTO_FD int fd = -1;
-    int code = open_input(ctl, replay->input, &fd);
-    if (code != CTL_DONE)
-        return code;
-    const struct davy_engine_options options = {
-        .config = replay->config, .event = on_event, .new_id = on_new_id, .context = replay};
-    int rc = davy_roster_init(&replay->roster, &replay->config, 1);
-    if (rc == 0)
-        rc = davy_trace_new(fd, &replay->roster, &replay->trace);
-    if (rc == 0)
-        rc = davy_engine_new(&options, &replay->engine);
-    code = rc == 0 ? run(replay) : davy_ctl_fail(ctl, CTL_REFUSED, "%s", strerror(-rc));
-    davy_trace_free(replay->trace);
-    davy_roster_done(&replay->roster);
-    davy_engine_free(replay->engine);
+    struct progress progress;
+    struct replay replay = {.progress = &progress, .lane_count = roster->config_count};
+    for (size_t i = 0; i < replay.lane_count; i++)
+        replay.lanes[i] = (struct lane){
+            .config = roster->configs[i], .points = roster->points[i], .event = print_event, .context = &replay};
+    davy_progress_begin(&progress);
+    int code = open_source(ctl, roster, progress.stop_fd, &replay.source);
+    if (code == CTL_DONE)
+        code = replay.lane_count > 1 ? davy_backtest(ctl, &replay) : davy_replay_run(ctl, &replay);
+    davy_source_close(replay.source);
+    davy_progress_end(&progress);
     return code;
+}
+
+/* The configurations that were asked for: --config, and --against where it is given. */
+static int load(struct ctl *ctl, struct davy_config *configs[ROSTER_CONFIGS], size_t *ret_count)
+{
+    const char *const files[ROSTER_CONFIGS] = {davy_ctl_option(ctl, "config"), davy_ctl_option(ctl, "against")};
+    *ret_count = 0;
+    for (size_t i = 0; i < ROSTER_CONFIGS && files[i]; i++) {
+        int code = davy_ctl_load_config(ctl, files[i], &configs[i]);
+        if (code != CTL_DONE)
+            return code;
+        ++*ret_count;
+    }
+    return CTL_DONE;
 }
 
 int davy_ctl_replay(struct ctl *ctl)
 {
-    struct replay replay = {.input = davy_ctl_option(ctl, "input")};
-    const char *file = davy_ctl_option(ctl, "config"), *until = davy_ctl_option(ctl, "until");
-    if (!file || !replay.input)
-        return davy_ctl_fail(ctl, CTL_USAGE, "replay needs --config FILE and --input TRACE.csv");
-    replay.has_until = until != NULL;
-    if (until && davy_wall_parse(until, &replay.until) < 0)
-        return davy_ctl_fail(ctl, CTL_USAGE, "--until: '%s' is not a time", until);
-    struct davy_config *config = NULL;
-    int code = davy_ctl_load_config(ctl, file, &config);
-    if (code != CTL_DONE)
-        return code;
-    replay.config = config;
-    code = replay_trace(ctl, &replay);
-    davy_config_unref(config);
+    struct davy_config *configs[ROSTER_CONFIGS] = {NULL};
+    struct roster roster;
+    size_t count;
+    const bool input = davy_ctl_option(ctl, "input") != NULL, database = davy_ctl_option(ctl, "database") != NULL;
+    if (!davy_ctl_option(ctl, "config") || input == database)
+        return davy_ctl_fail(ctl, CTL_USAGE,
+                             "replay needs --config FILE and one of --input TRACE.csv and --database DB");
+    int code = load(ctl, configs, &count);
+    if (code == CTL_DONE) {
+        int rc = davy_roster_init(&roster, (const struct davy_config *const *)configs, count);
+        code = rc < 0 ? davy_ctl_fail(ctl, CTL_REFUSED, "%s", strerror(-rc)) : run(ctl, &roster);
+        davy_roster_done(&roster);
+    }
+    for (size_t i = 0; i < ROSTER_CONFIGS; i++)
+        davy_config_unref(configs[i]);
     return code;
 }

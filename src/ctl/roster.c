@@ -6,7 +6,7 @@
 #include <string.h>
 
 /* FNV-1a: Fowler, Noll, Vo; draft-eastlake-fnv. */
-static size_t hash_of(const char *text, size_t length)
+size_t davy_roster_hash(const char *text, size_t length)
 {
     uint64_t hash = UINT64_C(0xcbf29ce484222325);
     for (size_t i = 0; i < length; i++)
@@ -17,7 +17,7 @@ static size_t hash_of(const char *text, size_t length)
 /* Where the name is, or would be. */
 static uint32_t *find_slot(const struct roster *roster, const char *name, size_t length)
 {
-    size_t slot = hash_of(name, length) & roster->mask;
+    size_t slot = davy_roster_hash(name, length) & roster->mask;
     while (roster->slots[slot] != DAVY_NONE && strcmp(roster->names[roster->slots[slot]], name) != 0)
         slot = (slot + 1) & roster->mask;
     return &roster->slots[slot];

@@ -33,3 +33,6 @@ uint32_t davy_roster_find(const struct roster *roster, const char *name, size_t 
 
 /* What an alarm can belong to: a point, a vote's "_", a device, a bus, the gateway. */
 bool davy_roster_is_subject(const struct roster *roster, const char *name);
+
+/* FNV-1a of a text. */
+size_t davy_roster_hash(const char *text, size_t length);
