@@ -28,7 +28,7 @@ _davyctl()
     done
     COMPREPLY=()
     case $previous in
-    --socket | --database | --config | --input)
+    --socket | --database | --config | --against | --input)
         mapfile -t COMPREPLY < <(compgen -f -- "$current")
         return
         ;;
@@ -45,7 +45,7 @@ _davyctl()
             shelve | out-of-service | inhibit) words='--reason --json' ;;
             events) words='--since --until --zone --level --limit --database --json' ;;
             history) words='--since --until --every --database --json' ;;
-            replay) words='--config --input --until' ;;
+            replay) words='--config --against --input --database --since --until --json' ;;
             verify) words='--database --json' ;;
             *) words='--json' ;;
             esac

@@ -92,6 +92,7 @@ int davy_ctl_replay(struct ctl *ctl)
                              "replay needs --config FILE and one of --input TRACE.csv and --database DB");
     int code = load(ctl, configs, &count);
     if (code == CTL_DONE) {
+        davy_timezone_use(configs[0]->gateway.timezone);
         int rc = davy_roster_init(&roster, (const struct davy_config *const *)configs, count);
         code = rc < 0 ? davy_ctl_fail(ctl, CTL_REFUSED, "%s", strerror(-rc)) : run(ctl, &roster);
         davy_roster_done(&roster);

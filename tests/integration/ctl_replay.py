@@ -255,6 +255,9 @@ def tables(b):
     b.check(re.search(r"^most in 10 minutes +5 +4$", text, re.M), "a rate", text)
     east = b.expect(0, *arguments, zone="Asia/Shanghai").stdout
     b.check(re.search(r"^2023-11-15 ", east, re.M), "days are local", east)
+    placed = b.write("placed.conf", config(limit=8.0).replace('site = "north-plant";', 'site = "s"; timezone = "Asia/Shanghai";'))
+    there = b.expect(0, "replay", "--config", placed, *arguments[3:]).stdout
+    b.check(re.search(r"^2023-11-15 ", there, re.M), "to the plant", there)
 
 
 def edges_of_the_period(b):
@@ -285,6 +288,27 @@ def commands(b):
              f"{START + 3},!unshelve,h2s GT-101.h2s,\n")
     got = b.events(b.expect(0, "replay", "--config", conf, "--input", "-", text=HEADER + trace))
     b.check([e["event"] for e in got] == ["raised", "acknowledged", "cleared"], "a refused command gives no event", got)
+    trace = rows((0, 5), (100, 12), (300, 12), (400, 5), (500, 12), (600, 5)) + [
+        (50, f"{START + 50},!shelve,h2s GT-101.h2s 5min valve is open\n"),
+        (450, f"{START + 450},!out-of-service,h2s GT-101.h2s no spare part,\n"),
+        (550, f"{START + 550},!in-service,h2s GT-101.h2s\n"),
+        (560, f"{START + 560},!shelve,h2s GT-101.h2s for the default time\n"),
+        (570, f"{START + 570},!shelve,h2s GT-101.h2s 13h longer than may be\n"),
+        (580, f"{START + 580},!unshelve,h2s GT-101.h2s,\n")]
+    got = b.events(b.expect(0, "replay", "--config", conf, "--input", "-", text=text_of(trace)))
+    found = [(e["event"], e["state"], e["by"], e["note"], e["time"][14:19]) for e in got if e["rule"] == "h2s"]
+    wanted = [("shelved", "shelved", "replay", "valve is open", "14:10"), ("raised", "shelved", None, None, "15:00"),
+              ("unshelved", "unacknowledged", None, None, "19:10"), ("cleared", "returned", None, None, "20:00"),
+              ("out-of-service", "out-of-service", "replay", "no spare part", "20:50"),
+              ("raised", "out-of-service", None, None, "21:40"), ("in-service", "unacknowledged", "replay", None, "22:30"),
+              ("shelved", "shelved", "replay", "for the default time", "22:40"), ("unshelved", "unacknowledged", "replay", None, "23:00"),
+              ("cleared", "returned", None, None, "23:20")]
+    b.check(found == wanted, "covers", found)
+    vote = b.write("vote.conf", config(more=', { name = "two"; points = ["*.h2s"]; vote = 2; red = { above = 20.0; }; }'))
+    both = rows((0, 5), (10, 25), (40, 5)) + rows((0, 5), (20, 25), (50, 5), device="GT-102")
+    got = b.events(b.expect(0, "replay", "--config", vote, "--input", "-",
+                            text=text_of(both + [(30, f"{START + 30},!ack,two _\n")])))
+    b.check([e["event"] for e in got if e["rule"] == "two"] == ["raised", "acknowledged", "cleared"], "a vote's point is _", got)
     for row, reason in ((f"{START},!shelve,h2s GT-101.h2s 1h\n", "-:2: !shelve: a reason is needed"),
                         (f"{START},!out-of-service,h2s GT-109.h2s why\n", "-:2: !out-of-service: unknown point 'GT-109.h2s'")):
         b.check(reason in b.expect(1, "replay", "--config", conf, "--input", "-", text=HEADER + row).stderr, reason)
