@@ -8,51 +8,17 @@
 #include <string.h>
 
 #include "base/num.h"
-#include "config/tables.h"
+#include "config/convert.h"
 
-#define BIT(measure)   (1U << DAVY_MEASURE_##measure)
-#define OF_THE_VALUE   (BIT(VALUE) | BIT(MEAN) | BIT(MIN) | BIT(MAX) | BIT(RMS) | BIT(FORECAST) | BIT(STEL) | BIT(TWA))
-#define OF_A_CHANGE    (BIT(STDDEV) | BIT(RATE) | BIT(DIFFERENCE)) /* a unit, but no zero */
-#define LAXER_BY       1e-9
-#define FORMULAS_MAX   128
-#define SOURCE_SIZE    1024
-#define GASES_PER_RULE 64 /* more in one rule are cited, and warned of, by the preset alone */
-
-/* A source that was put together for a gas. */
-struct citation {
-    const struct davy_gas *gas;
-    const char *text;
-};
-
-/* One rule in work. */
-struct work {
-    struct davy_loader *loader;
-    const struct davy_raw_rule *raw;
-    config_setting_t *group;
-    struct davy_rule *rule;
-    const struct davy_preset *preset; /* NULL: none */
-    struct citation citations[GASES_PER_RULE];
-    size_t citation_count;
-};
-
-/* One point of it. */
-struct place {
-    const struct davy_point *point;
-    char name[DAVY_KEY_SIZE];
-    const struct davy_gas *gas;   /* NULL: none that the table knows */
-    struct davy_conversion own;   /* from the rule's unit */
-    struct davy_conversion table; /* from the preset's */
-    double share;                 /* of a number of the preset that is not a per cent: 1 */
-};
+#define BIT(measure) (1U << DAVY_MEASURE_##measure)
+#define OF_THE_VALUE (BIT(VALUE) | BIT(MEAN) | BIT(MIN) | BIT(MAX) | BIT(RMS) | BIT(FORECAST) | BIT(STEL) | BIT(TWA))
+#define OF_A_CHANGE  (BIT(STDDEV) | BIT(RATE) | BIT(DIFFERENCE)) /* a unit, but no zero */
+#define FORMULAS_MAX 128
+#define SOURCE_SIZE  1024
 
 static bool has(config_setting_t *group, const char *key)
 {
     return config_setting_get_member(group, key) != NULL;
-}
-
-static bool is_own(const struct work *work, enum davy_level level)
-{
-    return work->raw->limits[level] != NULL;
 }
 
 /* The gases that the table knows, for messages. */
@@ -75,7 +41,7 @@ static const char *nearest_gas(struct davy_loader *loader, const char *quantity)
 }
 
 /* Why the gas of a point is not known. */
-static void explain_gas(struct davy_loader *loader, const struct place *place, struct davy_buf *buf)
+static void explain_gas(struct davy_loader *loader, const struct davy_place *place, struct davy_buf *buf)
 {
     char known[320];
     const struct davy_point *point = place->point;
@@ -95,8 +61,8 @@ static void explain_gas(struct davy_loader *loader, const struct place *place, s
 }
 
 /* How a unit becomes the point's; reported at `key`. */
-static bool find_conversion(const struct work *work, const struct place *place, const char *unit, const char *key,
-                            struct davy_conversion *ret)
+static bool find_conversion(const struct davy_work *work, const struct davy_place *place, const char *unit,
+                            const char *key, struct davy_conversion *ret)
 {
     char text[480], what[160];
     struct davy_buf why, what_buf;
@@ -123,7 +89,7 @@ static bool is_peak(const char *quantity)
     return false;
 }
 
-static bool is_for_gas(const struct work *work, const struct place *place, config_setting_t *setting)
+static bool is_for_gas(const struct davy_work *work, const struct davy_place *place, config_setting_t *setting)
 {
     const struct davy_preset *preset = work->preset;
     char text[480];
@@ -147,7 +113,7 @@ static bool is_for_gas(const struct work *work, const struct place *place, confi
 }
 
 /* Whether the preset is for such a point; reported. */
-static bool suits_point(const struct work *work, struct place *place)
+static bool suits_point(const struct davy_work *work, struct davy_place *place)
 {
     const struct davy_preset *preset = work->preset;
     config_setting_t *setting = davy_setting_at(work->group, "preset");
@@ -167,11 +133,36 @@ static bool suits_point(const struct work *work, struct place *place)
     return find_conversion(work, place, preset->unit, "preset", &place->table);
 }
 
-static bool find_place(const struct work *work, size_t index, struct place *place)
+/* What only an unchanged, or an only scaled, number can be compared with; reported. */
+static bool keeps_meaning(const struct davy_work *work, const struct davy_place *place)
+{
+    const struct davy_conversion *own = &place->own;
+    bool shifted = own->from_zero < own->to_zero || own->from_zero > own->to_zero;
+    bool scaled = own->multiplier < own->divisor || own->multiplier > own->divisor;
+    bool equals = false;
+    for (size_t i = 0; i < work->rule->limit_count; i++)
+        equals = equals || work->rule->limits[i].condition == DAVY_CONDITION_EQUALS;
+    config_setting_t *setting = davy_setting_at(work->group, "unit");
+    if (shifted && work->rule->measure == DAVY_MEASURE_RMS)
+        davy_setting_error(setting,
+                           "\"%s\" cannot be converted to the unit of %s, \"%s\": their zeros differ, and an RMS "
+                           "depends on it",
+                           work->raw->unit, place->name, place->point->unit);
+    else if (equals && (shifted || scaled))
+        davy_setting_error(setting,
+                           "\"%s\" cannot be converted to the unit of %s, \"%s\": `equals` takes the number as it is",
+                           work->raw->unit, place->name, place->point->unit);
+    else
+        return true;
+    return false;
+}
+
+bool davy_place_find(const struct davy_work *work, size_t index, struct davy_place *place)
 {
     const struct davy_config *config = work->loader->config;
     const struct davy_point *point = &config->points[work->rule->points[index]];
-    *place = (struct place){.point = point, .own = DAVY_CONVERSION_NONE, .table = DAVY_CONVERSION_NONE, .share = 1};
+    *place =
+        (struct davy_place){.point = point, .own = DAVY_CONVERSION_NONE, .table = DAVY_CONVERSION_NONE, .share = 1};
     davy_config_point_name(config, work->rule->points[index], place->name);
     if (!point->unit) /* what stands there is no point: reported */
         return false;
@@ -179,15 +170,17 @@ static bool find_place(const struct work *work, size_t index, struct place *plac
         place->gas = davy_gas_find(davy_gases(work->loader), point->quantity);
     if (work->raw->unit && !find_conversion(work, place, work->raw->unit, "unit", &place->own))
         return false;
+    if (!keeps_meaning(work, place))
+        return false;
     return !work->preset || suits_point(work, place);
 }
 
-static double of_table(const struct place *place, double number)
+double davy_place_of_table(const struct davy_place *place, double number)
 {
     return davy_convert(&place->table, number * place->share);
 }
 
-static double of_rule(const struct work *work, const struct place *place, double number)
+static double of_rule(const struct davy_work *work, const struct davy_place *place, double number)
 {
     bool change = OF_A_CHANGE & 1U << work->rule->measure;
     return change ? davy_convert_difference(&place->own, number) : davy_convert(&place->own, number);
@@ -199,7 +192,7 @@ static const struct davy_preset_limit *says_of(const struct davy_preset *preset,
 }
 
 /* The rule's deadband, or the preset's: of the set-point that counts here. */
-static double deadband_of(const struct work *work, const struct place *place, const struct davy_limit *limit)
+static double deadband_of(const struct davy_work *work, const struct davy_place *place, const struct davy_limit *limit)
 {
     config_setting_t *group = work->raw->limits[limit->level];
     if (!work->preset || has(work->group, "deadband") || (group && has(group, "deadband")))
@@ -214,7 +207,7 @@ static double deadband_of(const struct work *work, const struct place *place, co
 }
 
 /* "GB/T 50493 …; OEL of H2S: GBZ 2.1 …": the row, and where it took the figure from. */
-static const char *cite(struct work *work, const struct davy_gas *gas)
+static const char *cite(struct davy_work *work, const struct davy_gas *gas)
 {
     const struct davy_preset *preset = work->preset;
     if (preset->percent_of == DAVY_FIGURE_NONE || !gas->source)
@@ -222,20 +215,20 @@ static const char *cite(struct work *work, const struct davy_gas *gas)
     for (size_t i = 0; i < work->citation_count; i++)
         if (work->citations[i].gas == gas)
             return work->citations[i].text;
-    if (work->citation_count == GASES_PER_RULE)
+    if (work->citation_count == DAVY_GASES_PER_RULE)
         return preset->source;
     char text[SOURCE_SIZE];
     struct davy_buf buf;
     davy_buf_init(&buf, text, sizeof text);
     davy_buf_printf(&buf, "%s; %s of %s: %s", preset->source, davy_figure_name(preset->percent_of), gas->formula,
                     gas->source);
-    struct citation *added = &work->citations[work->citation_count++];
-    *added = (struct citation){gas, davy_loader_text(work->loader, text)};
+    struct davy_citation *added = &work->citations[work->citation_count++];
+    *added = (struct davy_citation){gas, davy_loader_text(work->loader, text)};
     return added->text;
 }
 
 /* ISO: ALARM = baseline + 0.25 (B/C), not above 1.25 (B/C); both factors are the row's. */
-static double alarm_of(const struct work *work, const struct place *place, double boundary)
+static double alarm_of(const struct davy_work *work, const struct davy_place *place, double boundary)
 {
     const struct davy_preset *preset = work->preset;
     if (isnan(work->raw->baseline) || preset->baseline_step == 0)
@@ -244,12 +237,12 @@ static double alarm_of(const struct work *work, const struct place *place, doubl
     return fmin(baseline + preset->baseline_step * boundary, preset->baseline_max * boundary);
 }
 
-static void take_preset(struct work *work, const struct place *place, struct davy_limit *limit)
+void davy_place_take_preset(struct davy_work *work, const struct davy_place *place, struct davy_limit *limit)
 {
     const struct davy_preset_limit *row = &work->preset->limits[limit->level];
     limit->condition = row->condition;
-    limit->a = of_table(place, row->a);
-    limit->b = row->condition == DAVY_CONDITION_OUTSIDE ? of_table(place, row->b) : 0;
+    limit->a = davy_place_of_table(place, row->a);
+    limit->b = row->condition == DAVY_CONDITION_OUTSIDE ? davy_place_of_table(place, row->b) : 0;
     if (limit->level == DAVY_LEVEL_ORANGE)
         limit->a = alarm_of(work, place, limit->a);
     if (!limit->source)
@@ -257,13 +250,13 @@ static void take_preset(struct work *work, const struct place *place, struct dav
 }
 
 /* The limits of one point into `limits`, from those that all have. */
-static void fill(struct work *work, const struct place *place, struct davy_limit *limits)
+static void fill(struct davy_work *work, const struct davy_place *place, struct davy_limit *limits)
 {
     for (size_t i = 0; i < work->rule->limit_count; i++) {
         struct davy_limit *limit = &limits[i];
         *limit = work->rule->limits[i];
-        if (!is_own(work, limit->level)) {
-            take_preset(work, place, limit);
+        if (!davy_work_is_own(work, limit->level)) {
+            davy_place_take_preset(work, place, limit);
         } else if (limit->condition != DAVY_CONDITION_EQUALS) {
             limit->a = of_rule(work, place, limit->a);
             limit->b = limit->condition == DAVY_CONDITION_OUTSIDE ? of_rule(work, place, limit->b) : 0;
@@ -286,124 +279,8 @@ static bool same(const struct davy_limit *a, const struct davy_limit *b, size_t 
     return true;
 }
 
-/* Whether `own` lets through what `shipped` would catch. */
-static bool is_laxer(const struct davy_limit *own, const struct davy_limit *shipped)
-{
-    switch ((int)own->condition) {
-    case DAVY_CONDITION_ABOVE:
-        return own->a > shipped->a * (1 + LAXER_BY);
-    case DAVY_CONDITION_BELOW:
-        return own->a < shipped->a * (1 - LAXER_BY);
-    case DAVY_CONDITION_OUTSIDE:
-        return own->a < shipped->a * (1 - LAXER_BY) || own->b > shipped->b * (1 + LAXER_BY);
-    default:
-        return false;
-    }
-}
-
-static void describe(const struct davy_limit *limit, struct davy_buf *buf)
-{
-    char a[DAVY_NUM_TEXT], b[DAVY_NUM_TEXT];
-    davy_num_print(limit->a, a);
-    if (limit->condition == DAVY_CONDITION_OUTSIDE)
-        davy_buf_printf(buf, "outside [%s, %s]", a, davy_num_print(limit->b, b));
-    else
-        davy_buf_printf(buf, "%s %s", davy_condition_name(limit->condition), a);
-}
-
-/* A limit of the rule in place of the preset's of the same level. Returns whether it was warned of. */
-static bool compare(struct work *work, const struct place *place, const struct davy_limit *own)
-{
-    struct davy_limit shipped = {.level = own->level, .source = ""};
-    char mine[96], theirs[96];
-    struct davy_buf mine_buf, theirs_buf;
-    take_preset(work, place, &shipped);
-    bool other_kind = shipped.condition != own->condition;
-    if (!other_kind && !is_laxer(own, &shipped))
-        return false;
-    davy_buf_init(&mine_buf, mine, sizeof mine);
-    davy_buf_init(&theirs_buf, theirs, sizeof theirs);
-    describe(own, &mine_buf);
-    describe(&shipped, &theirs_buf);
-    davy_setting_warning(work->raw->limits[own->level], "%s %s \"%s\" has for %s: %s %s", mine,
-                         other_kind ? "replaces what" : "is laxer than what", work->preset->name, place->name, theirs,
-                         place->point->unit);
-    return true;
-}
-
-/* One warning a level, for the first point that it is true of. */
-static void warn_of_laxer(struct work *work)
-{
-    for (size_t k = 0; k < work->rule->limit_count; k++) {
-        enum davy_level level = work->rule->limits[k].level;
-        bool warned = !is_own(work, level) || !work->preset->limits[level].given;
-        for (size_t i = 0; i < work->rule->point_count && !warned; i++) {
-            struct place place;
-            warned = !find_place(work, i, &place) || compare(work, &place, &davy_rule_limits(work->rule, i)[k]);
-        }
-    }
-}
-
-/* "orange", "red", "orange and red": the limits that are the rule's own, or that are not; NULL: none. */
-static const char *grave_levels(const struct work *work, bool own)
-{
-    static const char *const texts[] = {NULL, "orange", "red", "orange and red"};
-    unsigned found = 0;
-    for (size_t i = 0; i < work->rule->limit_count; i++) {
-        enum davy_level level = work->rule->limits[i].level;
-        if (level >= DAVY_LEVEL_ORANGE && is_own(work, level) == own)
-            found |= level == DAVY_LEVEL_RED ? 2U : 1U;
-    }
-    return texts[found];
-}
-
-static void warn_of_figure(const struct work *work, const char *key, const char *levels, const char *figure,
-                           const struct davy_gas *gas, const char *source)
-{
-    davy_setting_warning(davy_setting_at(work->group, key),
-                         "the %s of %s in the gas table is used for %s and is not verified: %s", figure, gas->formula,
-                         levels, source);
-}
-
-/* The row of the gas table that limits for `gas` rest on. */
-static void warn_of_gas(const struct work *work, const struct place *place, const char *from_preset, const char *own)
-{
-    const struct davy_gas *gas = place->gas;
-    const struct davy_preset *preset = work->preset;
-    bool lel_point = davy_unit_is_lel(place->point->unit);
-    if (from_preset && preset->percent_of != DAVY_FIGURE_NONE && !gas->verified)
-        warn_of_figure(work, "preset", from_preset, davy_figure_name(preset->percent_of), gas, gas->source);
-    if (gas->lel_verified || !gas->lel_source)
-        return;
-    if (from_preset && davy_unit_is_lel(preset->unit) != lel_point)
-        warn_of_figure(work, "preset", from_preset, "LEL", gas, gas->lel_source);
-    if (own && work->raw->unit && davy_unit_is_lel(work->raw->unit) != lel_point)
-        warn_of_figure(work, "unit", own, "LEL", gas, gas->lel_source);
-}
-
-static void warn_of_unverified(struct work *work)
-{
-    const struct davy_gas *seen[GASES_PER_RULE];
-    size_t count = 0;
-    const char *from_preset = work->preset ? grave_levels(work, false) : NULL, *own = grave_levels(work, true);
-    if (from_preset && !work->preset->verified)
-        davy_setting_warning(davy_setting_at(work->group, "preset"), "\"%s\" is used for %s and is not verified: %s",
-                             work->preset->name, from_preset, work->preset->source);
-    for (size_t i = 0; i < work->rule->point_count && count < GASES_PER_RULE; i++) {
-        struct place place;
-        bool known = !find_place(work, i, &place) || !place.gas;
-        for (size_t k = 0; k < count && !known; k++)
-            known = seen[k] == place.gas;
-        if (known)
-            continue;
-        seen[count++] = place.gas;
-        davy_tables_use_row(work->loader, place.gas);
-        warn_of_gas(work, &place, from_preset, own);
-    }
-}
-
 /* What the rule as a whole must be; reported. */
-static bool suits_rule(const struct work *work)
+static bool suits_rule(const struct davy_work *work)
 {
     unsigned measure = 1U << work->rule->measure;
     const char *name = davy_measure_name(work->rule->measure);
@@ -425,7 +302,7 @@ static bool suits_rule(const struct work *work)
 }
 
 /* `baseline` where it cannot act. */
-static void check_baseline(const struct work *work)
+static void check_baseline(const struct davy_work *work)
 {
     config_setting_t *setting = config_setting_get_member(work->group, "baseline");
     const struct davy_preset *preset = work->preset;
@@ -433,38 +310,19 @@ static void check_baseline(const struct work *work)
         return;
     if (!preset || preset->baseline_step == 0)
         davy_setting_error(setting, "has no meaning without a preset of vibration that takes one");
-    else if (is_own(work, DAVY_LEVEL_ORANGE))
+    else if (davy_work_is_own(work, DAVY_LEVEL_ORANGE))
         davy_setting_error(setting, "has no meaning where the rule has its own `orange`");
 }
 
-/* A machine whose usual state is beyond B/C. */
-static void warn_of_baseline(const struct work *work)
-{
-    struct place place;
-    char baseline[DAVY_NUM_TEXT], boundary[DAVY_NUM_TEXT];
-    if (!work->preset || isnan(work->raw->baseline) || work->preset->baseline_step == 0)
-        return;
-    for (size_t i = 0; i < work->rule->point_count && find_place(work, i, &place); i++) {
-        double own = davy_convert(&place.own, work->raw->baseline);
-        double shipped = of_table(&place, work->preset->limits[DAVY_LEVEL_ORANGE].a);
-        if (own < shipped)
-            continue;
-        davy_setting_warning(davy_setting_at(work->group, "baseline"),
-                             "%s is in zone C of \"%s\", which begins at %s %s for %s", davy_num_print(own, baseline),
-                             work->preset->name, davy_num_print(shipped, boundary), place.point->unit, place.name);
-        return;
-    }
-}
-
 /* All points, each into a row of its own; the first row is shared where the others are no different. */
-static bool convert(struct work *work)
+static bool convert(struct davy_work *work)
 {
     struct davy_rule *rule = work->rule;
     struct davy_limit first[DAVY_LIMITS_MAX], other[DAVY_LIMITS_MAX];
     bool differ = false;
     for (size_t i = 0; i < rule->point_count; i++) {
-        struct place place;
-        if (!find_place(work, i, &place))
+        struct davy_place place;
+        if (!davy_place_find(work, i, &place))
             return false;
         fill(work, &place, i == 0 ? first : other);
         differ = differ || (i > 0 && !same(first, other, rule->limit_count));
@@ -472,8 +330,8 @@ static bool convert(struct work *work)
     size_t rows = differ ? rule->point_count : 1;
     struct davy_limit *limits = davy_loader_alloc(work->loader, rows * rule->limit_count, sizeof *limits);
     for (size_t i = 0; limits && i < rows; i++) {
-        struct place place;
-        if (find_place(work, i, &place))
+        struct davy_place place;
+        if (davy_place_find(work, i, &place))
             fill(work, &place, &limits[i * rule->limit_count]);
     }
     if (!limits)
@@ -484,12 +342,12 @@ static bool convert(struct work *work)
 }
 
 /* Without usable numbers of the preset only the rule's own limits are left to be checked. */
-static void drop_preset(const struct work *work)
+static void drop_preset(const struct davy_work *work)
 {
     struct davy_limit own[DAVY_LIMITS_MAX];
     size_t count = 0;
     for (size_t i = 0; i < work->rule->limit_count; i++)
-        if (is_own(work, work->rule->limits[i].level))
+        if (davy_work_is_own(work, work->rule->limits[i].level))
             own[count++] = work->rule->limits[i];
     struct davy_limit *limits = davy_loader_alloc(work->loader, count, sizeof *limits);
     if (limits && count > 0)
@@ -501,7 +359,7 @@ static void drop_preset(const struct work *work)
 void davy_limits_convert(struct davy_loader *loader, const struct davy_raw_rule *raw, config_setting_t *group,
                          struct davy_rule *rule)
 {
-    struct work work = {.loader = loader, .raw = raw, .group = group, .rule = rule, .preset = raw->row};
+    struct davy_work work = {.loader = loader, .raw = raw, .group = group, .rule = rule, .preset = raw->row};
     check_baseline(&work);
     if ((!raw->unit && !raw->row) || rule->limit_count == 0)
         return;
@@ -509,10 +367,7 @@ void davy_limits_convert(struct davy_loader *loader, const struct davy_raw_rule 
         drop_preset(&work);
         return;
     }
-    if (work.preset)
-        warn_of_laxer(&work);
-    warn_of_unverified(&work);
-    warn_of_baseline(&work);
+    davy_limits_advise(&work);
 }
 
 void davy_preset_inherit(const struct davy_preset *preset, enum davy_level level, config_setting_t *rule,
