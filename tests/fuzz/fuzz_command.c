@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/log.h"
 #include "publish/incoming.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -63,6 +64,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     const uint8_t *line = memchr(data, '\n', size);
     if (!line || size > 2 * DAVY_REMOTE_PAYLOAD_MAX)
         return 0;
+    davy_log_set_level(DAVY_LOG_ERROR); /* what is ignored is logged */
     struct davy_config *config = new_config();
     struct davy_incoming in;
     char topic[128];

@@ -519,6 +519,93 @@ static void random_weather_loses_nothing(void **state)
     (void)state;
 }
 
+/* A queue of commands that holds `room`, and a connection that takes them. */
+static void allow_commands(struct davy_queue *commands, size_t room)
+{
+    config->mqtt.commands = DAVY_MQTT_COMMAND_ACK | DAVY_MQTT_COMMAND_SNAPSHOT;
+    assert_int_equal(davy_queue_init(commands, sizeof(struct davy_remote *), room, DAVY_QUEUE_REFUSE, NULL), 0);
+    assert_int_equal(davy_incoming_init(&out.incoming, now.mono), 0);
+    out.commands = commands;
+}
+
+static void command(const char *verb, const char *nonce)
+{
+    char topic[96], payload[256], time[DAVY_WALL_TEXT];
+    const char *more = "";
+    if (strcmp(verb, "ack") == 0)
+        more = ",\"id\":\"0192f3c1-7b1e-7c44-9d0a-3f6f1f0a2b11\",\"level\":\"red\"";
+    snprintf(topic, sizeof topic, "davy/v1/north-plant/edge-07/cmd/%s", verb);
+    snprintf(payload, sizeof payload,
+             "{\"schema\":\"davy.command/1\",\"nonce\":\"%s\",\"issued_at\":\"%s\",\"by\":\"zhao\"%s}", nonce,
+             davy_wall_format(now.wall, time), more);
+    struct davy_mqtt_command item = {.topic = topic, .payload = payload, .length = strlen(payload)};
+    davy_outgoing_command(&out, &item, now);
+}
+
+/* The next command that was handed on has this nonce, and is refused for `why` (empty: not). */
+static void expect_command(struct davy_queue *commands, const char *nonce, const char *why)
+{
+    struct davy_remote *remote;
+    assert_true(davy_queue_pop(commands, &remote));
+    assert_string_equal(remote->nonce, nonce);
+    if (why[0] ? !strstr(remote->refusal, why) : remote->refusal[0])
+        fail_msg("'%s', not '%s'", remote->refusal, why);
+    free(remote);
+}
+
+static void commands_are_subscribed_at_each_connect_when_any_is_allowed(void **state)
+{
+    struct davy_queue commands;
+    (void)state;
+    go_online(20);
+    notice(DAVY_MQTT_LOST);
+    assert_int_equal(fake.subscribes, 0);
+    allow_commands(&commands, 4);
+    go_online(20);
+    assert_int_equal(fake.subscribes, 1);
+    assert_string_equal(fake.filter, "davy/v1/north-plant/edge-07/cmd/+");
+    notice(DAVY_MQTT_LOST);
+    go_online(20);
+    assert_int_equal(fake.subscribes, 2);
+    davy_queue_done(&commands);
+}
+
+static void a_command_that_finds_no_room_is_busy_and_may_come_again(void **state)
+{
+    struct davy_queue commands;
+    (void)state;
+    allow_commands(&commands, 1);
+    go_online(20);
+    command("snapshot", "n-1");
+    command("ack", "n-2");
+    pass(1);
+    expect_sent(0, "davy/v1/north-plant/ {\"schema\":\"davy.reply/1\",\"nonce\":\"n-2\",\"");
+    expect_command(&commands, "n-1", "");
+    command("ack", "n-2"); /* it was not done, so its nonce is not used */
+    expect_command(&commands, "n-2", "");
+    command("ack", "n-2");
+    expect_command(&commands, "n-2", "used before");
+    assert_int_equal(out.status.commands, 4);
+    davy_queue_done(&commands);
+}
+
+static void replies_go_behind_events_and_states_and_before_telemetry(void **state)
+{
+    (void)state;
+    post(DAVY_MESSAGE_TELEMETRY, 1, "t");
+    post(DAVY_MESSAGE_REPLY, 0, "r");
+    post_state("s", "{}");
+    post(DAVY_MESSAGE_EVENT, 2, "e");
+    go_online(20);
+    expect_sent(0, "e {\"n\":2,\"replayed\":false}");
+    expect_sent(1, "s {}");
+    expect_sent(2, "r {\"n\":0,\"replayed\":false}");
+    expect_sent(3, "t {\"n\":1,\"replayed\":false}");
+    notice(DAVY_MQTT_LOST);
+    go_online(20);
+    expect_sent(6, "r {\"n\":0,\"replayed\":false}"); /* what it says of itself is its own */
+}
+
 #define CASE(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -543,6 +630,9 @@ int main(void)
         CASE(drains_before_it_leaves),
         CASE(nothing_is_sent_while_nobody_takes_the_reports),
         CASE(random_weather_loses_nothing),
+        CASE(commands_are_subscribed_at_each_connect_when_any_is_allowed),
+        CASE(a_command_that_finds_no_room_is_busy_and_may_come_again),
+        CASE(replies_go_behind_events_and_states_and_before_telemetry),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

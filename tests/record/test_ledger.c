@@ -319,6 +319,48 @@ static void deliver(struct davy_ledger *ledger, int64_t seq)
     assert_int_equal(davy_ledger_commit(ledger), 0);
 }
 
+static void confirm(struct davy_ledger *ledger, int64_t seq)
+{
+    assert_int_equal(davy_ledger_begin(ledger), 0);
+    assert_int_equal(davy_ledger_confirm(ledger, seq), 0);
+    assert_int_equal(davy_ledger_commit(ledger), 0);
+}
+
+static void the_watermark_is_kept_and_never_goes_back(void **state)
+{
+    struct fixture *f = *state;
+    assert_int_equal(davy_ledger_confirmed_seq(f->ledger), 0);
+    assert_int_equal(davy_ledger_confirm(f->ledger, 1), -EINVAL);
+    store(f->ledger, 1, "unacknowledged");
+    store(f->ledger, 2, "acknowledged");
+    confirm(f->ledger, 2);
+    confirm(f->ledger, 1);
+    assert_int_equal(davy_ledger_confirmed_seq(f->ledger), 2);
+    assert_int_equal(davy_ledger_begin(f->ledger), 0);
+    assert_int_equal(davy_ledger_confirm(f->ledger, 7), 0);
+    assert_int_equal(davy_ledger_confirmed_seq(f->ledger), 2); /* not yet */
+    davy_ledger_rollback(f->ledger);
+    reopen(f);
+    assert_int_equal(davy_ledger_confirmed_seq(f->ledger), 2);
+    assert_int_equal(look_number(file_of(f), "SELECT seq FROM confirmed"), 2);
+}
+
+static void events_are_read_again_in_order_whether_delivered_or_not(void **state)
+{
+    struct fixture *f = *state;
+    struct davy_outbox_row row;
+    assert_int_equal(davy_ledger_event_next(f->ledger, 0, &row), DAVY_OUTBOX_EMPTY);
+    for (int seq = 1; seq <= 3; seq++)
+        store(f->ledger, seq, "unacknowledged");
+    deliver(f->ledger, 2);
+    for (int64_t seq = 1; seq <= 3; seq++) {
+        assert_int_equal(davy_ledger_event_next(f->ledger, seq - 1, &row), 0);
+        assert_int_equal(row.seq, seq);
+        assert_true(row.payload[0] == '{' && row.topic[0]);
+    }
+    assert_int_equal(davy_ledger_event_next(f->ledger, 3, &row), DAVY_OUTBOX_EMPTY);
+}
+
 static void pruning_keeps_the_undelivered_the_chain_and_the_snapshot(void **state)
 {
     struct fixture *f = *state;
@@ -542,6 +584,8 @@ int main(void)
         TEST(a_new_event_makes_the_refused_ones_of_its_topic_due_before_it),
         TEST(the_snapshot_is_the_latest_event_of_each_alarm_that_is_not_normal),
         TEST(the_topics_are_those_of_the_latest_events),
+        TEST(the_watermark_is_kept_and_never_goes_back),
+        TEST(events_are_read_again_in_order_whether_delivered_or_not),
         TEST(pruning_keeps_the_undelivered_the_chain_and_the_snapshot),
         TEST(pruning_does_a_bounded_number_a_call),
         TEST(actions_have_a_chain_of_their_own),
