@@ -85,7 +85,7 @@ static const struct davy_option mqtt_options[] = {
     {.name = "telemetry_batch", .type = DAVY_OPTION_ENUM, AT(davy_raw_mqtt, batch), .names = batches,
      .allowed = "\"device\", \"gateway\"", .fallback = "device", .help = "one message per device, or for all"},
     {.name = "commands", .type = DAVY_OPTION_LIST, AT(davy_raw_mqtt, commands), .otherwise = "none",
-     .allowed = "\"confirm\", \"snapshot\", \"resend\", \"ack\"", .help = "verbs accepted over MQTT"},
+     .allowed = "\"confirm\", \"snapshot\", \"resend\", \"ack\"", .help = "verbs taken over MQTT, at the topic cmd/VERB; `ack` needs a fresh time and a new nonce"},
     {.name = "delivery", .type = DAVY_OPTION_ENUM, AT(davy_raw_mqtt, delivery), .names = deliveries, .later = true,
      .allowed = "\"broker\", \"platform\"", .fallback = "broker",
      .help = "an event counts as delivered when the broker has it, or when the platform confirmed it"},

@@ -89,6 +89,7 @@ static void broker_member(struct davy_buf *out, struct route *route)
     davy_json_integer(out, "acknowledged", (int64_t)status.acknowledged);
     davy_json_integer(out, "refused", (int64_t)status.refused);
     davy_json_integer(out, "unheard", (int64_t)status.unheard);
+    davy_json_integer(out, "commands", (int64_t)status.commands);
     davy_json_text(out, "last_error", status.last_error[0] ? status.last_error : NULL);
     davy_json_close(out, '}');
 }

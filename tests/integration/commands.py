@@ -256,6 +256,69 @@ def a_gap_is_closed_with_exactly_what_was_missed():
         check(second)
 
 
+def stretch(plant, count):
+    """Give the ledger of the stopped daemon `count` more events, delivered, copies of its last one."""
+    link = sqlite3.connect(plant.state / "ledger.db")
+    link.row_factory = sqlite3.Row
+    last = link.execute("SELECT * FROM event ORDER BY seq DESC LIMIT 1").fetchone()
+    names = ", ".join(f'"{name}"' for name in last.keys())
+    for seq in range(last["seq"] + 1, last["seq"] + count + 1):
+        row = {**dict(last), "seq": seq, "payload": last["payload"].replace(f'"seq":{last["seq"]},', f'"seq":{seq},', 1)}
+        link.execute(f"INSERT INTO event ({names}) VALUES ({', '.join('?' * len(row))})", list(row.values()))
+    link.commit()
+    link.close()
+    return last["seq"] + count
+
+
+def a_long_range_is_paced_and_holds_up_no_alarm():
+    with Plant() as plant:
+        seen = started(plant)
+        raised(plant, seen)
+        wait_for(lambda: plant.status()["status"]["outbox"]["events"] == 0, 10)
+        plant.end_daemon()
+        last = stretch(plant, 2000)
+        before = subscriptions(plant)
+        plant.start_daemon()
+        listening(plant, before)
+        calm(plant)
+        start, began = len(seen.messages), time.monotonic()
+        payload = command(**{"from": 1, "to": last})
+        publish(plant, "resend", payload)
+        wait_for(lambda: [e for e in seen.events(start=start) if e["replayed"]], 10, "the first ones")
+        refused(ask(plant, seen, "resend", command(**{"from": 1, "to": 2})), "busy")
+        set_at = time.monotonic()
+        plant.sim.set("GT-3.gas", 25)
+        alarm = wait_for(lambda: [m for m in seen.of("alarm/A1/GT-3") if m.data and m.data["event"] == "raised"], 10, "an alarm")[0]
+        assert alarm.arrived - set_at < 1.5, f"an alarm waited {alarm.arrived - set_at:.2f} s"
+        done(wait_for(lambda: [m.data for m in seen.of("reply") if m.data["nonce"] == payload["nonce"]], 30, "the end")[0])
+        took = time.monotonic() - began
+        again = [e["seq"] for e in seen.events(start=start) if e["replayed"]]
+        assert again == list(range(1, last + 1)), f"{len(again)} of {last}, {again[:5]}"
+        assert 3 < took < 20, f"{last} events took {took:.1f} s"
+
+
+def what_goes_on_while_the_broker_is_away_comes_when_it_is_back():
+    with Plant() as plant:
+        seen = started(plant)
+        raised(plant, seen)
+        wait_for(lambda: plant.status()["status"]["outbox"]["events"] == 0, 10)
+        plant.end_daemon()
+        last = stretch(plant, 2000)
+        before = subscriptions(plant)
+        plant.start_daemon()
+        listening(plant, before)
+        payload = command(**{"from": 1, "to": last})
+        publish(plant, "resend", payload)
+        wait_for(lambda: [e for e in seen.events() if e["replayed"]], 10, "the first ones")
+        before = subscriptions(plant)
+        plant.broker.stop()
+        time.sleep(1)
+        plant.broker.start()
+        wait_for(lambda: subscriptions(plant) > before, 40, "it subscribes at each connect")
+        wait_for(lambda: [m for m in seen.of("reply") if m.data["nonce"] == payload["nonce"]], 60, "the end")
+        assert {e["seq"] for e in seen.events() if e["replayed"]} >= set(range(last - 500, last + 1))
+
+
 def what_retention_has_removed_is_told():
     with Plant() as plant:
         seen = started(plant)
@@ -418,6 +481,8 @@ CASES = [
     only_what_is_allowed_is_done,
     a_snapshot_is_made_on_request,
     a_gap_is_closed_with_exactly_what_was_missed,
+    a_long_range_is_paced_and_holds_up_no_alarm,
+    what_goes_on_while_the_broker_is_away_comes_when_it_is_back,
     what_retention_has_removed_is_told,
     a_confirmation_is_kept_and_never_beyond_what_was_sent,
     a_retained_command_is_never_done,
