@@ -257,7 +257,7 @@ static void subscribe(struct davy_outgoing *out)
         return;
     int rc = out->client.ops->subscribe(out->client.client, davy_topic(out->config, "cmd/+", filter));
     if (rc < 0)
-        davy_warning("mqtt", "no commands until the next connect: cannot subscribe: %s", strerror(-rc));
+        note_error(out, "no commands until the next connect, cannot subscribe", strerror(-rc));
 }
 
 /* A session began: report it first, then all states are due again, in the order they have. */
@@ -351,8 +351,7 @@ void davy_outgoing_notice(struct davy_outgoing *out, const struct davy_mqtt_noti
         apply(out, DAVY_SESSION_LOST, now);
         break;
     case DAVY_MQTT_NOT_SUBSCRIBED:
-        davy_warning("mqtt", "no commands until the next connect: the broker refuses the subscription: %s",
-                     notice->text);
+        note_error(out, "no commands until the next connect, cannot subscribe", notice->text);
         break;
     case DAVY_MQTT_ACKED:
     case DAVY_MQTT_FAILED:

@@ -567,6 +567,9 @@ static void commands_are_subscribed_at_each_connect_when_any_is_allowed(void **s
     notice(DAVY_MQTT_LOST);
     go_online(20);
     assert_int_equal(fake.subscribes, 2);
+    notice(DAVY_MQTT_NOT_SUBSCRIBED);
+    assert_non_null(strstr(out.status.last_error, "no commands until the next connect"));
+    assert_true(out.status.connected); /* events go on */
     davy_queue_done(&commands);
 }
 
