@@ -95,6 +95,8 @@ static void add_alarm(struct davy_engine *engine, uint32_t index, struct davy_su
         .states = &engine->states[used->states],
         .quality = DAVY_QUALITY_COUNT_,
     };
+    for (uint8_t i = 0; i < limit_count && limits[engine->alarms[index].shown_limit].upper; i++)
+        engine->alarms[index].shown_limit = i; /* before any trips, the measure itself is told of */
     used->states += limit_count;
 }
 

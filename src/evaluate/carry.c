@@ -73,8 +73,10 @@ static void restore_occurrence(struct alarm *alarm, const struct davy_alarm_memo
     alarm->value = memory->value;
     alarm->quality = memory->quality;
     alarm->reason = memory->reason;
-    if (alarm->window)
-        alarm->window->last.upper = memory->value; /* told of the limit that showed */
+    if (alarm->window) { /* told of the limit that showed */
+        alarm->window->last.upper = memory->value;
+        alarm->window->measured = memory->has_value;
+    }
     alarm->steps_done = memory->steps_done;
     alarm->floor = memory->floor;
     alarm->out_of_service = memory->out_of_service;
@@ -281,6 +283,7 @@ static void carry_history(struct davy_engine *old, struct alarm *from, struct da
     struct window spare = *to->window;
     to->window->state = from->window->state;
     to->window->last = from->window->last;
+    to->window->measured = from->window->measured;
     from->window->state = spare.state;
 }
 

@@ -144,8 +144,6 @@ void davy_engine_alarm(const struct davy_engine *engine, size_t index, struct da
         .latched = davy_engine_any_held(alarm),
         .raised_at = davy_uuid_is_nil(&alarm->id) ? (davy_wall){0} : alarm->raised.wall,
         .count = alarm->count,
-        .has_value = alarm->has_value,
-        .value = davy_engine_shown_value(alarm),
         .has_limit = alarm->subject.kind == DAVY_ALARM_RULE && alarm->state != DAVY_STATE_NORMAL,
         .limit = alarm->states[alarm->shown_limit].crossed,
         .condition = alarm->limits[alarm->shown_limit].condition,
@@ -153,6 +151,7 @@ void davy_engine_alarm(const struct davy_engine *engine, size_t index, struct da
         .quality = alarm->quality,
         .reason = alarm->reason,
     };
+    ret_view->has_value = davy_engine_value_of(alarm, alarm->shown_limit, &ret_view->value);
     if (alarm->remark) {
         memcpy(ret_view->by, alarm->remark->by, sizeof ret_view->by);
         memcpy(ret_view->note, alarm->remark->note, sizeof ret_view->note);

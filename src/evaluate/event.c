@@ -10,11 +10,12 @@ uint32_t *davy_engine_zone_count(struct davy_engine *engine, const struct alarm 
     return &engine->zone_active[zone == DAVY_NONE ? engine->options.config->zone_count : zone];
 }
 
-double davy_engine_shown_value(const struct alarm *alarm)
+bool davy_engine_value_of(const struct alarm *alarm, uint8_t limit, double *ret_value)
 {
-    if (alarm->vote)
-        return alarm->vote->votes[alarm->shown_limit];
-    return alarm->limits[alarm->shown_limit].upper ? alarm->window->last.upper : alarm->value;
+    bool group = alarm->vote && alarm->subject.point == DAVY_NONE;
+    bool upper = alarm->window && alarm->limits[limit].upper;
+    *ret_value = group ? alarm->vote->votes[limit] : upper ? alarm->window->last.upper : alarm->value;
+    return upper ? alarm->window->measured : alarm->has_value;
 }
 
 /* Of a forecast: how long its line needs to the limit; below 0: it does not get there, or is no forecast. */
@@ -41,8 +42,6 @@ static struct davy_event describe(const struct davy_engine *engine, const struct
     struct davy_event event = {
         .subject = alarm->subject,
         .at = at,
-        .has_value = alarm->has_value,
-        .value = davy_engine_shown_value(alarm),
         .has_limit = of_rule,
         .limit = of_rule ? state->crossed : 0,
         .condition = limit->condition,
@@ -50,11 +49,12 @@ static struct davy_event describe(const struct davy_engine *engine, const struct
         .quality = alarm->quality,
         .reason = alarm->reason,
         .active = alarm->true_level != DAVY_LEVEL_NONE,
-        .latched = davy_engine_any_held(alarm),
-        .uncertain = alarm->level != DAVY_LEVEL_NONE && state->uncertain,
+        .latched = alarm->held,
+        .uncertain = alarm->uncertain,
         .time_to_limit = time_to_limit(engine, alarm),
         .decided_after = {-1},
     };
+    event.has_value = davy_engine_value_of(alarm, alarm->shown_limit, &event.value);
     if (command) {
         memcpy(event.by, command->by, sizeof event.by);
         memcpy(event.note, command->note, sizeof event.note);
@@ -137,6 +137,15 @@ static void tell_of_raise(struct davy_engine *engine, struct alarm *alarm, struc
         davy_engine_count_raise(engine, alarm, at);
 }
 
+/* A suppressed occurrence keeps its level, whatever latches still hold; the ladder may raise it. */
+static void show_level(struct alarm *alarm, enum davy_event_type event)
+{
+    bool occurs = !davy_uuid_is_nil(&alarm->id) && event != DAVY_EVENT_RETIRED;
+    bool keeps = alarm->state == DAVY_STATE_SUPPRESSED && alarm->level <= alarm->shown_level;
+    if (occurs && !keeps && alarm->level != DAVY_LEVEL_NONE)
+        alarm->shown_level = alarm->level;
+}
+
 void davy_engine_transition(struct davy_engine *engine, struct alarm *alarm, enum davy_alarm_input input,
                             struct davy_stamp at, const struct davy_command *command, uint8_t step)
 {
@@ -156,9 +165,7 @@ void davy_engine_transition(struct davy_engine *engine, struct alarm *alarm, enu
     take_acknowledgement(alarm, cell);
     take_cover(alarm, cell->event);
     event.previous_level = alarm->shown_level;
-    bool shows_level = alarm->level != DAVY_LEVEL_NONE && !davy_uuid_is_nil(&alarm->id);
-    if (shows_level && cell->event != DAVY_EVENT_RETIRED && cell->event != DAVY_EVENT_SUPPRESSED)
-        alarm->shown_level = alarm->level;
+    show_level(alarm, cell->event);
     event.id = alarm->id;
     event.count = alarm->count;
     event.raised_at = davy_uuid_is_nil(&alarm->id) ? (davy_wall){0} : alarm->raised.wall;

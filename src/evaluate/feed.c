@@ -81,6 +81,7 @@ static struct worth weigh_window(struct davy_engine *engine, struct alarm *alarm
     if (davy_engine_measure(engine, alarm, now, &measured) != DAVY_LACK_NONE)
         return worth;
     alarm->window->last = measured;
+    alarm->window->measured = true;
     worth.value = measured.value;
     worth.upper_value = measured.upper;
     if (counts(reading))
@@ -119,6 +120,21 @@ static void evaluate(struct davy_engine *engine, uint32_t index, const struct da
         davy_engine_touch(engine, index);
 }
 
+/*
+ * What is counted by `occurrences` may be raised by the same reading, in an earlier rule: it waits for the judgement, which
+ * comes in the order of rules.
+ */
+static bool waits(struct davy_engine *engine, uint32_t index)
+{
+    struct alarm *alarm = &engine->alarms[index];
+    if (!alarm->window || rule_of(engine, alarm)->measure != DAVY_MEASURE_OCCURRENCES)
+        return false;
+    struct alarm *group = alarm->vote ? &engine->alarms[alarm->vote->alarm] : alarm;
+    alarm->late = group->late = true;
+    davy_engine_touch(engine, index_of(engine, group));
+    return true;
+}
+
 /* What a member says is counted at each of its readings. */
 static void feed_member(struct davy_engine *engine, uint32_t index, const struct davy_reading *reading)
 {
@@ -127,6 +143,8 @@ static void feed_member(struct davy_engine *engine, uint32_t index, const struct
     struct alarm *fault = &engine->alarms[vote->fault];
     group->quality = fault->quality = reading->quality;
     group->reason = fault->reason = reading->reason;
+    if (waits(engine, index))
+        return;
     if (applies(group))
         evaluate(engine, index, reading, reading->at);
     enum davy_feed cause = reading->quality == DAVY_QUALITY_GOOD ? DAVY_FEED_FULL : DAVY_FEED_HOLD;
@@ -149,8 +167,27 @@ void davy_engine_feed(struct davy_engine *engine, uint32_t index, const struct d
     alarm->reason = reading->reason;
     if (alarm->vote)
         feed_member(engine, index, reading);
-    else if (applies(alarm))
+    else if (!waits(engine, index) && applies(alarm))
         evaluate(engine, index, reading, reading->at);
+}
+
+void davy_engine_feed_late(struct davy_engine *engine, struct alarm *alarm, struct davy_stamp now)
+{
+    struct vote *vote = alarm->vote;
+    uint32_t first = vote ? vote->first_member : index_of(engine, alarm), count = vote ? vote->count : 1;
+    bool applied = applies(alarm), good = false;
+    alarm->late = false;
+    for (uint32_t i = first; i < first + count; i++) {
+        if (vote && !engine->alarms[i].late)
+            continue;
+        const struct davy_reading *newest = &engine->newest[engine->alarms[i].subject.point];
+        engine->alarms[i].late = false;
+        good |= newest->quality == DAVY_QUALITY_GOOD;
+        if (applied)
+            evaluate(engine, i, newest, now);
+    }
+    if (vote)
+        davy_engine_count_votes(engine, vote, ALL_LIMITS, good ? DAVY_FEED_FULL : DAVY_FEED_HOLD, now.mono);
 }
 
 /* The newest reading of a point; NULL where there is none or it is too old to count. */

@@ -32,6 +32,7 @@ struct gate {
 struct window {
     struct davy_measure_state *state;
     struct davy_measured last;
+    bool measured;  /* `last` is filled */
     uint32_t other; /* difference: the point that is subtracted */
 };
 
@@ -58,11 +59,14 @@ struct alarm {
     enum davy_state state; /* below the covers */
     bool acknowledged;
     bool queued;                 /* in engine.changed */
+    bool late;                   /* its reading is evaluated with the judgement, behind what earlier rules raise */
     bool untold;                 /* its memory was not taken */
     bool remembered;             /* what was told last is not "at rest" */
     enum davy_level level;       /* highest tripped, at least the ladder's floor; NONE */
     enum davy_level true_level;  /* highest whose condition is true; NONE */
     enum davy_level shown_level; /* of the latest event of the occurrence */
+    bool held;                   /* a latch holds a limit; like the levels as last judged */
+    bool uncertain;              /* the level rests on an uncertain reading; likewise */
     struct davy_uuid id;
     uint32_t count;
     struct davy_stamp raised; /* first raise of the occurrence */
@@ -218,6 +222,9 @@ bool davy_engine_evaluated(const struct davy_reading *reading);
 /* Evaluate the newest reading (of a vote: of each member) at `now`, unless it is older than max_age. */
 void davy_engine_feed_newest(struct davy_engine *engine, struct alarm *alarm, struct davy_stamp now);
 
+/* Evaluate what was left for the judgement. */
+void davy_engine_feed_late(struct davy_engine *engine, struct alarm *alarm, struct davy_stamp now);
+
 /* Hold the newest reading against some limits (bit set), to raise only. Returns whether it could be evaluated. */
 bool davy_engine_feed_limits(struct davy_engine *engine, struct alarm *alarm, unsigned limits, struct davy_stamp now);
 
@@ -283,8 +290,8 @@ void davy_engine_set_timer(struct davy_engine *engine, uint32_t index);
 void davy_engine_transition(struct davy_engine *engine, struct alarm *alarm, enum davy_alarm_input input,
                             struct davy_stamp at, const struct davy_command *command, uint8_t step);
 
-/* The value that the shown limit saw last. */
-double davy_engine_shown_value(const struct alarm *alarm);
+/* The value that a limit of an alarm or member saw last. Returns false where it saw none yet. */
+bool davy_engine_value_of(const struct alarm *alarm, uint8_t limit, double *ret_value);
 
 /* Active alarms of rules in the zone of this one. */
 uint32_t *davy_engine_zone_count(struct davy_engine *engine, const struct alarm *alarm);

@@ -25,22 +25,24 @@ static struct levels levels_of(const struct alarm *alarm)
     return levels;
 }
 
-void davy_engine_measure_levels(struct alarm *alarm)
-{
-    struct levels levels = levels_of(alarm);
-    alarm->level = levels.level;
-    alarm->true_level = levels.true_level;
-    alarm->shown_limit = levels.shown;
-    if (levels.level == DAVY_LEVEL_NONE)
-        alarm->floor = DAVY_LEVEL_NONE;
-}
-
 bool davy_engine_any_held(const struct alarm *alarm)
 {
     for (uint8_t i = 0; i < alarm->limit_count; i++)
         if (alarm->states[i].held)
             return true;
     return false;
+}
+
+void davy_engine_measure_levels(struct alarm *alarm)
+{
+    struct levels levels = levels_of(alarm);
+    alarm->level = levels.level;
+    alarm->true_level = levels.true_level;
+    alarm->shown_limit = levels.shown;
+    alarm->held = davy_engine_any_held(alarm);
+    alarm->uncertain = levels.level != DAVY_LEVEL_NONE && alarm->states[levels.shown].uncertain;
+    if (levels.level == DAVY_LEVEL_NONE)
+        alarm->floor = DAVY_LEVEL_NONE;
 }
 
 void davy_engine_untrip(struct alarm *alarm)
@@ -128,6 +130,8 @@ static void judge(struct davy_engine *engine, struct alarm *alarm, struct davy_s
         davy_engine_end_shelf(engine, alarm, at);
     if (alarm->gate.flipped)
         judge_gate(engine, alarm, at);
+    if (alarm->late)
+        davy_engine_feed_late(engine, alarm, at);
     judge_limits(engine, alarm, at);
     davy_engine_climb(engine, alarm, at);
 }

@@ -39,8 +39,6 @@ void davy_engine_memory_of(const struct davy_engine *engine, const struct alarm 
         .acknowledged = alarm->acknowledged,
         .raised = alarm->raised,
         .last_limit = alarm->shown_limit,
-        .has_value = alarm->has_value,
-        .value = alarm->limits[alarm->shown_limit].upper ? alarm->window->last.upper : alarm->value,
         .quality = alarm->quality,
         .reason = alarm->reason,
         .steps_done = alarm->steps_done,
@@ -52,6 +50,7 @@ void davy_engine_memory_of(const struct davy_engine *engine, const struct alarm 
         .unwell = !is_well(alarm),
         .limit_count = alarm->limit_count,
     };
+    ret_memory->has_value = davy_engine_value_of(alarm, alarm->shown_limit, &ret_memory->value);
     if (alarm->shelved)
         ret_memory->shelved_until = alarm->shelved_until;
     if (alarm->remark) {

@@ -96,9 +96,8 @@ struct davy_members *davy_engine_members(const struct davy_engine *engine, const
             .point = member->subject.point,
             .quality = member->quality,
             .vote = member->states[limit].condition || counted,
-            .has_value = member->has_value,
-            .value = member->value,
         };
+        members->list[i].has_value = davy_engine_value_of(member, limit, &members->list[i].value);
     }
     return members;
 }
