@@ -14,9 +14,6 @@ CHOICES = {
     "bad_keeps_inhibit": True,  # a bad reading is missing evidence: the last that was not bad tells of an inhibit
     "group_quality": True,  # a bus or device alarm tells quality and reason of the newest reading on it; else null
     "upper_shelvable_of_its_group": True,  # the upper bound of `red` acts at orange, and is no more shelvable than red
-    "unread_is_null": True,  # a point without any reading yet has quality null, not good
-    "self_has_a_name": True,  # `condition` of flood, chatter and RULE.fault is `flood`, `chatter`, `fault`; else `self`
-    "vote_fault_quality": True,  # RULE.fault tells quality and reason of its newest reading; else good
     "member_tells_its_bound": True,  # where the limit shown acts on an upper bound, so does the value of its members
     "no_limit_tells_lower": True,  # a cover over nothing tells the lower bound of a dose
     "members_tell_counted": True,  # a member that `on_bad = trip` counts is told as a vote
@@ -43,12 +40,6 @@ def see(measure, now, reading):
     evaluated = mode in ("full", "raise")
     bounds = measure.bounds(now, reading) if evaluated or measure.dose else None
     return ("held" if evaluated and bounds is None else mode), bounds
-
-
-def quality_of(newest):
-    if newest is None:
-        return None if CHOICES["unread_is_null"] else "good"
-    return newest.quality
 
 
 class Limit:
@@ -611,11 +602,11 @@ class RuleAlarm(Alarm):
             return self.upper
         return self.upper if limit is not None and limit.upper else self.lower
 
-    def details(self):
-        limit, newest = self.shown(), self.points[0].newest()
+    def details(self, shown=None):
+        limit, newest = shown or self.shown(), self.points[0].newest()
         # CHOICE: where no limit is tripped any more, nothing rests on an uncertain reading
         return {"value": self.told_value(limit), "limit": limit and limit.crossed, "condition": limit and limit.kind,
-                "quality": quality_of(newest), "reason": newest and newest.reason,
+                "quality": newest and newest.quality, "reason": newest and newest.reason,
                 "uncertain": limit is not None and limit.tripped and limit.uncertain, "latched": bool(self.latches()),
                 "members": None}
 
@@ -758,17 +749,17 @@ class VoteAlarm(RuleAlarm):
             [each for each in self.members if each.votes.get(limit)]
         newest = member.point.newest()
         return {"point": member.point.full, "value": member.upper if limit.upper and CHOICES["member_tells_its_bound"] else member.value,
-                "vote": member in votes, "quality": quality_of(newest)}
+                "vote": member in votes, "quality": newest and newest.quality}
 
-    def details(self):
-        limit, newest = self.shown(), self.newest()
-        told = super().details()
+    def details(self, shown=None):
+        limit, newest = shown or self.shown(), self.newest()
+        told = super().details(shown)
         # CHOICE: without an occurrence the votes of the lowest limit are told, without a limit
         votes_of = limit or self.limits[0]
         # value and limit are those of the last count, also where `when` has taken the votes away since
         counted, needed = self.last_count.get(votes_of, (None, self.needed(votes_of)))
         told.update({"value": counted, "limit": limit and needed, "condition": limit and "vote",
-                     "quality": quality_of(newest), "reason": newest and newest.reason,
+                     "quality": newest and newest.quality, "reason": newest and newest.reason,
                      "members": [self.tell_member(member, votes_of) for member in self.members]})
         return told
 
@@ -792,13 +783,9 @@ class BuiltIn(Alarm):
     def asks(self):
         return False
 
-    def told_condition(self):
-        named = CHOICES["self_has_a_name"] or self.rule in ("fault", "inhibit")
-        return self.condition_name if named else "self"
-
     def details(self):
         newest = self.newest()
-        return {"value": self.value(), "limit": None, "condition": self.told_condition(),
+        return {"value": self.value(), "limit": None, "condition": self.condition_name,
                 "quality": newest and newest.quality, "reason": newest and newest.reason, "uncertain": False,
                 "latched": False, "members": None}
 
@@ -842,12 +829,6 @@ class Fault(BuiltIn):
 
 
 class VoteFault(BuiltIn):
-    def details(self):
-        told = super().details()
-        if not CHOICES["vote_fault_quality"]:
-            told.update({"quality": "good", "reason": None})
-        return told
-
     def __init__(self, vote):
         super().__init__(f"{vote.rule}.fault", vote.zone, None, None, vote.newest)
         self.vote, self.condition_name = vote, "fault"
@@ -881,7 +862,7 @@ class Flood(BuiltIn):
 
     def __init__(self, raises):
         super().__init__("flood", None, "gateway", None)
-        self.raises = raises
+        self.raises, self.condition_name = raises, "self"
 
     def judge(self, now):
         count = sum(now - self.WINDOW < time <= now for time, _ in self.raises)
@@ -894,7 +875,7 @@ class Flood(BuiltIn):
 class Chatter(BuiltIn):
     def __init__(self, raises):
         super().__init__("chatter", None, "gateway", None)
-        self.raises, self.moment = raises, None
+        self.raises, self.moment, self.condition_name = raises, None, "self"
 
     def judge(self, now):
         for time, key in self.raises:

@@ -221,13 +221,13 @@ class Engine:
 
     def end_shelf(self, alarm, now, before):
         """`unshelved` with the condition and level of before, though value and quality are the newest."""
-        active, shown, details = before
-        newest = alarm.details()
-        for key in ("value", "quality", "reason", "members"):
-            details[key] = newest[key]
+        active, shown, was = before
+        alarm.last_limit, details = shown, alarm.details(shown)
+        details.update({"latched": was["latched"], "uncertain": details["uncertain"] and was["limit"] is not None})
+        now_active, alarm.active = alarm.active, active
         alarm.asking = shown
         self.act(alarm, now, alarm.unshelve, details)
-        alarm.asking = None
+        alarm.asking, alarm.active = None, now_active
 
     def settle(self, alarm, now):
         self.act(alarm, now, alarm.settle)
