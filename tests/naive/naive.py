@@ -181,10 +181,10 @@ class Engine:
         """What one cause does to one alarm of a rule, in the order of its events."""
         if alarm.shelved_until is not None and alarm.shelved_until <= now:
             self.act(alarm, now, alarm.unshelve)
-        before = (alarm.active, alarm.shown(), alarm.details())  # of `unshelved`, should the limits end the shelf
+        before = (alarm.active, alarm.shown(), alarm.giving() is not None, bool(alarm.latches()))  # of `unshelved`, should the limits end the shelf
         if alarm.settle_gate():
             self.flip(alarm, now)
-            before = (alarm.active, alarm.shown(), alarm.details())
+            before = (alarm.active, alarm.shown(), alarm.giving() is not None, bool(alarm.latches()))
             if alarm.applies():
                 alarm.evaluate_newest(now)
         elif alarm.applies():
@@ -221,9 +221,9 @@ class Engine:
 
     def end_shelf(self, alarm, now, before):
         """`unshelved` with the condition and level of before, though value and quality are the newest."""
-        active, shown, was = before
+        active, shown, tripped, latched = before
         alarm.last_limit, details = shown, alarm.details(shown)
-        details.update({"latched": was["latched"], "uncertain": details["uncertain"] and was["limit"] is not None})
+        details.update({"latched": latched, "uncertain": tripped and details["uncertain"]})
         now_active, alarm.active = alarm.active, active
         alarm.asking = shown
         self.act(alarm, now, alarm.unshelve, details)
