@@ -30,9 +30,9 @@ enum davy_why {
     DAVY_WHY_SPREAD,        /* the readings do not differ */
     DAVY_WHY_OTHER,         /* the other point of a difference is not good or too old */
     DAVY_WHY_ON_DELAY,      /* the condition is true, the delay runs */
-    DAVY_WHY_VOTES,         /* fewer votes than are needed */
     DAVY_WHY_LATCHED,       /* the condition is gone, a latch keeps it */
     DAVY_WHY_RETURNED,      /* the condition is gone, nobody has acknowledged */
+    DAVY_WHY_VOTES,         /* fewer votes than are needed */
     DAVY_WHY_NOT_REACHED,   /* the value does not reach any limit */
     DAVY_WHY_COUNT_
 };

@@ -28,9 +28,9 @@ static const char *const why_names[] = {
     [DAVY_WHY_SPREAD] = "spread",
     [DAVY_WHY_OTHER] = "other",
     [DAVY_WHY_ON_DELAY] = "on-delay",
-    [DAVY_WHY_VOTES] = "votes",
     [DAVY_WHY_LATCHED] = "latched",
     [DAVY_WHY_RETURNED] = "returned",
+    [DAVY_WHY_VOTES] = "votes",
     [DAVY_WHY_NOT_REACHED] = "not-reached",
 };
 _Static_assert(DAVY_LENGTH(why_names) == DAVY_WHY_COUNT_, "a name for each reason");
@@ -149,6 +149,9 @@ static void say_active(struct words *words)
         put_span(&words->out, leaving->left);
         davy_buf_text(&words->out, " to go");
     }
+    if (explanation->newest.quality == DAVY_QUALITY_BAD)
+        davy_buf_printf(&words->out, "; the newest reading is bad (%s): limits are held",
+                        davy_reason_name(explanation->newest.reason));
 }
 
 static void put_cover(struct words *words)
@@ -266,9 +269,9 @@ static const struct {
     [DAVY_WHY_SPREAD] = {"the readings of the window do not differ"},
     [DAVY_WHY_OTHER] = {"the other point is not good, or its newest reading is too old"},
     [DAVY_WHY_ON_DELAY] = {.say = say_on_delay},
-    [DAVY_WHY_VOTES] = {.say = say_votes},
     [DAVY_WHY_LATCHED] = {.say = say_latched},
     [DAVY_WHY_RETURNED] = {"the condition is gone; it waits to be acknowledged"},
+    [DAVY_WHY_VOTES] = {.say = say_votes},
     [DAVY_WHY_NOT_REACHED] = {.say = say_not_reached},
 };
 

@@ -227,7 +227,7 @@ static void an_alarm_that_stands_is_active_whatever_the_newest_reading_is(void *
     start(&bench);
     good(&bench, 1, 8);
     read_point(&bench, 0, 2, 0, DAVY_REASON_COMM);
-    why(&bench, 3, DAVY_WHY_ACTIVE, "in alarm at orange");
+    why(&bench, 3, DAVY_WHY_ACTIVE, "in alarm at orange: 8 ppm, limit ≥ 7 ppm; the newest reading is bad (comm)");
     end(&bench);
 }
 
