@@ -182,6 +182,20 @@ static bool restore(struct davy_engine *engine, uint32_t index, const struct dav
     return true;
 }
 
+/* What fell due while it was down is left to the start, which fires all alarms in order of their due times. */
+static bool waits_for_start(struct davy_engine *engine, uint32_t index, davy_mono now)
+{
+    bool alone = engine->changed_count == 1 && engine->changed[0] == index;
+    if (!alone || is_member(engine, &engine->alarms[index]))
+        return false;
+    davy_engine_set_timer(engine, index);
+    if (engine->timers.due[index].ns > now.ns)
+        return false;
+    engine->changed_count = 0;
+    engine->alarms[index].queued = false;
+    return true;
+}
+
 void davy_engine_restore(struct davy_engine *engine, const struct davy_alarm_memory *memory, struct davy_stamp now)
 {
     uint32_t index = find_by_key(engine, memory->key);
@@ -192,7 +206,8 @@ void davy_engine_restore(struct davy_engine *engine, const struct davy_alarm_mem
         davy_engine_transition(engine, alarm, DAVY_INPUT_RETIRE, now, NULL, 0);
         davy_engine_tell_memory(engine, alarm);
     }
-    davy_engine_settle(engine, now);
+    if (!waits_for_start(engine, index, now.mono))
+        davy_engine_settle(engine, now);
 }
 
 void davy_engine_tell_all(struct davy_engine *engine)
