@@ -10,7 +10,7 @@
 #include "model/config.h"
 #include "model/reading.h"
 
-/* Rows of readings that are looked at, whatever points they are of: about a second of work on a small machine. */
+/* Rows of readings that are looked at, whatever points they are of: about a second of work. */
 #define DAVY_PAST_READINGS INT64_C(1000000)
 
 /* Events that are looked at. */
