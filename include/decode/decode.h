@@ -95,3 +95,6 @@ bool davy_decoder_tell(struct davy_decoder *decoder, uint32_t point, bool in_ala
 
 /* Put a memory back before the first block. False when it is of an alarm, or of a point or device that is gone. */
 bool davy_decoder_recall(struct davy_decoder *decoder, const struct davy_alarm_memory *memory);
+
+/* What was told was not kept: tell the memory of every point and device again. */
+void davy_decoder_tell_again(struct davy_decoder *decoder);

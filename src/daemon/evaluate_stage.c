@@ -107,13 +107,21 @@ static bool on_memory(void *context, const struct davy_alarm_memory *memory)
     return taken;
 }
 
+/* All memories, of alarms, points, devices and zones. */
+static void tell_all(struct evaluate_stage *stage)
+{
+    davy_engine_tell_all(stage->engine);
+    davy_decoder_tell_again(stage->decoder);
+    davy_zones_tell_again(stage->zones);
+}
+
 /* What was left out while the recorder could not keep up is told once it has caught up. */
 static void tell_left_out(struct evaluate_stage *stage)
 {
     if (!stage->memories_left_out || davy_queue_count(&stage->route->records) > 0)
         return;
     stage->memories_left_out = false;
-    davy_engine_tell_all(stage->engine);
+    tell_all(stage);
 }
 
 static void record_reading(void *context, const struct davy_reading *reading)
@@ -207,7 +215,7 @@ static void tell_of_point(struct evaluate_stage *stage, uint32_t point)
     struct davy_alarm_memory memory;
     bool in_alarm = davy_engine_point_level(stage->engine, point) != DAVY_LEVEL_NONE;
     if (davy_decoder_tell(stage->decoder, point, in_alarm, &memory))
-        (void)on_memory(stage, &memory); /* where it is not taken, the next change tells */
+        (void)on_memory(stage, &memory); /* where it is not taken, tell_left_out() tells it */
 }
 
 /* Inhibits by an operator that began, changed or ended. */
@@ -216,7 +224,7 @@ static void tell_of_devices(struct evaluate_stage *stage, davy_mono now)
     struct davy_alarm_memory memory;
     for (uint32_t d = 0; d < stage->config->device_count; d++)
         if (davy_decoder_tell_device(stage->decoder, d, now, &memory))
-            (void)on_memory(stage, &memory); /* where it is not taken, the next change tells */
+            (void)on_memory(stage, &memory);
 }
 
 /* One answer of the wire: its readings are recorded and judged. A block of an older configuration says nothing now. */
@@ -422,7 +430,7 @@ static void take_ask(struct evaluate_stage *stage, const struct ask *ask)
         take_memories(stage, ask);
         break;
     case ASK_MEMORIES:
-        davy_engine_tell_all(stage->engine);
+        tell_all(stage);
         break;
     case ASK_REQUEST:
         take_request(stage, ask);
@@ -461,7 +469,7 @@ static void judge_zones(struct evaluate_stage *stage, struct davy_stamp now)
     davy_zones_judge(stage->zones, stage->engine, now, publish_zone, stage);
     for (uint32_t z = 0; z < stage->config->zone_count; z++)
         if (davy_zones_tell(stage->zones, z, &memory))
-            (void)on_memory(stage, &memory); /* where it is not taken, the next change tells */
+            (void)on_memory(stage, &memory);
 }
 
 static void put_status(struct evaluate_stage *stage, struct davy_stamp at)

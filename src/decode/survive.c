@@ -131,3 +131,11 @@ bool davy_decoder_recall(struct davy_decoder *decoder, const struct davy_alarm_m
     of->settling = (int)memory->count;
     return true;
 }
+
+void davy_decoder_tell_again(struct davy_decoder *decoder)
+{
+    for (size_t p = 0; p < decoder->config->point_count; p++)
+        decoder->points[p].told_latched = !decoder->points[p].latched;
+    for (size_t d = 0; d < decoder->config->device_count; d++)
+        decoder->inhibits[d].was.until.mono.ns = -1; /* is none's */
+}

@@ -266,3 +266,9 @@ bool davy_zones_recall(struct davy_zones *zones, const struct davy_alarm_memory 
             zone->held[memory->limits[i].level] = memory->limits[i].started;
     return true;
 }
+
+void davy_zones_tell_again(struct davy_zones *zones)
+{
+    for (size_t z = 0; z < zones->config->zone_count; z++)
+        zones->zones[z].fallen = true;
+}

@@ -580,6 +580,27 @@ def ladder_survives_a_kill():
         check_all(seen)
 
 
+def exposure_goes_on_over_a_kill():
+    """What was measured before a kill counts after it: the window of a short-term exposure is filled from readings.db."""
+    extra = '{ name = "dose"; points = ["GT-1.gas"]; measure = { type = "stel"; }; orange = { above = 0.05; }; },'
+    with Plant(persistence=True) as plant:
+        plant.broker.start()
+        plant.start_sim(SIM % {"port": plant.plant_port})
+        seen = plant.record(persistent=True)
+        plant.start_daemon(config(plant).replace("rules = (", "rules = ( " + extra))
+        raised = event(seen, "dose", "raised")  # by the upper bound: nobody knows what was before
+        assert (raised["level"], raised["uncertain"]) == ("yellow", True), raised
+        wait_for(lambda: time.time() > wall(raised["time"]) + 5, 20)  # of 9 s that 5 ppm take to 0.05 ppm in 15 min
+        plant.end_daemon(signal.SIGKILL)
+        plant.start_daemon()
+        escalated = event(seen, "dose", "escalated")
+        assert 8.5 < wall(escalated["time"]) - wall(raised["time"]) < 12.5, (raised, escalated)
+        assert (escalated["level"], escalated["uncertain"]) == ("orange", False), escalated
+        names = {row["rule"] for row in plant.ctl_json("alarms")["alarms"]}
+        assert "overload" not in names and "clock" not in names, names
+        check_all(seen)
+
+
 def a_start_takes_a_changed_file_as_a_reload():
     with Plant(persistence=True) as plant:
         plant.broker.start()
@@ -849,7 +870,8 @@ CASES = [alarm_goes_its_whole_way, ack_while_active_then_second_ack_is_refused, 
          zone_shows_the_worst_colour, reload_without_a_change_keeps_the_broker, reload_good_and_bad, broker_outage_loses_nothing, starts_with_everything_away, second_instance_and_bad_files,
          stops_in_time_with_all_in_trouble, databases_are_readable_while_running,
          a_full_disk_hides_no_alarm, broker_that_hangs_and_a_kill_meanwhile, mqtt_3_1_1,
-         delays_survive_a_kill, ladder_survives_a_kill, a_start_takes_a_changed_file_as_a_reload, reload_adds_and_removes_a_bus, what_a_broker_refuses_comes_later_in_order,
+         delays_survive_a_kill, exposure_goes_on_over_a_kill, ladder_survives_a_kill,
+         a_start_takes_a_changed_file_as_a_reload, reload_adds_and_removes_a_bus, what_a_broker_refuses_comes_later_in_order,
          refused_telemetry_comes_at_the_next_connect, telemetry_goes_on_without_its_file, no_preview_after_the_event,
          the_longest_texts_jam_nothing, reloads_in_a_hurry_leave_no_bus_blind, a_ledger_that_comes_late_is_recalled,
          a_moved_topic_is_cleared]
