@@ -96,5 +96,9 @@ bool davy_decoder_tell(struct davy_decoder *decoder, uint32_t point, bool in_ala
 /* Put a memory back before the first block. False when it is of an alarm, or of a point or device that is gone. */
 bool davy_decoder_recall(struct davy_decoder *decoder, const struct davy_alarm_memory *memory);
 
-/* What was told was not kept: tell the memory of every point and device again. */
+/* What was just told could not be taken: it is told again at the next asking, whatever it is then. */
+void davy_decoder_untold(struct davy_decoder *decoder, uint32_t point);
+void davy_decoder_untold_device(struct davy_decoder *decoder, uint32_t device);
+
+/* What was told is lost, the ledger was begun anew: tell again all that there is to tell. */
 void davy_decoder_tell_again(struct davy_decoder *decoder);

@@ -59,5 +59,5 @@ bool davy_zones_tell(struct davy_zones *zones, uint32_t zone, struct davy_alarm_
 /* Put a memory back before the first judgement. Returns false when it is of no zone, or of one that is gone. */
 bool davy_zones_recall(struct davy_zones *zones, const struct davy_alarm_memory *memory);
 
-/* What was told was not kept: tell the memory of every zone again. */
-void davy_zones_tell_again(struct davy_zones *zones);
+/* What was told was not taken, or is lost: tell the zone again. */
+void davy_zones_untold(struct davy_zones *zones, uint32_t zone);

@@ -107,12 +107,13 @@ static bool on_memory(void *context, const struct davy_alarm_memory *memory)
     return taken;
 }
 
-/* All memories, of alarms, points, devices and zones. */
+/* The ledger was begun anew: all memories, of alarms, points, devices and zones. */
 static void tell_all(struct evaluate_stage *stage)
 {
     davy_engine_tell_all(stage->engine);
     davy_decoder_tell_again(stage->decoder);
-    davy_zones_tell_again(stage->zones);
+    for (uint32_t z = 0; z < stage->config->zone_count; z++)
+        davy_zones_untold(stage->zones, z);
 }
 
 /* What was left out while the recorder could not keep up is told once it has caught up. */
@@ -121,7 +122,7 @@ static void tell_left_out(struct evaluate_stage *stage)
     if (!stage->memories_left_out || davy_queue_count(&stage->route->records) > 0)
         return;
     stage->memories_left_out = false;
-    tell_all(stage);
+    davy_engine_tell_all(stage->engine);
 }
 
 static void record_reading(void *context, const struct davy_reading *reading)
@@ -214,8 +215,8 @@ static void tell_of_point(struct evaluate_stage *stage, uint32_t point)
 {
     struct davy_alarm_memory memory;
     bool in_alarm = davy_engine_point_level(stage->engine, point) != DAVY_LEVEL_NONE;
-    if (davy_decoder_tell(stage->decoder, point, in_alarm, &memory))
-        (void)on_memory(stage, &memory); /* where it is not taken, tell_left_out() tells it */
+    if (davy_decoder_tell(stage->decoder, point, in_alarm, &memory) && !on_memory(stage, &memory))
+        davy_decoder_untold(stage->decoder, point);
 }
 
 /* Inhibits by an operator that began, changed or ended. */
@@ -223,8 +224,8 @@ static void tell_of_devices(struct evaluate_stage *stage, davy_mono now)
 {
     struct davy_alarm_memory memory;
     for (uint32_t d = 0; d < stage->config->device_count; d++)
-        if (davy_decoder_tell_device(stage->decoder, d, now, &memory))
-            (void)on_memory(stage, &memory);
+        if (davy_decoder_tell_device(stage->decoder, d, now, &memory) && !on_memory(stage, &memory))
+            davy_decoder_untold_device(stage->decoder, d);
 }
 
 /* One answer of the wire: its readings are recorded and judged. A block of an older configuration says nothing now. */
@@ -468,8 +469,8 @@ static void judge_zones(struct evaluate_stage *stage, struct davy_stamp now)
     struct davy_alarm_memory memory;
     davy_zones_judge(stage->zones, stage->engine, now, publish_zone, stage);
     for (uint32_t z = 0; z < stage->config->zone_count; z++)
-        if (davy_zones_tell(stage->zones, z, &memory))
-            (void)on_memory(stage, &memory);
+        if (davy_zones_tell(stage->zones, z, &memory) && !on_memory(stage, &memory))
+            davy_zones_untold(stage->zones, z);
 }
 
 static void put_status(struct evaluate_stage *stage, struct davy_stamp at)

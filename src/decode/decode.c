@@ -94,6 +94,7 @@ static void keep_point(const struct memory *old, struct memory *memory)
     memory->latched = old->latched;
     memory->told_latched = old->told_latched;
     memory->told_settling = old->told_settling;
+    memory->untold = old->untold;
     memory->inhibited = old->inhibited;
     memory->inhibited_since = old->inhibited_since;
 }

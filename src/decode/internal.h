@@ -25,6 +25,7 @@ struct memory {
     int settling;                     /* readings still to settle */
     bool latched;                     /* over-range until reset */
     bool told_latched, told_settling; /* as davy_decoder_tell() last said */
+    bool untold;                      /* and it was not taken */
     bool inhibited;
     davy_mono inhibited_since; /* by status bits */
 };

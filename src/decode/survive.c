@@ -102,8 +102,9 @@ bool davy_decoder_tell(struct davy_decoder *decoder, uint32_t point, bool in_ala
 {
     struct memory *memory = &decoder->points[point];
     bool settling = memory->settling > 0 && in_alarm;
-    if (memory->latched == memory->told_latched && settling == memory->told_settling)
+    if (!memory->untold && memory->latched == memory->told_latched && settling == memory->told_settling)
         return false;
+    memory->untold = false;
     memory->told_latched = memory->latched;
     memory->told_settling = settling;
     const struct davy_device *device = &decoder->config->devices[decoder->config->points[point].device];
@@ -132,10 +133,20 @@ bool davy_decoder_recall(struct davy_decoder *decoder, const struct davy_alarm_m
     return true;
 }
 
+void davy_decoder_untold(struct davy_decoder *decoder, uint32_t point)
+{
+    decoder->points[point].untold = true;
+}
+
+void davy_decoder_untold_device(struct davy_decoder *decoder, uint32_t device)
+{
+    decoder->inhibits[device].was.until.mono.ns = -1; /* is none's */
+}
+
 void davy_decoder_tell_again(struct davy_decoder *decoder)
 {
     for (size_t p = 0; p < decoder->config->point_count; p++)
-        decoder->points[p].told_latched = !decoder->points[p].latched;
+        decoder->points[p].told_latched = decoder->points[p].told_settling = false;
     for (size_t d = 0; d < decoder->config->device_count; d++)
-        decoder->inhibits[d].was.until.mono.ns = -1; /* is none's */
+        decoder->inhibits[d].was = (struct davy_inhibit){.by = ""};
 }

@@ -267,8 +267,7 @@ bool davy_zones_recall(struct davy_zones *zones, const struct davy_alarm_memory 
     return true;
 }
 
-void davy_zones_tell_again(struct davy_zones *zones)
+void davy_zones_untold(struct davy_zones *zones, uint32_t zone)
 {
-    for (size_t z = 0; z < zones->config->zone_count; z++)
-        zones->zones[z].fallen = true;
+    zones->zones[zone].fallen = true;
 }

@@ -522,9 +522,16 @@ static void an_inhibit_is_told_once_and_again_when_it_ends(void **state)
     assert_true(davy_decoder_tell_device(rig.decoder, 0, rig.block.at.mono, &memory));
     assert_int_equal(memory.shelved_until.mono.ns, 0);
     assert_false(davy_decoder_tell_device(rig.decoder, 0, rig.block.at.mono, &memory));
-    davy_decoder_tell_again(rig.decoder); /* also that there is none: the ledger may have the old one */
+    davy_decoder_untold_device(rig.decoder, 0); /* the ledger still has the old one */
     assert_true(davy_decoder_tell_device(rig.decoder, 0, rig.block.at.mono, &memory));
+    assert_false(davy_decoder_tell_device(rig.decoder, 0, rig.block.at.mono, &memory));
+    davy_decoder_untold(rig.decoder, 0);
     assert_true(davy_decoder_tell(rig.decoder, 0, false, &memory));
+    assert_false(davy_decoder_tell(rig.decoder, 0, false, &memory));
+    begin_inhibit(&rig, 60);
+    assert_true(davy_decoder_tell_device(rig.decoder, 0, rig.block.at.mono, &memory));
+    davy_decoder_tell_again(rig.decoder); /* the ledger is new: what is not at rest */
+    assert_true(davy_decoder_tell_device(rig.decoder, 0, rig.block.at.mono, &memory));
     assert_false(davy_decoder_tell(rig.decoder, 0, false, &memory));
     rig_done(&rig);
     (void)state;
