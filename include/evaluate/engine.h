@@ -35,6 +35,7 @@ struct davy_engine_options {
     struct davy_uuid (*new_id)(void *context, davy_wall t);
     /* A reading that the engine made itself (stale), for the record. May be NULL. */
     void (*made)(void *context, const struct davy_reading *reading);
+    bool recorded; /* the readings are of a record that has the stale ones: none is made */
     void *context;
 };
 

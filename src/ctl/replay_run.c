@@ -146,8 +146,11 @@ int davy_replay_run(const struct ctl *ctl, struct replay *replay)
     int rc = 0;
     for (size_t i = 0; rc == 0 && i < replay->lane_count; i++) {
         struct lane *lane = &replay->lanes[i];
-        const struct davy_engine_options options = {
-            .config = lane->config, .event = on_event, .new_id = on_new_id, .context = lane};
+        const struct davy_engine_options options = {.config = lane->config,
+                                                    .event = on_event,
+                                                    .new_id = on_new_id,
+                                                    .context = lane,
+                                                    .recorded = replay->source->recorded};
         rc = davy_engine_new(&options, &lane->engine);
     }
     int code = rc == 0 ? run(ctl, replay) : davy_ctl_fail(ctl, CTL_REFUSED, "%s", strerror(-rc));

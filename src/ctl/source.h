@@ -23,6 +23,7 @@ struct source {
     /* Which part is done, 0 to 1; below 0: not known. */
     double (*part)(const struct source *source);
     void (*close)(struct source *source);
+    bool recorded;   /* stale readings are among them, the engine makes none */
     davy_wall since; /* what comes before is for warming up */
     davy_wall until; /* time goes on to it behind the last row; ns = 0: it ends with the last row */
 };

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The readings that a daemon has recorded, as a source. Points that no configuration knows are left out and told of
- * once; `stale` readings are left out too, since the engine makes its own. Readings of two buses cross by some
+ * once. Stale readings are those of the record, so that time in which the daemon was down is not silence. Readings of two buses cross by some
  * milliseconds: time then stands still for them. Where the clock was set back, time goes on from there.
  */
 #include <errno.h>
@@ -73,7 +73,7 @@ static int next(struct source *source, struct trace_row *ret_row, char error[SOU
     while ((rc = davy_recording_next(self->recording, &ret_row->reading)) == 0) {
         struct davy_reading *reading = &ret_row->reading;
         self->unknown += reading->point == DAVY_NONE;
-        if (reading->point == DAVY_NONE || reading->reason == DAVY_REASON_STALE)
+        if (reading->point == DAVY_NONE)
             continue;
         give_time(self, &reading->at);
         return 0;
@@ -164,7 +164,7 @@ int davy_source_database(const struct ctl *ctl, const struct source_request *req
 {
     struct database_source *self = davy_ctl_grow(NULL, 1, sizeof *self);
     *self = (struct database_source){
-        .source = {next, part, close_database, {0}, {0}},
+        .source = {next, part, close_database, true, {0}, {0}},
         .file = file_of(request->database),
         .roster = request->roster,
     };

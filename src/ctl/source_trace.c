@@ -64,7 +64,8 @@ static int open_input(struct trace_source *self)
 int davy_source_trace(const struct ctl *ctl, const struct source_request *request, struct source **ret_source)
 {
     struct trace_source *self = davy_ctl_grow(NULL, 1, sizeof *self);
-    *self = (struct trace_source){.source = {next, part, close_trace, {0}, {0}}, .input = request->input, .fd = -1};
+    *self =
+        (struct trace_source){.source = {next, part, close_trace, false, {0}, {0}}, .input = request->input, .fd = -1};
     int code = take_time(ctl, "since", request->since, &self->source.since);
     if (code == CTL_DONE)
         code = take_time(ctl, "until", request->until, &self->source.until);

@@ -124,7 +124,7 @@ void davy_engine_reading(struct davy_engine *engine, const struct davy_reading *
     davy_engine_fire_due(engine, reading->at, false);
     uint32_t point = reading->point;
     engine->seen[point] = reading->at.mono;
-    if (engine->stale.due[point].ns == INT64_MAX)
+    if (engine->stale.due[point].ns == INT64_MAX && !engine->options.recorded)
         davy_timers_set(&engine->stale, point,
                         davy_mono_add(reading->at.mono, engine->options.config->points[point].max_age));
     take_reading(engine, reading);

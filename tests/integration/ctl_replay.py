@@ -157,13 +157,16 @@ def judging(b):
 
 
 def silence(b):
-    """`stale` of the record is left out: the engine makes its own, by the max_age of today."""
+    """`stale` is what was recorded as such, once; a daemon that was down was not silent."""
     conf = b.write("stale.conf", config(max_age="10s"))
     silent = rows((0, 12), (10, "", "bad:stale"), (40, 12), (50, "", "bad:stale"), (90, 5), (95, 5))
     folder = b.record("stale", conf, text_of(silent))
     wanted = b.expect(0, "replay", "--config", conf, "--input", "-", text=text_of([r for r in silent if "stale" not in r[1]]))
     got = b.expect(0, "replay", "--config", conf, "--database", folder)
     b.check(got.stdout == wanted.stdout and len(b.events(got)) >= 2, "no stale reading twice", got, wanted)
+    folder = b.record("down", conf, text_of(rows((0, 12), (3600, 12), (3601, 5))))
+    got = b.events(b.expect(0, "replay", "--config", conf, "--database", folder))
+    b.check([short(e)[:2] for e in got] == [("raised", "h2s"), ("cleared", "h2s")], "down for an hour", got)
 
 
 def clock_set_back(b):
