@@ -120,7 +120,7 @@ static void restore_tracker(struct davy_engine *engine, const struct alarm *alar
 static void count_active(struct davy_engine *engine, const struct alarm *alarm)
 {
     uint32_t zone = davy_subject_zone(engine->options.config, &alarm->subject);
-    if (alarm->subject.kind == DAVY_ALARM_RULE && alarm->true_level != DAVY_LEVEL_NONE)
+    if (alarm->subject.kind == DAVY_ALARM_RULE && !is_member(engine, alarm) && alarm->true_level != DAVY_LEVEL_NONE)
         engine->zone_active[zone == DAVY_NONE ? engine->options.config->zone_count : zone]++;
 }
 
@@ -289,10 +289,14 @@ static bool same_measure(const struct davy_engine *old, const struct alarm *from
     return davy_measure_same(&was, &is);
 }
 
-/* What only lives in RAM: the window, the latest raises. */
+/* What only lives in RAM: the latest raises and evidence, the window. */
 static void carry_history(struct davy_engine *old, struct alarm *from, struct davy_engine *new, struct alarm *to)
 {
     memcpy(to->raises, from->raises, sizeof to->raises);
+    to->has_value = from->has_value;
+    to->value = from->value;
+    to->quality = from->quality;
+    to->reason = from->reason;
     if (!from->window || !to->window || !same_measure(old, from, new, to))
         return;
     struct window spare = *to->window;
@@ -393,8 +397,7 @@ static void judge_vote(struct davy_engine *old, struct davy_engine *new, struct 
             davy_engine_touch(new, i);
         changed |= limits;
     }
-    if (changed)
-        davy_engine_count_votes(new, group->vote, changed, DAVY_FEED_RAISE, now.mono);
+    davy_engine_count_votes(new, group->vote, changed, DAVY_FEED_RAISE, now.mono);
 }
 
 /* New and changed limits are judged against the newest reading at once, to raise only. */

@@ -145,7 +145,7 @@ void davy_engine_alarm(const struct davy_engine *engine, size_t index, struct da
         .raised_at = davy_uuid_is_nil(&alarm->id) ? (davy_wall){0} : alarm->raised.wall,
         .count = alarm->count,
         .has_limit = alarm->subject.kind == DAVY_ALARM_RULE && alarm->state != DAVY_STATE_NORMAL,
-        .limit = alarm->states[alarm->shown_limit].crossed,
+        .limit = davy_engine_bound_of(alarm, alarm->shown_limit),
         .condition = alarm->limits[alarm->shown_limit].condition,
         .limit_index = alarm->shown_limit,
         .quality = alarm->quality,

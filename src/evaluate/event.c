@@ -18,6 +18,16 @@ bool davy_engine_value_of(const struct alarm *alarm, uint8_t limit, double *ret_
     return upper ? alarm->window->measured : alarm->has_value;
 }
 
+double davy_engine_bound_of(const struct alarm *alarm, uint8_t limit)
+{
+    const struct davy_limit *of = &alarm->limits[limit];
+    double crossed = alarm->states[limit].crossed;
+    if (of->condition == DAVY_CONDITION_VOTE)
+        return crossed;
+    bool upper = of->condition == DAVY_CONDITION_OUTSIDE && crossed > of->a / 2 + of->b / 2;
+    return upper ? of->b : of->a;
+}
+
 /* Of a forecast: how long its line needs to the limit; below 0: it does not get there, or is no forecast. */
 static davy_span time_to_limit(const struct davy_engine *engine, const struct alarm *alarm)
 {
@@ -26,7 +36,7 @@ static davy_span time_to_limit(const struct davy_engine *engine, const struct al
     if (!rule || rule->measure != DAVY_MEASURE_FORECAST || !alarm->window)
         return unknown;
     const struct davy_measured *last = &alarm->window->last;
-    double seconds = (alarm->states[alarm->shown_limit].crossed - last->level) / last->slope;
+    double seconds = (davy_engine_bound_of(alarm, alarm->shown_limit) - last->level) / last->slope;
     if (!(seconds >= 0) || seconds > 1e9)
         return unknown;
     return (davy_span){(int64_t)(seconds * (double)DAVY_NS_PER_S)};
@@ -37,13 +47,12 @@ static struct davy_event describe(const struct davy_engine *engine, const struct
                                   const struct davy_command *command)
 {
     const struct davy_limit *limit = &alarm->limits[alarm->shown_limit];
-    const struct davy_limit_state *state = &alarm->states[alarm->shown_limit];
     bool of_rule = alarm->subject.kind == DAVY_ALARM_RULE;
     struct davy_event event = {
         .subject = alarm->subject,
         .at = at,
         .has_limit = of_rule,
-        .limit = of_rule ? state->crossed : 0,
+        .limit = of_rule ? davy_engine_bound_of(alarm, alarm->shown_limit) : 0,
         .condition = limit->condition,
         .limit_index = alarm->shown_limit,
         .quality = alarm->quality,

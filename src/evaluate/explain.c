@@ -95,7 +95,7 @@ static davy_span left_until(davy_mono due, struct davy_stamp now)
 static void take_limits(const struct alarm *alarm, struct davy_stamp now, struct davy_explanation *facts)
 {
     facts->limit_count = alarm->limit_count;
-    for (size_t i = 0; i < alarm->limit_count; i++) {
+    for (uint8_t i = 0; i < alarm->limit_count; i++) {
         const struct davy_limit_state *state = &alarm->states[i];
         facts->limits[i] = (struct davy_limit_view){
             .limit = &alarm->limits[i],
@@ -104,7 +104,7 @@ static void take_limits(const struct alarm *alarm, struct davy_stamp now, struct
             .uncertain = state->uncertain,
             .timer = state->timer,
             .left = left_until(davy_limit_due(&alarm->limits[i], state), now),
-            .bound = state->crossed,
+            .bound = davy_engine_bound_of(alarm, i),
         };
     }
 }

@@ -215,14 +215,15 @@ void davy_engine_feed_newest(struct davy_engine *engine, struct alarm *alarm, st
 bool davy_engine_feed_limits(struct davy_engine *engine, struct alarm *alarm, unsigned limits, struct davy_stamp now)
 {
     const struct davy_reading *newest = &engine->newest[alarm->subject.point];
-    if (newest->at.mono.ns == 0 || !davy_engine_evaluated(newest))
+    bool bad = newest->quality == DAVY_QUALITY_BAD;
+    if (newest->at.mono.ns == 0 || (!bad && !davy_engine_evaluated(newest)))
         return false;
     struct worth worth = alarm->window ? weigh_window(engine, alarm, newest, now) : weigh_value(engine, newest);
     if (worth.feed == DAVY_FEED_FULL)
         worth.feed = DAVY_FEED_RAISE;
     if (worth.upper == DAVY_FEED_FULL)
         worth.upper = DAVY_FEED_RAISE;
-    feed_limits(alarm, &worth, false, limits, now.mono);
+    feed_limits(alarm, &worth, bad, limits, now.mono);
     alarm->quality = newest->quality;
     alarm->reason = newest->reason;
     return true;

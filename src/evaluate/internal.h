@@ -293,6 +293,9 @@ void davy_engine_transition(struct davy_engine *engine, struct alarm *alarm, enu
 /* The value that a limit of an alarm or member saw last. Returns false where it saw none yet. */
 bool davy_engine_value_of(const struct alarm *alarm, uint8_t limit, double *ret_value);
 
+/* The bound of a limit as in force; of OUTSIDE the one that was crossed, also where a reload has moved it since. */
+double davy_engine_bound_of(const struct alarm *alarm, uint8_t limit);
+
 /* Active alarms of rules in the zone of this one. */
 uint32_t *davy_engine_zone_count(struct davy_engine *engine, const struct alarm *alarm);
 

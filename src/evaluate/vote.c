@@ -51,8 +51,11 @@ uint32_t davy_engine_healthy(const struct davy_engine *engine, const struct vote
     return healthy;
 }
 
-/* Returns whether anything changed. An off-delay that stood still over a restart goes on with a good reading only. */
-static bool count_limit(struct davy_engine *engine, struct vote *vote, uint8_t limit, enum davy_feed cause,
+/*
+ * Count, and where the limit is to be `fed` hold the count against it; returns whether anything changed. An off-delay that
+ * stood still over a restart goes on with a good reading only.
+ */
+static bool count_limit(struct davy_engine *engine, struct vote *vote, uint8_t limit, bool fed, enum davy_feed cause,
                         davy_mono now)
 {
     struct alarm *alarm = &engine->alarms[vote->alarm];
@@ -63,7 +66,7 @@ static bool count_limit(struct davy_engine *engine, struct vote *vote, uint8_t l
     vote->votes[limit] = tally.votes;
     vote->needed[limit] = needed;
     state->crossed = needed;
-    if (!on && cause == DAVY_FEED_HOLD && state->credit.ns != 0)
+    if (!fed || (!on && cause == DAVY_FEED_HOLD && state->credit.ns != 0))
         return false;
     enum davy_feed feed = cause == DAVY_FEED_RAISE ? DAVY_FEED_RAISE : DAVY_FEED_FULL;
     return davy_limit_feed(&alarm->limits[limit], state, feed, on, tally.certain < needed, now);
@@ -78,8 +81,7 @@ void davy_engine_count_votes(struct davy_engine *engine, struct vote *vote, unsi
         return;
     bool changed = false;
     for (uint8_t i = 0; i < alarm->limit_count; i++)
-        if (limits & 1U << i)
-            changed |= count_limit(engine, vote, i, cause, now);
+        changed |= count_limit(engine, vote, i, limits & 1U << i, cause, now);
     alarm->has_value = true;
     if (changed)
         davy_engine_touch(engine, vote->alarm);
