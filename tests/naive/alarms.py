@@ -16,6 +16,11 @@ CHOICES = {
     "upper_shelvable_of_its_group": True,  # the upper bound of `red` acts at orange, and is no more shelvable than red
     "member_tells_its_bound": True,  # where the limit shown acts on an upper bound, so does the value of its members
     "no_limit_tells_lower": True,  # a cover over nothing tells the lower bound of a dose
+    "new_rule_at_once": True,  # a rule that a reload adds is evaluated against the newest reading at once
+    "new_limit_at_once": True,  # so is a limit without one of before
+    "changed_measure_at_once": True,  # so are the limits of a changed measure
+    "changed_behaviour_at_once": True,  # so is a limit whose delays, latch or on_fault changed
+    "bad_trips_at_reload": True,  # a bad newest reading trips a changed limit with on_fault = trip at once
     "members_tell_counted": True,  # a member that `on_bad = trip` counts is told as a vote
 }
 
@@ -143,13 +148,16 @@ class Limit:
             self.crossed = self.bounds[old.bounds.index(old.crossed)]
 
     def same(self, old):
-        return all(getattr(self, name) == getattr(old, name) for name in
-                   ("level", "kind", "bounds", "deadband", "on_delay", "off_delay", "latch", "trip_on_bad", "upper"))
+        names = ["level", "kind", "bounds", "deadband", "upper"]
+        if CHOICES["changed_behaviour_at_once"]:
+            names += ["on_delay", "off_delay", "latch", "trip_on_bad"]
+        return all(getattr(self, name) == getattr(old, name) for name in names)
 
     def take_changed(self, mode, value, now):
         """A changed limit against the newest reading: to raise only, and no timer is touched off the trip side."""
         if mode == "bad" and self.trip_on_bad:
-            self.take(mode, value, now)
+            if CHOICES["bad_trips_at_reload"]:
+                self.take(mode, value, now)
         elif (self.upper or mode in ("full", "raise")) and self.side(value) == "trip":
             self.take_value(value, False, self.upper or mode == "raise", now)
 
@@ -524,8 +532,10 @@ class RuleAlarm(Alarm):
         same = self.adopt_measures(old)
         for limit, before in pairs:
             limit.adopt(before)
-            if same and limit.same(before):
+            if (same or not CHOICES["changed_measure_at_once"]) and limit.same(before):
                 self.changed.remove(limit)
+        if not CHOICES["new_limit_at_once"]:
+            self.changed = [limit for limit in self.changed if limit in [each for each, _ in pairs]]
         self.last_limit = next((limit for limit, before in pairs if before is old.last_limit), None) or old.last_limit
         self.lower, self.upper = old.lower, old.upper
         if self.gate is None or not self.gate.same(old.gate):
@@ -562,6 +572,8 @@ class RuleAlarm(Alarm):
 
     def begin(self, now):
         """A rule that a reload has added."""
+        if not CHOICES["new_rule_at_once"]:
+            self.changed = []
         for measure in self.measures:
             measure.forget()
         if self.gate:
@@ -636,7 +648,8 @@ class Member:
             if limit.upper or evaluated:
                 if not to_raise or limit.side(bounds[limit.upper]) == "trip":
                     self.judge(limit, bounds[limit.upper], full, limit.upper or not full)
-            elif mode == "bad" and limit.trip_on_bad and not self.votes.get(limit):
+            elif mode == "bad" and limit.trip_on_bad and not self.votes.get(limit) and (
+                    CHOICES["bad_trips_at_reload"] or not to_raise):
                 self.votes[limit] = self.certain[limit] = True
 
     def adopt(self, old, pairs):
