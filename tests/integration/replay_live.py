@@ -86,6 +86,11 @@ def replays_what_was_said():
         assert more > count, "nothing happened"
         assert plant.end_daemon() == 0
         assert same(plant) == more
+        plant.start_daemon()  # with alarms that stand
+        settle(plant, 3)
+        sim.set("GT-2.gas", 5)
+        settle(plant, 5)
+        assert same(plant) > more, "nothing cleared after the restart"
         again = plant.folder / "lower.conf"
         again.write_text(CONFIG % (plant.plant_port, "11.0"), encoding="utf-8")
         done = plant.ctl("--json", "replay", "--config", str(again), "--against", str(plant.config), "--database",
