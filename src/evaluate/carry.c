@@ -24,24 +24,41 @@ static bool same_kind(const struct davy_limit *limit, const struct davy_limit_me
     return limit->level == memory->level && limit->condition == memory->condition && limit->upper == memory->upper;
 }
 
-/* Limits are the same when level and kind of condition are, else in order. DAVY_LIMITS_MAX: the limit is gone. */
-static uint8_t match_limit(const struct alarm *alarm, const struct davy_alarm_memory *memory, uint8_t of)
+static bool same_bound(const struct davy_limit *limit, const struct davy_limit_memory *memory)
 {
-    for (uint8_t i = 0; i < alarm->limit_count; i++)
-        if (same_kind(&alarm->limits[i], &memory->limits[of]))
-            return i;
-    if (of >= alarm->limit_count)
-        return DAVY_LIMITS_MAX;
-    for (uint8_t i = 0; i < memory->limit_count; i++) /* is the one in this place the match of another? */
-        if (same_kind(&alarm->limits[of], &memory->limits[i]))
-            return DAVY_LIMITS_MAX;
-    return of;
+    return limit->upper == memory->upper;
+}
+
+/* Pair what has no partner yet with the first limit that fits and has none either. */
+static void pair_limits(const struct alarm *alarm, const struct davy_alarm_memory *memory,
+                        bool (*fits)(const struct davy_limit *limit, const struct davy_limit_memory *memory),
+                        uint8_t partners[DAVY_LIMITS_MAX], unsigned *taken)
+{
+    for (uint8_t i = 0; i < memory->limit_count && i < DAVY_LIMITS_MAX; i++)
+        for (uint8_t to = 0; to < alarm->limit_count && partners[i] == DAVY_LIMITS_MAX; to++) {
+            if (*taken & 1U << to || !fits(&alarm->limits[to], &memory->limits[i]))
+                continue;
+            partners[i] = to;
+            *taken |= 1U << to;
+        }
+}
+
+/* Limits are the same when level and kind of condition are, else in order. DAVY_LIMITS_MAX: the limit is gone. */
+static void match_limits(const struct alarm *alarm, const struct davy_alarm_memory *memory,
+                         uint8_t partners[DAVY_LIMITS_MAX])
+{
+    unsigned taken = 0;
+    memset(partners, DAVY_LIMITS_MAX, DAVY_LIMITS_MAX);
+    pair_limits(alarm, memory, same_kind, partners, &taken);
+    pair_limits(alarm, memory, same_bound, partners, &taken);
 }
 
 static void restore_limits(struct alarm *alarm, const struct davy_alarm_memory *memory, davy_mono restarted)
 {
+    uint8_t partners[DAVY_LIMITS_MAX];
+    match_limits(alarm, memory, partners);
     for (uint8_t i = 0; i < memory->limit_count && i < DAVY_LIMITS_MAX; i++) {
-        uint8_t to = match_limit(alarm, memory, i);
+        uint8_t to = partners[i];
         if (to == DAVY_LIMITS_MAX)
             continue;
         const struct davy_limit_memory *from = &memory->limits[i];

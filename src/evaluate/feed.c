@@ -120,6 +120,12 @@ static void evaluate(struct davy_engine *engine, uint32_t index, const struct da
         davy_engine_touch(engine, index);
 }
 
+/* The alarm that events tell of: of a member its group. */
+static struct alarm *group_of(struct davy_engine *engine, struct alarm *alarm)
+{
+    return alarm->vote ? &engine->alarms[alarm->vote->alarm] : alarm;
+}
+
 /*
  * What is counted by `occurrences` may be raised by the same reading, in an earlier rule: it waits for the judgement, which
  * comes in the order of rules.
@@ -129,7 +135,7 @@ static bool waits(struct davy_engine *engine, uint32_t index)
     struct alarm *alarm = &engine->alarms[index];
     if (!alarm->window || rule_of(engine, alarm)->measure != DAVY_MEASURE_OCCURRENCES)
         return false;
-    struct alarm *group = alarm->vote ? &engine->alarms[alarm->vote->alarm] : alarm;
+    struct alarm *group = group_of(engine, alarm);
     alarm->late = group->late = true;
     davy_engine_touch(engine, index_of(engine, group));
     return true;
@@ -171,21 +177,35 @@ void davy_engine_feed(struct davy_engine *engine, uint32_t index, const struct d
         evaluate(engine, index, reading, reading->at);
 }
 
+/* To raise only, and certain: a raise is no reading. */
+static void feed_count(struct davy_engine *engine, uint32_t index, davy_mono now)
+{
+    struct alarm *alarm = &engine->alarms[index];
+    struct davy_stamp at = {.mono = now};
+    struct davy_measured measured;
+    if (davy_engine_measure(engine, alarm, at, &measured) != DAVY_LACK_NONE)
+        return;
+    const struct worth worth = {.feed = DAVY_FEED_RAISE, .value = measured.value};
+    if (feed_limits(alarm, &worth, false, ALL_LIMITS, now))
+        davy_engine_touch(engine, index);
+}
+
 void davy_engine_feed_late(struct davy_engine *engine, struct alarm *alarm, struct davy_stamp now)
 {
     struct vote *vote = alarm->vote;
     uint32_t first = vote ? vote->first_member : index_of(engine, alarm), count = vote ? vote->count : 1;
-    bool applied = applies(alarm), good = false;
-    alarm->late = false;
+    bool good = false;
     for (uint32_t i = first; i < first + count; i++) {
-        if (vote && !engine->alarms[i].late)
-            continue;
-        const struct davy_reading *newest = &engine->newest[engine->alarms[i].subject.point];
-        engine->alarms[i].late = false;
-        good |= newest->quality == DAVY_QUALITY_GOOD;
-        if (applied)
+        struct alarm *each = &engine->alarms[i];
+        const struct davy_reading *newest = &engine->newest[each->subject.point];
+        if (each->late && applies(alarm))
             evaluate(engine, i, newest, now);
+        if (each->counted && applies(alarm))
+            feed_count(engine, i, now.mono);
+        good |= each->late && newest->quality == DAVY_QUALITY_GOOD;
+        each->late = each->counted = false;
     }
+    alarm->late = alarm->counted = false;
     if (vote)
         davy_engine_count_votes(engine, vote, ALL_LIMITS, good ? DAVY_FEED_FULL : DAVY_FEED_HOLD, now.mono);
 }
@@ -229,7 +249,7 @@ bool davy_engine_feed_limits(struct davy_engine *engine, struct alarm *alarm, un
     return true;
 }
 
-/* A rule that counts the raises of another, on the same point: to raise only, and certain. */
+/* A rule that counts the raises of another, on the same point. */
 static void count_for(struct davy_engine *engine, const struct davy_subject *raised, uint32_t rule,
                       struct davy_stamp at)
 {
@@ -239,15 +259,10 @@ static void count_for(struct davy_engine *engine, const struct davy_subject *rai
     struct alarm *alarm = index == DAVY_NONE ? NULL : &engine->alarms[index];
     if (!alarm || !alarm->window)
         return;
+    struct alarm *group = group_of(engine, alarm);
     davy_measure_raised(alarm->window->state, at);
-    struct alarm *group = alarm->vote ? &engine->alarms[alarm->vote->alarm] : alarm;
-    if (!applies(group) || davy_engine_measure(engine, alarm, at, &alarm->window->last) != DAVY_LACK_NONE)
-        return;
-    const struct worth worth = {.feed = DAVY_FEED_RAISE, .value = alarm->window->last.value};
-    if (feed_limits(alarm, &worth, false, ALL_LIMITS, at.mono))
-        davy_engine_touch(engine, index);
-    if (alarm->vote)
-        davy_engine_count_votes(engine, alarm->vote, ALL_LIMITS, DAVY_FEED_HOLD, at.mono);
+    alarm->counted = group->counted = true;
+    davy_engine_touch(engine, index_of(engine, group));
 }
 
 void davy_engine_count_raise(struct davy_engine *engine, const struct alarm *alarm, struct davy_stamp at)

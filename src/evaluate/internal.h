@@ -59,7 +59,8 @@ struct alarm {
     enum davy_state state; /* below the covers */
     bool acknowledged;
     bool queued;                 /* in engine.changed */
-    bool late;                   /* its reading is evaluated with the judgement, behind what earlier rules raise */
+    bool late;                   /* occurrences: a reading waits for the judgement, behind what earlier rules raise */
+    bool counted;                /* likewise a raise that counts */
     bool untold;                 /* its memory was not taken */
     bool remembered;             /* what was told last is not "at rest" */
     enum davy_level level;       /* highest tripped, at least the ladder's floor; NONE */

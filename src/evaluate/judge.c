@@ -130,7 +130,7 @@ static void judge(struct davy_engine *engine, struct alarm *alarm, struct davy_s
         davy_engine_end_shelf(engine, alarm, at);
     if (alarm->gate.flipped)
         judge_gate(engine, alarm, at);
-    if (alarm->late)
+    if (alarm->late || alarm->counted)
         davy_engine_feed_late(engine, alarm, at);
     judge_limits(engine, alarm, at);
     davy_engine_climb(engine, alarm, at);
