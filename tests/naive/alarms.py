@@ -14,8 +14,8 @@ CHOICES = {
     "bad_keeps_inhibit": True,  # a bad reading is missing evidence: the last that was not bad tells of an inhibit
     "group_quality": True,  # a bus or device alarm tells quality and reason of the newest reading on it; else null
     "upper_shelvable_of_its_group": True,  # the upper bound of `red` acts at orange, and is no more shelvable than red
-    "member_tells_its_bound": False,  # where the limit shown acts on an upper bound, so does the value of its members
-    "no_limit_tells_lower": False,  # a cover over nothing tells the lower bound of a dose
+    "member_tells_its_bound": True,  # where the limit shown acts on an upper bound, so does the value of its members
+    "no_limit_tells_lower": True,  # a cover over nothing tells the lower bound of a dose
     "new_rule_at_once": True,  # a rule that a reload adds is evaluated against the newest reading at once
     "new_limit_at_once": True,  # so is a limit without one of before
     "changed_measure_at_once": True,  # so are the limits of a changed measure

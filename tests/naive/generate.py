@@ -188,7 +188,7 @@ def give_measure(random_, rule, plant, type_):
     dress(random_, rule, limits, 0.5, True)
     narrow = any("outside" in limit for limit in limits.values())
     for group in [rule, *limits_of(rule).values()]:
-        if type_ in ("stddev", "deviation", "stel", "twa", "rate") or narrow:
+        if type_ in ("stddev", "deviation", "stel", "twa", "rate", "stuck") or narrow:
             if "deadband" in group:
                 group["deadband"] = random_.choice([0.0, 0.125])
 
