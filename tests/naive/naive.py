@@ -181,15 +181,15 @@ class Engine:
         """What one cause does to one alarm of a rule, in the order of its events."""
         if alarm.shelved_until is not None and alarm.shelved_until <= now:
             self.act(alarm, now, alarm.unshelve)
-        before = (alarm.active, alarm.shown(), alarm.giving() is not None, bool(alarm.latches()))  # of `unshelved`, should the limits end the shelf
+        before = self.standing(alarm)  # of `unshelved`, should the limits end the shelf
         if alarm.settle_gate():
             self.flip(alarm, now)
-            before = (alarm.active, alarm.shown(), alarm.giving() is not None, bool(alarm.latches()))
+            before = self.standing(alarm)
             if alarm.applies():
                 alarm.evaluate_newest(now)
         elif alarm.applies():
-            evaluate(alarm)
             self.count_raises(alarm, now, raises)
+            evaluate(alarm)
         if alarm.ends_shelf():
             self.end_shelf(alarm, now, before)
         self.settle(alarm, now)
@@ -219,11 +219,17 @@ class Engine:
         elif point in alarm.points:
             alarm.evaluate(now, reading)
 
+    @staticmethod
+    def standing(alarm):
+        """What is so before the limits see the cause."""
+        details = alarm.details()
+        return alarm.active, alarm.shown(), {key: details[key] for key in ("latched", "uncertain")}
+
     def end_shelf(self, alarm, now, before):
         """`unshelved` with the condition and level of before, though value and quality are the newest."""
-        active, shown, tripped, latched = before
+        active, shown, told = before
         alarm.last_limit, details = shown, alarm.details(shown)
-        details.update({"latched": latched, "uncertain": tripped and details["uncertain"]})
+        details.update(told)
         now_active, alarm.active = alarm.active, active
         alarm.asking = shown
         self.act(alarm, now, alarm.unshelve, details)
