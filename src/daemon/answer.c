@@ -6,6 +6,7 @@
 #include "daemon/answer_internal.h"
 #include "base/buf.h"
 #include "daemon/remote.h"
+#include "publish/topic.h"
 
 /* A row at its longest: an explanation of a vote of many. */
 #define ROW_SIZE ((size_t)40 * 1024)
@@ -100,13 +101,6 @@ static void alarm_limit(struct davy_buf *out, const struct davy_config *config, 
     davy_json_text(out, "reason", davy_reason_name(view->reason));
 }
 
-static const char *device_name(const struct davy_config *config, const struct davy_subject *subject)
-{
-    if (subject->device != DAVY_NONE)
-        return config->devices[subject->device].id;
-    return subject->bus != DAVY_NONE ? config->buses[subject->bus].name : "gateway";
-}
-
 static void alarm_message(struct davy_buf *out, const struct davy_config *config, const struct davy_alarm_view *view)
 {
     char message[512];
@@ -150,7 +144,7 @@ static void alarm_row(struct davy_buf *out, const struct davy_config *config, co
                    view->subject.kind == DAVY_ALARM_RULE ? davy_measure_name(config->rules[view->subject.rule].measure)
                                                          : NULL);
     davy_json_text(out, "zone", zone_id(config, davy_subject_zone(config, &view->subject)));
-    davy_json_text(out, "device", device_name(config, &view->subject));
+    davy_json_text(out, "device", davy_topic_device(config, &view->subject));
     davy_json_text(out, "point", view->subject.point == DAVY_NONE ? NULL : config->points[view->subject.point].name);
     davy_json_text(out, "state", davy_state_name(view->state));
     davy_json_text(out, "level", davy_level_name(view->level));
