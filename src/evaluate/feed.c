@@ -198,10 +198,10 @@ void davy_engine_feed_late(struct davy_engine *engine, struct alarm *alarm, stru
     for (uint32_t i = first; i < first + count; i++) {
         struct alarm *each = &engine->alarms[i];
         const struct davy_reading *newest = &engine->newest[each->subject.point];
-        if (each->late && applies(alarm))
-            evaluate(engine, i, newest, now);
         if (each->counted && applies(alarm))
             feed_count(engine, i, now.mono);
+        if (each->late && applies(alarm))
+            evaluate(engine, i, newest, now);
         good |= each->late && newest->quality == DAVY_QUALITY_GOOD;
         each->late = each->counted = false;
     }
