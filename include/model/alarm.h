@@ -122,7 +122,10 @@ struct davy_alarm_memory {
     enum davy_level floor;        /* that the ladder has set; NONE */
     bool when_false;              /* the answer of `when` is false */
     struct davy_stamp when_since; /* since when `when` says otherwise; mono.ns = 0: it does not */
-    bool unwell;                  /* a vote's member that is bad or inhibited: worth keeping for its quality alone */
+    bool has_read; /* stel, twa: the reading that a gap began with; it may be older than what a refill looks back for */
+    double read_value;
+    struct davy_stamp read_at;
+    bool unwell; /* a vote's member that is bad or inhibited: worth keeping for its quality alone */
     bool out_of_service;
     struct davy_stamp shelved_until; /* mono.ns = 0: not shelved */
     enum davy_level shelved_level;   /* of the occurrence that was shelved; NONE: there was none */

@@ -121,6 +121,15 @@ static void restore_gate(struct alarm *alarm, const struct davy_alarm_memory *me
         gate->credit = davy_mono_sub(restarted, gate->since);
 }
 
+static void restore_read(struct alarm *alarm, const struct davy_alarm_memory *memory)
+{
+    if (!alarm->window || !memory->has_read)
+        return;
+    alarm->window->has_read = alarm->window->waits = true;
+    alarm->window->read_value = memory->read_value;
+    alarm->window->read_at = memory->read_at;
+}
+
 /* A fault whose delay was running has been failing since then. */
 static void restore_tracker(struct davy_engine *engine, const struct alarm *alarm)
 {
@@ -191,8 +200,10 @@ static bool restore(struct davy_engine *engine, uint32_t index, const struct dav
     if (!goes_on(alarm))
         return false;
     restore_levels(alarm, memory);
-    if (restarted.ns != INT64_MAX)
+    if (restarted.ns != INT64_MAX) {
         restore_gate(alarm, memory, restarted);
+        restore_read(alarm, memory);
+    }
     restore_tracker(engine, alarm);
     count_active(engine, alarm);
     davy_engine_touch(engine, index);
@@ -320,6 +331,10 @@ static void carry_history(struct davy_engine *old, struct alarm *from, struct da
     to->window->state = from->window->state;
     to->window->last = from->window->last;
     to->window->measured = from->window->measured;
+    to->window->has_read = from->window->has_read;
+    to->window->gap = from->window->gap;
+    to->window->read_value = from->window->read_value;
+    to->window->read_at = from->window->read_at;
     from->window->state = spare.state;
 }
 

@@ -29,9 +29,10 @@ static bool counts(const struct davy_reading *reading)
     return reading->has_value && (reading->quality == DAVY_QUALITY_GOOD || reading->reason == DAVY_REASON_OVER_RANGE);
 }
 
-static bool is_exposure(const struct davy_rule *rule)
+bool davy_engine_is_exposure(const struct davy_engine *engine, const struct alarm *alarm)
 {
-    return rule->measure == DAVY_MEASURE_STEL || rule->measure == DAVY_MEASURE_TWA;
+    const struct davy_rule *rule = rule_of(engine, alarm);
+    return rule && alarm->window && (rule->measure == DAVY_MEASURE_STEL || rule->measure == DAVY_MEASURE_TWA);
 }
 
 static void find_other(const struct davy_engine *engine, const struct window *window, struct davy_moment *moment)
@@ -73,7 +74,7 @@ static struct worth weigh_window(struct davy_engine *engine, struct alarm *alarm
                                  struct davy_stamp now)
 {
     struct worth worth = {.feed = DAVY_FEED_HOLD, .upper = DAVY_FEED_HOLD};
-    bool exposure = is_exposure(rule_of(engine, alarm));
+    bool exposure = davy_engine_is_exposure(engine, alarm);
     struct davy_measured measured;
     worth.uncertain = reading->quality != DAVY_QUALITY_GOOD;
     if (!counts(reading) && !exposure)
@@ -157,9 +158,29 @@ static void feed_member(struct davy_engine *engine, uint32_t index, const struct
     davy_engine_count_votes(engine, vote, ALL_LIMITS, cause, reading->at.mono);
 }
 
+void davy_engine_take_memory(struct alarm *alarm)
+{
+    struct window *window = alarm->window;
+    if (!window || !window->waits)
+        return;
+    window->waits = false;
+    davy_measure_take(window->state, window->read_at.mono, true, window->read_value);
+}
+
 void davy_engine_take(struct davy_engine *engine, struct alarm *alarm, const struct davy_reading *reading)
 {
-    davy_measure_take(alarm->window->state, reading->at.mono, counts(reading), value_of(engine, reading));
+    struct window *window = alarm->window;
+    bool count = counts(reading);
+    davy_engine_take_memory(alarm);
+    davy_measure_take(window->state, reading->at.mono, count, value_of(engine, reading));
+    if (!count && window->has_read && !window->gap && davy_engine_is_exposure(engine, alarm))
+        davy_engine_touch(engine, index_of(engine, alarm)); /* what a gap began with must survive a restart */
+    window->gap = !count;
+    if (!count)
+        return;
+    window->has_read = true;
+    window->read_value = value_of(engine, reading);
+    window->read_at = reading->at;
 }
 
 void davy_engine_feed(struct davy_engine *engine, uint32_t index, const struct davy_reading *reading)

@@ -2,19 +2,15 @@
 /* History from before the start: it fills windows and judges nothing. */
 #include "evaluate/internal.h"
 
-/* The window that survives a restart: exposure, which is evidence that must not be lost. */
-static bool survives(const struct davy_engine *engine, const struct alarm *alarm)
-{
-    const struct davy_rule *rule = rule_of(engine, alarm);
-    return rule && (rule->measure == DAVY_MEASURE_STEL || rule->measure == DAVY_MEASURE_TWA);
-}
-
 void davy_engine_past_reading(struct davy_engine *engine, const struct davy_reading *reading)
 {
     for (uint32_t i = engine->point_first[reading->point]; i < engine->point_first[reading->point + 1]; i++) {
         struct alarm *alarm = &engine->alarms[engine->point_alarms[i]];
-        if (survives(engine, alarm))
-            davy_engine_take(engine, alarm, reading);
+        if (!davy_engine_is_exposure(engine, alarm))
+            continue;
+        if (alarm->window->waits && reading->at.mono.ns <= alarm->window->read_at.mono.ns)
+            alarm->window->waits = false; /* the history reaches as far back, and tells more */
+        davy_engine_take(engine, alarm, reading);
     }
 }
 
@@ -23,7 +19,7 @@ davy_span davy_engine_reading_lookback(const struct davy_engine *engine, uint32_
     davy_span most = {0};
     for (uint32_t i = engine->point_first[point]; i < engine->point_first[point + 1]; i++) {
         const struct alarm *alarm = &engine->alarms[engine->point_alarms[i]];
-        if (!survives(engine, alarm))
+        if (!davy_engine_is_exposure(engine, alarm))
             continue;
         /* A reading from before the window may still hold inside it. */
         davy_span reach = {rule_of(engine, alarm)->options.window.ns +

@@ -32,7 +32,12 @@ struct gate {
 struct window {
     struct davy_measure_state *state;
     struct davy_measured last;
-    bool measured;  /* `last` is filled */
+    bool measured; /* `last` is filled */
+    bool has_read; /* a reading counted: the newest that did */
+    bool gap;      /* and one that did not came behind it */
+    bool waits;    /* it is of before a restart and not in the window yet */
+    double read_value;
+    struct davy_stamp read_at;
     uint32_t other; /* difference: the point that is subtracted */
 };
 
@@ -216,6 +221,12 @@ void davy_engine_feed(struct davy_engine *engine, uint32_t index, const struct d
 
 /* Into its window only. */
 void davy_engine_take(struct davy_engine *engine, struct alarm *alarm, const struct davy_reading *reading);
+
+/* Whether it is a measure of exposure, which is evidence that must not be lost. */
+bool davy_engine_is_exposure(const struct davy_engine *engine, const struct alarm *alarm);
+
+/* What was read before a restart, and is older than the history that there is, goes first into the window. */
+void davy_engine_take_memory(struct alarm *alarm);
 
 /* Whether limits see a reading of this quality at all, be it only to raise. */
 bool davy_engine_evaluated(const struct davy_reading *reading);

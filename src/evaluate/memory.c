@@ -51,6 +51,11 @@ void davy_engine_memory_of(const struct davy_engine *engine, const struct alarm 
         .limit_count = alarm->limit_count,
     };
     ret_memory->has_value = davy_engine_value_of(alarm, alarm->shown_limit, &ret_memory->value);
+    if (alarm->window && davy_engine_is_exposure(engine, alarm)) {
+        ret_memory->has_read = alarm->window->has_read;
+        ret_memory->read_value = alarm->window->read_value;
+        ret_memory->read_at = alarm->window->read_at;
+    }
     if (alarm->shelved)
         ret_memory->shelved_until = alarm->shelved_until;
     if (alarm->remark) {

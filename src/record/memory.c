@@ -59,6 +59,9 @@ static void put_behaviour(struct davy_buf *out, const struct davy_alarm_memory *
     davy_json_bool(out, "when_false", memory->when_false);
     put_stamp(out, "when_since", memory->when_since);
     davy_json_bool(out, "unwell", memory->unwell);
+    davy_json_bool(out, "has_read", memory->has_read);
+    put_number(out, "read_value", memory->read_value);
+    put_stamp(out, "read_at", memory->read_at);
     davy_json_bool(out, "out_of_service", memory->out_of_service);
     put_stamp(out, "shelved_until", memory->shelved_until);
     davy_json_text(out, "shelved_level", davy_level_name(memory->shelved_level));
@@ -174,6 +177,9 @@ static void get_behaviour(const json_t *object, struct davy_alarm_memory *ret)
     ret->when_false = get_bool(object, "when_false");
     ret->when_since = get_stamp(object, "when_since");
     ret->unwell = get_bool(object, "unwell");
+    ret->read_value = get_number(object, "read_value");
+    ret->read_at = get_stamp(object, "read_at");
+    ret->has_read = get_bool(object, "has_read") && isfinite(ret->read_value);
     ret->out_of_service = get_bool(object, "out_of_service");
     ret->shelved_until = get_stamp(object, "shelved_until");
     ret->shelved_level = (enum davy_level)get_name(object, "shelved_level", davy_level_find, DAVY_LEVEL_NONE);
@@ -337,6 +343,8 @@ static void bring_over(struct davy_alarm_memory *memory, const struct gap *gap, 
         memory->when_since = start_over(memory->when_since, gap, !memory->when_false);
         memory->when_since.mono.ns = not_zero(memory->when_since.mono.ns);
     }
+    if (memory->has_read)
+        memory->read_at = start_over(memory->read_at, gap, false);
     if (memory->shelved_until.mono.ns != 0)
         memory->shelved_until = end_over(memory->shelved_until, gap);
     if (!davy_uuid_is_nil(&memory->id))
