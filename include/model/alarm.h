@@ -125,7 +125,8 @@ struct davy_alarm_memory {
     bool has_read; /* stel, twa: the reading that a gap began with; it may be older than what a refill looks back for */
     double read_value;
     struct davy_stamp read_at;
-    bool unwell; /* a vote's member that is bad or inhibited: worth keeping for its quality alone */
+    bool
+        unwell; /* a vote's member that is bad or inhibited, a point's fault while it is inhibited: worth keeping alone */
     bool out_of_service;
     struct davy_stamp shelved_until; /* mono.ns = 0: not shelved */
     enum davy_level shelved_level;   /* of the occurrence that was shelved; NONE: there was none */

@@ -19,44 +19,66 @@ static uint32_t find_by_key(const struct davy_engine *engine, const char *key)
     return off ? DAVY_NONE : davy_engine_find_alarm(engine, &subject);
 }
 
-static bool same_kind(const struct davy_limit *limit, const struct davy_limit_memory *memory)
+/* The level in the file: of an upper one that of its lower one, which is the same in order. */
+static enum davy_level named_level(const struct davy_limit_memory *limits, size_t count, size_t index)
 {
-    return limit->level == memory->level && limit->condition == memory->condition && limit->upper == memory->upper;
+    size_t before = 0;
+    for (size_t i = 0; i < index; i++)
+        before += limits[i].upper == limits[index].upper;
+    for (size_t i = 0; limits[index].upper && i < count; i++)
+        if (!limits[i].upper && before-- == 0)
+            return limits[i].level;
+    return limits[index].level;
 }
 
-static bool same_bound(const struct davy_limit *limit, const struct davy_limit_memory *memory)
+/* Two alarms' limits, and which have become which. */
+struct match {
+    const struct davy_alarm_memory *from, *to;
+    uint8_t *partners; /* by limit of `from` */
+    unsigned taken;    /* limits of `to` */
+};
+
+static bool same_kind(const struct match *match, size_t from, size_t to)
 {
-    return limit->upper == memory->upper;
+    const struct davy_limit_memory *a = match->from->limits, *b = match->to->limits;
+    return named_level(a, match->from->limit_count, from) == named_level(b, match->to->limit_count, to) &&
+           a[from].condition == b[to].condition && a[from].upper == b[to].upper;
+}
+
+static bool same_bound(const struct match *match, size_t from, size_t to)
+{
+    return match->from->limits[from].upper == match->to->limits[to].upper;
 }
 
 /* Pair what has no partner yet with the first limit that fits and has none either. */
-static void pair_limits(const struct alarm *alarm, const struct davy_alarm_memory *memory,
-                        bool (*fits)(const struct davy_limit *limit, const struct davy_limit_memory *memory),
-                        uint8_t partners[DAVY_LIMITS_MAX], unsigned *taken)
+static void pair_limits(struct match *match, bool (*fits)(const struct match *match, size_t from, size_t to))
 {
-    for (uint8_t i = 0; i < memory->limit_count && i < DAVY_LIMITS_MAX; i++)
-        for (uint8_t to = 0; to < alarm->limit_count && partners[i] == DAVY_LIMITS_MAX; to++) {
-            if (*taken & 1U << to || !fits(&alarm->limits[to], &memory->limits[i]))
+    for (uint8_t i = 0; i < match->from->limit_count && i < DAVY_LIMITS_MAX; i++)
+        for (uint8_t to = 0; to < match->to->limit_count && match->partners[i] == DAVY_LIMITS_MAX; to++) {
+            if (match->taken & 1U << to || !fits(match, i, to))
                 continue;
-            partners[i] = to;
-            *taken |= 1U << to;
+            match->partners[i] = to;
+            match->taken |= 1U << to;
         }
 }
 
 /* Limits are the same when level and kind of condition are, else in order. DAVY_LIMITS_MAX: the limit is gone. */
-static void match_limits(const struct alarm *alarm, const struct davy_alarm_memory *memory,
-                         uint8_t partners[DAVY_LIMITS_MAX])
+static void match_limits(const struct davy_engine *engine, const struct alarm *alarm,
+                         const struct davy_alarm_memory *memory, uint8_t partners[DAVY_LIMITS_MAX])
 {
-    unsigned taken = 0;
+    struct davy_alarm_memory to;
+    davy_engine_memory_of(engine, alarm, &to);
+    struct match match = {.from = memory, .to = &to, .partners = partners};
     memset(partners, DAVY_LIMITS_MAX, DAVY_LIMITS_MAX);
-    pair_limits(alarm, memory, same_kind, partners, &taken);
-    pair_limits(alarm, memory, same_bound, partners, &taken);
+    pair_limits(&match, same_kind);
+    pair_limits(&match, same_bound);
 }
 
-static void restore_limits(struct alarm *alarm, const struct davy_alarm_memory *memory, davy_mono restarted)
+static void restore_limits(const struct davy_engine *engine, struct alarm *alarm,
+                           const struct davy_alarm_memory *memory, davy_mono restarted)
 {
     uint8_t partners[DAVY_LIMITS_MAX];
-    match_limits(alarm, memory, partners);
+    match_limits(engine, alarm, memory, partners);
     for (uint8_t i = 0; i < memory->limit_count && i < DAVY_LIMITS_MAX; i++) {
         uint8_t to = partners[i];
         if (to == DAVY_LIMITS_MAX)
@@ -130,12 +152,15 @@ static void restore_read(struct alarm *alarm, const struct davy_alarm_memory *me
     alarm->window->read_at = memory->read_at;
 }
 
-/* A fault whose delay was running has been failing since then. */
-static void restore_tracker(struct davy_engine *engine, const struct alarm *alarm)
+/* A fault whose delay was running has been failing since then; a point that was inhibited still is. */
+static void restore_tracker(struct davy_engine *engine, const struct alarm *alarm,
+                            const struct davy_alarm_memory *memory)
 {
     const struct davy_subject *subject = &alarm->subject;
     if (subject->kind != DAVY_ALARM_FAULT)
         return;
+    if (subject->point != DAVY_NONE)
+        davy_engine_set_inhibited(engine, subject->point, memory->unwell);
     struct tracker *tracker = subject->point != DAVY_NONE    ? point_tracker(engine, subject->point)
                               : subject->device != DAVY_NONE ? device_tracker(engine, subject->device)
                                                              : bus_tracker(engine, subject->bus);
@@ -194,7 +219,7 @@ static bool restore(struct davy_engine *engine, uint32_t index, const struct dav
 {
     struct alarm *alarm = &engine->alarms[index];
     restore_occurrence(alarm, memory);
-    restore_limits(alarm, memory, restarted);
+    restore_limits(engine, alarm, memory, restarted);
     drop_foreign(engine, alarm);
     davy_engine_measure_levels(alarm);
     if (!goes_on(alarm))
@@ -204,7 +229,7 @@ static bool restore(struct davy_engine *engine, uint32_t index, const struct dav
         restore_gate(alarm, memory, restarted);
         restore_read(alarm, memory);
     }
-    restore_tracker(engine, alarm);
+    restore_tracker(engine, alarm, memory);
     count_active(engine, alarm);
     davy_engine_touch(engine, index);
     return true;
@@ -270,8 +295,6 @@ static void carry_points(struct davy_engine *old, struct davy_engine *new)
         *point_tracker(new, target) = *point_tracker(old, p);
         if (old->stale.due[p].ns != INT64_MAX && to->devices[to->points[target].device].enabled)
             davy_timers_set(&new->stale, target, davy_mono_add(old->seen[p], to->points[target].max_age));
-        if (point_tracker(new, target)->inhibited)
-            new->inhibited[to->points[target].device]++;
         if (old->newest[p].at.mono.ns == 0 || !same_quantity(&from->points[p], &to->points[target]))
             continue;
         new->newest[target] = old->newest[p];
@@ -342,6 +365,7 @@ static bool same_limit(const struct davy_limit *a, const struct davy_limit *b)
 {
     return a->level == b->level && a->condition == b->condition && a->upper == b->upper && a->a <= b->a &&
            a->a >= b->a && a->b <= b->b && a->b >= b->b && a->on_delay.ns == b->on_delay.ns &&
+           a->off_delay.ns == b->off_delay.ns && a->latch == b->latch && a->trip_on_fault == b->trip_on_fault &&
            a->deadband <= b->deadband && a->deadband >= b->deadband;
 }
 
@@ -360,6 +384,7 @@ static void retire(struct davy_engine *old, struct alarm *alarm, struct alarm *t
     memset(alarm->states, 0, sizeof *alarm->states * alarm->limit_count);
     alarm->gate = (struct gate){.when = NULL};
     alarm->quality = DAVY_QUALITY_COUNT_;
+    alarm->inhibited = false;
     davy_engine_tell_memory(old, alarm);
 }
 
@@ -447,6 +472,8 @@ static void judge_changed(struct davy_engine *old, struct davy_engine *new, stru
         if (limits && davy_engine_feed_limits(new, alarm, limits, now))
             davy_engine_touch(new, i);
     }
+    for (uint32_t d = 0; d < new->options.config->device_count; d++) /* an inhibited point may have gone */
+        davy_engine_set_condition(new, new->first.inhibit + d, new->inhibited[d] > 0);
     davy_engine_settle(new, now);
 }
 

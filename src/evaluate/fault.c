@@ -18,6 +18,17 @@ void davy_engine_set_condition(struct davy_engine *engine, uint32_t index, bool 
     davy_engine_touch(engine, index);
 }
 
+void davy_engine_set_inhibited(struct davy_engine *engine, uint32_t point, bool inhibited)
+{
+    uint32_t index = engine->first.point_fault + point;
+    struct alarm *alarm = &engine->alarms[index];
+    if (alarm->inhibited == inhibited)
+        return;
+    alarm->inhibited = inhibited;
+    engine->inhibited[engine->options.config->points[point].device] += inhibited ? 1U : UINT32_MAX;
+    davy_engine_touch(engine, index); /* it must be so after a restart too */
+}
+
 static bool stands(const struct davy_engine *engine, uint32_t index)
 {
     return engine->alarms[index].states[0].condition;
@@ -142,30 +153,14 @@ static void watch_bus(struct davy_engine *engine, uint32_t device, const struct 
     succeed(engine, index, tracker, tracker->streak, now);
 }
 
-static bool all_read(const struct davy_engine *engine, uint32_t device)
-{
-    const struct davy_device *d = &engine->options.config->devices[device];
-    for (uint32_t p = d->first_point; p < d->first_point + d->point_count; p++)
-        if (engine->newest[p].at.mono.ns == 0)
-            return false;
-    return true;
-}
-
 /* A bad reading says nothing of warm-up or calibration: what was, stays. */
 static void watch_inhibit(struct davy_engine *engine, uint32_t device, const struct davy_reading *reading)
 {
-    struct tracker *tracker = point_tracker(engine, reading->point);
     bool is = reading->reason == DAVY_REASON_WARM_UP || reading->reason == DAVY_REASON_CALIBRATION;
-    uint32_t index = engine->first.inhibit + device;
     if (reading->quality == DAVY_QUALITY_BAD)
         return;
-    if (tracker->inhibited != is) {
-        tracker->inhibited = is;
-        engine->inhibited[device] += is ? 1U : UINT32_MAX;
-        davy_engine_set_condition(engine, index, engine->inhibited[device] > 0);
-    } else if (engine->inhibited[device] == 0 && stands(engine, index) && all_read(engine, device)) {
-        davy_engine_set_condition(engine, index, false); /* it stood before a restart and is over */
-    }
+    davy_engine_set_inhibited(engine, reading->point, is);
+    davy_engine_set_condition(engine, engine->first.inhibit + device, engine->inhibited[device] > 0);
 }
 
 static void note_quality(struct davy_engine *engine, uint32_t index, const struct davy_reading *reading)

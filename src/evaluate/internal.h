@@ -68,6 +68,7 @@ struct alarm {
     bool counted;                /* likewise a raise that counts */
     bool untold;                 /* its memory was not taken */
     bool remembered;             /* what was told last is not "at rest" */
+    bool inhibited;              /* of a point's fault: the point, by its newest reading that was not bad */
     enum davy_level level;       /* highest tripped, at least the ladder's floor; NONE */
     enum davy_level true_level;  /* highest whose condition is true; NONE */
     enum davy_level shown_level; /* of the latest event of the occurrence */
@@ -110,7 +111,6 @@ struct tracker {
     unsigned streak;        /* successes in a row */
     unsigned device_streak; /* of a point: likewise, since its device's fault was raised */
     davy_mono answered_at;  /* of a device: readings of one device at one time are one answer of the bus */
-    bool inhibited;         /* of a point: in warm-up or calibration, by its newest reading that was not bad */
 };
 
 /* Where each kind of alarm begins in engine.alarms. */
@@ -356,6 +356,9 @@ void davy_engine_watch_reading(struct davy_engine *engine, const struct davy_rea
 
 /* A fault alarm's delay is over: raise it unless a fault above it stands. */
 void davy_engine_expire_fault(struct davy_engine *engine, uint32_t index, davy_mono now);
+
+/* Note whether a point is in warm-up or calibration. */
+void davy_engine_set_inhibited(struct davy_engine *engine, uint32_t point, bool inhibited);
 
 /* Set the only condition of a built-in alarm. */
 void davy_engine_set_condition(struct davy_engine *engine, uint32_t index, bool condition);

@@ -16,9 +16,14 @@ void davy_engine_remark(struct alarm *alarm, const char *by, const char *note)
     snprintf(alarm->remark->note, sizeof alarm->remark->note, "%s", note);
 }
 
-/* A member of a vote that is bad or inhibited counts otherwise than one that was not read yet. */
+/*
+ * A member of a vote that is bad or inhibited counts otherwise than one that was not read yet; an inhibit of a point stays
+ * until the point says otherwise, also over a restart.
+ */
 static bool is_well(const struct alarm *alarm)
 {
+    if (alarm->inhibited)
+        return false;
     bool member = alarm->vote && alarm->subject.point != DAVY_NONE;
     return !member || alarm->quality == DAVY_QUALITY_GOOD || alarm->quality == DAVY_QUALITY_COUNT_;
 }
@@ -26,6 +31,13 @@ static bool is_well(const struct alarm *alarm)
 static struct davy_stamp when_since(const struct gate *gate)
 {
     return (struct davy_stamp){.mono = gate->pending ? gate->since : (davy_mono){0}};
+}
+
+/* The limits of a vote count votes; what they are in the file tells after a reload which is which. */
+static const struct davy_limit *file_limits(const struct davy_engine *engine, const struct alarm *alarm)
+{
+    bool group = alarm->subject.kind == DAVY_ALARM_RULE && alarm->vote && !is_member(engine, alarm);
+    return group ? davy_rule_limits(rule_of(engine, alarm), 0) : alarm->limits;
 }
 
 void davy_engine_memory_of(const struct davy_engine *engine, const struct alarm *alarm,
@@ -63,12 +75,13 @@ void davy_engine_memory_of(const struct davy_engine *engine, const struct alarm 
         memcpy(ret_memory->note, alarm->remark->note, sizeof ret_memory->note);
     }
     davy_subject_key(engine->options.config, &alarm->subject, ret_memory->key);
+    const struct davy_limit *limits = file_limits(engine, alarm);
     for (uint8_t i = 0; i < alarm->limit_count; i++) {
         const struct davy_limit_state *state = &alarm->states[i];
         ret_memory->limits[i] = (struct davy_limit_memory){
-            .level = alarm->limits[i].level,
-            .condition = alarm->limits[i].condition,
-            .upper = alarm->limits[i].upper,
+            .level = limits[i].level,
+            .condition = limits[i].condition,
+            .upper = limits[i].upper,
             .tripped = state->condition,
             .held = state->held,
             .uncertain = state->uncertain,
@@ -86,7 +99,7 @@ void davy_engine_memory_of(const struct davy_engine *engine, const struct alarm 
 static bool worth_telling(struct davy_engine *engine, const struct alarm *alarm)
 {
     const struct davy_subject *subject = &alarm->subject;
-    if (subject->kind != DAVY_ALARM_FAULT || alarm->state != DAVY_STATE_NORMAL || alarm->remembered)
+    if (subject->kind != DAVY_ALARM_FAULT || alarm->state != DAVY_STATE_NORMAL || alarm->remembered || alarm->inhibited)
         return true;
     if (subject->device == DAVY_NONE)
         return true;
