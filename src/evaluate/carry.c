@@ -462,6 +462,8 @@ static void judge_changed(struct davy_engine *old, struct davy_engine *new, stru
 {
     for (uint32_t i = 0; i < new->first.bus_fault; i++) {
         struct alarm *alarm = &new->alarms[i];
+        if (alarm->vote && !applies(alarm))
+            davy_engine_count_votes(new, alarm->vote, 0, DAVY_FEED_RAISE, now.mono); /* for its fault */
         if (!applies(alarm))
             continue;
         if (alarm->vote) {

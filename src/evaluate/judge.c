@@ -83,8 +83,10 @@ static void count_in_zone(struct davy_engine *engine, const struct alarm *alarm,
 static void suppress(struct davy_engine *engine, struct alarm *alarm, struct davy_stamp at)
 {
     davy_engine_untrip(alarm);
-    for (uint32_t i = 0; alarm->vote && i < alarm->vote->count; i++)
+    for (uint32_t i = 0; alarm->vote && i < alarm->vote->count; i++) {
         davy_engine_untrip(&engine->alarms[alarm->vote->first_member + i]);
+        davy_engine_touch(engine, alarm->vote->first_member + i); /* a vote of before must not come back */
+    }
     davy_engine_measure_levels(alarm);
     if (alarm->state != DAVY_STATE_NORMAL)
         davy_engine_transition(engine, alarm, DAVY_INPUT_SUPPRESS, at, NULL, 0);

@@ -217,7 +217,14 @@ class Gate:
             self.since, self.frozen = None, now - self.since
 
     def same(self, old):
-        return old is not None and self.spec == old.spec and self.point is old.point
+        """The same question to the same point; for how long an answer must hold may differ."""
+        return (old is not None and self.kind == old.kind and self.spec[self.kind] == old.spec[old.kind]
+                and self.point is old.point)
+
+    def adopt(self, old, now):
+        """A reload: the answer goes on, and a running `for` keeps its start."""
+        self.answer, self.since, self.frozen = old.answer, old.since, old.frozen
+        self.fire(now)
 
     def begin(self, now):
         """True at first, then the newest reading settles it."""
@@ -541,7 +548,7 @@ class RuleAlarm(Alarm):
         if self.gate is None or not self.gate.same(old.gate):
             self.start_gate(old, now)
         else:
-            self.gate = old.gate
+            self.gate.adopt(old.gate, now)
 
     def adopt_measures(self, old):
         """Whether the measure is the same; a changed one forgets."""
@@ -810,17 +817,39 @@ class Fault(BuiltIn):
         super().__init__("fault", zone, device, point, newest, value)
         self.delay, self.above = delay, above
         self.first_failure = self.ended = None
+        self.told = False  # its memory is on disk
         self.streaks, self.counted = {}, set()
 
-    def restart(self):
-        """CHOICE: successes in a row are counted anew; what stands and what runs goes on."""
+    def restart(self, now):
+        """CHOICE: successes in a row are counted anew; what stands and what runs goes on.
+
+        A failure below another one is not remembered: it is counted anew.
+        """
         self.streaks, self.counted = {}, set()
+        if not self.stands and not (self.told and self.runs(now)):
+            self.first_failure = None
+
+    def runs(self, now):
+        """Whether its delay does: it stops at its end below a fault that stands, and does not start below one."""
+        if self.first_failure is None:
+            return False
+        begin = self.begin()
+        return all(begin <= fault.raised_at and now < begin + self.delay for fault in self.above if fault.stands)
+
+    def begin(self):
+        return max([self.first_failure, *(fault.ended for fault in self.above if fault.ended is not None)])
+
+    def fails(self):
+        return self.first_failure is not None
+
+    def remember(self):
+        """At the end of a cause."""
+        self.told = self.fails() and (self.told or not any(fault.fails() for fault in self.above))
 
     def due(self):
         if self.stands or self.first_failure is None or any(fault.stands for fault in self.above):
             return None
-        ends = [fault.ended for fault in self.above if fault.ended is not None]
-        return max([self.first_failure, *ends]) + self.delay
+        return self.begin() + self.delay
 
     def fire(self, time):
         if self.due() is not None and self.due() <= time:

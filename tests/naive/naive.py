@@ -153,6 +153,8 @@ class Engine:
         self.judge_all(now, lambda alarm: self.evaluate(alarm, now, point, reading))
         self.judge_faults(now, point, reading)
         self.judge_built_ins(now)
+        for fault in self.faults:
+            fault.remember()
 
     def judge_all(self, now, evaluate):
         raised_before = len(self.raises)
@@ -262,7 +264,7 @@ class Engine:
         for alarm in self.rule_alarms:
             alarm.restart(now)
         for fault in self.faults:
-            fault.restart()
+            fault.restart(now)
 
     def reload(self, now, plant):
         """Other rules; buses and devices are the same."""
