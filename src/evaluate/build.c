@@ -5,9 +5,12 @@
 
 #include "evaluate/internal.h"
 
-static const struct davy_limit builtin_limit = {.level = DAVY_LEVEL_YELLOW, .condition = DAVY_CONDITION_SELF};
-static const struct davy_limit vote_fault_limit = {.level = DAVY_LEVEL_YELLOW, .condition = DAVY_CONDITION_FAULT};
-static const struct davy_limit inhibit_limit = {.level = DAVY_LEVEL_YELLOW, .condition = DAVY_CONDITION_INHIBIT};
+static const struct davy_limit builtin_limit = {
+    .level = DAVY_LEVEL_YELLOW, .condition = DAVY_CONDITION_SELF, .shelvable = true};
+static const struct davy_limit vote_fault_limit = {
+    .level = DAVY_LEVEL_YELLOW, .condition = DAVY_CONDITION_FAULT, .shelvable = true};
+static const struct davy_limit inhibit_limit = {
+    .level = DAVY_LEVEL_YELLOW, .condition = DAVY_CONDITION_INHIBIT, .shelvable = true};
 
 /* The alarms of the gateway about itself, in the order of their events. */
 static const enum davy_alarm_kind self_kinds[] = {DAVY_ALARM_STORAGE, DAVY_ALARM_MQTT,     DAVY_ALARM_CLOCK,
@@ -215,8 +218,10 @@ static void add_builtins(struct davy_engine *engine, struct used *used)
     const struct davy_config *config = engine->options.config;
     uint32_t index = engine->first.bus_fault;
     for (uint32_t b = 0; b < config->bus_count; b++) {
-        engine->fault_limits[b] = (struct davy_limit){
-            .level = DAVY_LEVEL_YELLOW, .condition = DAVY_CONDITION_FAULT, .on_delay = config->buses[b].fault_delay};
+        engine->fault_limits[b] = (struct davy_limit){.level = DAVY_LEVEL_YELLOW,
+                                                      .condition = DAVY_CONDITION_FAULT,
+                                                      .on_delay = config->buses[b].fault_delay,
+                                                      .shelvable = true};
         add_alarm(engine, index++, subject_of(DAVY_ALARM_FAULT, b, DAVY_NONE, DAVY_NONE), &engine->fault_limits[b], 1,
                   used);
     }

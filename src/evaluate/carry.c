@@ -255,6 +255,7 @@ void davy_engine_restore(struct davy_engine *engine, const struct davy_alarm_mem
     if (index == DAVY_NONE || !davy_engine_at_rest(&engine->alarms[index]))
         return;
     struct alarm *alarm = &engine->alarms[index];
+    engine->started = now.mono;
     if (!restore(engine, index, memory, now.mono)) {
         davy_engine_transition(engine, alarm, DAVY_INPUT_RETIRE, now, NULL, 0);
         davy_engine_tell_memory(engine, alarm);

@@ -54,10 +54,26 @@ void davy_engine_past_raise(struct davy_engine *engine, const char *key, struct 
     count_past(engine, &subject, at);
 }
 
+/*
+ * Of flood and chatter: 10 min, and where one stands, since before it began. What came to an end while it was down then ends
+ * at that time.
+ */
+static davy_span flood_lookback(const struct davy_engine *engine)
+{
+    const davy_span window = davy_span_s(600);
+    davy_mono since = engine->started;
+    for (int kind = DAVY_ALARM_FLOOD; kind <= DAVY_ALARM_CHATTER; kind++) {
+        const struct alarm *alarm = &engine->alarms[davy_engine_kind(engine, (enum davy_alarm_kind)kind)];
+        if (alarm->states[0].condition)
+            since = davy_mono_min(since, alarm->raised.mono);
+    }
+    return (davy_span){davy_mono_sub(engine->started, since).ns + window.ns};
+}
+
 davy_span davy_engine_raise_lookback(const struct davy_engine *engine)
 {
     const struct davy_config *config = engine->options.config;
-    davy_span most = davy_span_s(600); /* flood and chatter */
+    davy_span most = flood_lookback(engine);
     for (size_t i = 0; i < config->rule_count; i++) {
         const struct davy_rule *rule = &config->rules[i];
         if (rule->measure == DAVY_MEASURE_OCCURRENCES && rule->options.window.ns > most.ns)
