@@ -129,6 +129,7 @@ void daemon_switched(struct daemon *daemon, bool switched)
     if (switched) {
         pipeline_switched(daemon->pipeline);
         daemon->watch.config_refused = false;
+        daemon->watch.certificate_looked_at = (davy_mono){0}; /* it may be another */
         davy_notice("reload", "done: %zu changes", daemon->reload_changes);
         sd_notifyf(0, "READY=1\nSTATUS=running");
         answer_done(daemon);

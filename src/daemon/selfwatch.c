@@ -1,12 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The alarms of the gateway about itself: `storage`, `mqtt`, `config`, `clock`, `overload` (ARCHITECTURE.md, Built-in alarms). */
+#include <string.h>
+
+#include "base/log.h"
 #include "daemon/internal.h"
+#include "publish/certificate.h"
 
 /* Without a connection for this long, or after a refusal for this long. */
 #define MQTT_PATIENCE (60 * DAVY_NS_PER_S)
 
 /* Events that nobody confirms for this long. */
 #define UNCONFIRMED (600 * DAVY_NS_PER_S)
+
+/* How often our certificate is looked at. */
+#define CERTIFICATE_LOOK (3600 * DAVY_NS_PER_S)
 
 /* The storage must be well for this long. */
 #define STORAGE_CALM (60 * DAVY_NS_PER_S)
@@ -48,6 +55,30 @@ static bool away(struct selfwatch *watch, bool connected, davy_mono now)
     return !connected && davy_mono_sub(now, watch->disconnected_since).ns >= MQTT_PATIENCE;
 }
 
+static bool certificate_due(const struct daemon *daemon)
+{
+    davy_wall end = daemon->watch.certificate_end;
+    return end.ns != 0 && end.ns - davy_clock_now(daemon->clock).wall.ns <= DAVY_CERTIFICATE_NOTICE.ns;
+}
+
+/* Our certificate is looked at once an hour: it may be renewed while we run. Said once for each that is due. */
+static void look_at_certificate(struct daemon *daemon, davy_mono now)
+{
+    struct selfwatch *watch = &daemon->watch;
+    const char *file = pipeline_config(daemon->pipeline)->mqtt.cert_file;
+    davy_wall end = {0}, before = watch->certificate_end;
+    if (watch->certificate_looked_at.ns != 0 && davy_mono_sub(now, watch->certificate_looked_at).ns < CERTIFICATE_LOOK)
+        return;
+    watch->certificate_looked_at = now;
+    int rc = file ? davy_certificate_end(file, &end) : 0;
+    if (rc < 0)
+        davy_warning("mqtt", "%s: when it ends cannot be read: %s", file, strerror(-rc));
+    watch->certificate_end = end;
+    char text[DAVY_WALL_TEXT];
+    if (end.ns != 0 && end.ns != before.ns && certificate_due(daemon))
+        davy_warning("mqtt", "%s ends at %s: renew it", file, davy_wall_format(end, text));
+}
+
 static bool mqtt_troubled(struct daemon *daemon, davy_mono now)
 {
     struct route *route = pipeline_route(daemon->pipeline);
@@ -57,7 +88,9 @@ static bool mqtt_troubled(struct daemon *daemon, davy_mono now)
     struct recorder_status recorder;
     davy_publisher_status(route->publisher, &publisher);
     davy_cell_get(&route->recorder, &recorder);
+    look_at_certificate(daemon, now);
     bool troubled = away(&daemon->watch, publisher.connected, now);
+    troubled |= certificate_due(daemon);
     troubled |= refused(&daemon->watch, publisher.refused + publisher.unheard, now);
     troubled |= recorder.parked > 0;
     troubled |= recorder.oldest.ns != 0 && davy_clock_now(daemon->clock).wall.ns - recorder.oldest.ns >= UNCONFIRMED;
