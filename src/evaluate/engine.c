@@ -43,7 +43,7 @@ static void take_reading(struct davy_engine *engine, const struct davy_reading *
     davy_engine_settle_gates(engine, reading);
     for (uint32_t i = engine->point_first[reading->point]; i < engine->point_first[reading->point + 1]; i++)
         davy_engine_feed(engine, engine->point_alarms[i], reading);
-    if (davy_engine_evaluated(reading)) {
+    if (davy_engine_evaluated(engine, reading)) {
         const struct davy_point *point = &engine->options.config->points[reading->point];
         struct alarm *fault = &engine->alarms[engine->first.point_fault + reading->point];
         fault->has_value = true;

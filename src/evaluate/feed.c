@@ -2,9 +2,16 @@
 /* From a reading, over the measure of the rule, to the limits of an alarm or of a member of a vote. */
 #include "evaluate/internal.h"
 
-bool davy_engine_evaluated(const struct davy_reading *reading)
+/* Above its range a reading counts as the high end of it, also where the device has no number for that. */
+static bool has_value(const struct davy_engine *engine, const struct davy_reading *reading)
 {
-    return reading->has_value && reading->quality != DAVY_QUALITY_BAD && reading->reason != DAVY_REASON_WARM_UP &&
+    return reading->has_value ||
+           (reading->reason == DAVY_REASON_OVER_RANGE && engine->options.config->points[reading->point].has_range);
+}
+
+bool davy_engine_evaluated(const struct davy_engine *engine, const struct davy_reading *reading)
+{
+    return has_value(engine, reading) && reading->quality != DAVY_QUALITY_BAD && reading->reason != DAVY_REASON_WARM_UP &&
            reading->reason != DAVY_REASON_CALIBRATION;
 }
 
@@ -24,9 +31,10 @@ static double value_of(const struct davy_engine *engine, const struct davy_readi
 }
 
 /* Whether a reading enters windows. */
-static bool counts(const struct davy_reading *reading)
+static bool counts(const struct davy_engine *engine, const struct davy_reading *reading)
 {
-    return reading->has_value && (reading->quality == DAVY_QUALITY_GOOD || reading->reason == DAVY_REASON_OVER_RANGE);
+    return has_value(engine, reading) &&
+           (reading->quality == DAVY_QUALITY_GOOD || reading->reason == DAVY_REASON_OVER_RANGE);
 }
 
 bool davy_engine_is_exposure(const struct davy_engine *engine, const struct alarm *alarm)
@@ -63,7 +71,7 @@ static enum davy_feed feed_of_quality(const struct davy_reading *reading)
 static struct worth weigh_value(const struct davy_engine *engine, const struct davy_reading *reading)
 {
     return (struct worth){
-        .feed = davy_engine_evaluated(reading) ? feed_of_quality(reading) : DAVY_FEED_HOLD,
+        .feed = davy_engine_evaluated(engine, reading) ? feed_of_quality(reading) : DAVY_FEED_HOLD,
         .value = value_of(engine, reading),
         .uncertain = reading->quality != DAVY_QUALITY_GOOD,
     };
@@ -77,7 +85,7 @@ static struct worth weigh_window(struct davy_engine *engine, struct alarm *alarm
     bool exposure = davy_engine_is_exposure(engine, alarm);
     struct davy_measured measured;
     worth.uncertain = reading->quality != DAVY_QUALITY_GOOD;
-    if (!counts(reading) && !exposure)
+    if (!counts(engine, reading) && !exposure)
         return worth;
     if (davy_engine_measure(engine, alarm, now, &measured) != DAVY_LACK_NONE)
         return worth;
@@ -85,7 +93,7 @@ static struct worth weigh_window(struct davy_engine *engine, struct alarm *alarm
     alarm->window->measured = true;
     worth.value = measured.value;
     worth.upper_value = measured.upper;
-    if (counts(reading))
+    if (counts(engine, reading))
         worth.feed = feed_of_quality(reading);
     if (exposure)
         worth.upper = feed_of_quality(reading);
@@ -170,7 +178,7 @@ void davy_engine_take_memory(struct alarm *alarm)
 void davy_engine_take(struct davy_engine *engine, struct alarm *alarm, const struct davy_reading *reading)
 {
     struct window *window = alarm->window;
-    bool count = counts(reading);
+    bool count = counts(engine, reading);
     davy_engine_take_memory(alarm);
     davy_measure_take(window->state, reading->at.mono, count, value_of(engine, reading));
     if (!count && window->has_read && !window->gap && davy_engine_is_exposure(engine, alarm))
@@ -257,7 +265,7 @@ bool davy_engine_feed_limits(struct davy_engine *engine, struct alarm *alarm, un
 {
     const struct davy_reading *newest = &engine->newest[alarm->subject.point];
     bool bad = newest->quality == DAVY_QUALITY_BAD;
-    if (newest->at.mono.ns == 0 || (!bad && !davy_engine_evaluated(newest)))
+    if (newest->at.mono.ns == 0 || (!bad && !davy_engine_evaluated(engine, newest)))
         return false;
     struct worth worth = alarm->window ? weigh_window(engine, alarm, newest, now) : weigh_value(engine, newest);
     if (worth.feed == DAVY_FEED_FULL)

@@ -229,7 +229,7 @@ bool davy_engine_is_exposure(const struct davy_engine *engine, const struct alar
 void davy_engine_take_memory(struct alarm *alarm);
 
 /* Whether limits see a reading of this quality at all, be it only to raise. */
-bool davy_engine_evaluated(const struct davy_reading *reading);
+bool davy_engine_evaluated(const struct davy_engine *engine, const struct davy_reading *reading);
 
 /* Evaluate the newest reading (of a vote: of each member) at `now`, unless it is older than max_age. */
 void davy_engine_feed_newest(struct davy_engine *engine, struct alarm *alarm, struct davy_stamp now);
