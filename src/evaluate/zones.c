@@ -93,20 +93,48 @@ static void hold_until(struct davy_zones *zones, uint32_t index, enum davy_level
     zones->zones[index].fallen = true;
 }
 
-void davy_zones_event(struct davy_zones *zones, const struct davy_event *event)
+/* What a zone gets of an alarm. */
+struct share {
+    enum davy_level level;
+    struct davy_stamp until; /* of an event */
+    struct davy_uuid id;     /* of an alarm that stands */
+};
+
+/*
+ * The zones of an alarm, some more than once: that of its point, of a vote that of its members. Of a device or a bus those
+ * of all its points, too, which may lie elsewhere than the device: nothing below its fault tells that they are blind.
+ */
+static void each_zone(struct davy_zones *zones, const struct davy_subject *subject,
+                      void (*act)(struct davy_zones *zones, uint32_t index, const struct share *share),
+                      const struct share *share)
 {
     const struct davy_config *config = zones->config;
+    const bool of_bus = subject->kind == DAVY_ALARM_FAULT && subject->device == DAVY_NONE;
+    if (!of_bus && (subject->device == DAVY_NONE || subject->point != DAVY_NONE)) {
+        act(zones, davy_subject_zone(config, subject), share);
+        return;
+    }
+    for (uint32_t d = 0; d < config->device_count; d++) {
+        const struct davy_device *device = &config->devices[d];
+        if (of_bus ? device->bus != subject->bus : d != subject->device)
+            continue;
+        act(zones, device->zone, share);
+        for (uint32_t p = device->first_point; p < device->first_point + device->point_count; p++)
+            act(zones, config->points[p].zone, share);
+    }
+}
+
+static void hold_zone(struct davy_zones *zones, uint32_t index, const struct share *share)
+{
+    hold_until(zones, index, share->level, share->until);
+}
+
+void davy_zones_event(struct davy_zones *zones, const struct davy_event *event)
+{
     enum davy_level before = event->previous_level != DAVY_LEVEL_NONE ? event->previous_level : event->level;
     enum davy_level was = weight_of(event->previous_state, before), is = weight_of(event->state, event->level);
     enum davy_level level = was > is ? was : is;
-    const struct davy_subject *subject = &event->subject;
-    if (subject->kind != DAVY_ALARM_FAULT || subject->device != DAVY_NONE) {
-        hold_until(zones, davy_subject_zone(config, subject), level, event->at);
-        return;
-    }
-    for (uint32_t d = 0; d < config->device_count; d++)
-        if (config->devices[d].bus == subject->bus)
-            hold_until(zones, config->devices[d].zone, level, event->at);
+    each_zone(zones, &event->subject, hold_zone, &(struct share){.level = level, .until = event->at});
 }
 
 /* One reason for at least this level; a nil id has no name. */
@@ -124,20 +152,16 @@ static void add_cause(struct davy_zones *zones, uint32_t index, enum davy_level 
     zone->causes[zone->cause_count++] = id;
 }
 
-/* A bus in fault counts in the zone of each of its devices, once. */
-static void add_bus_fault(struct davy_zones *zones, const struct davy_alarm_view *view)
+/* An alarm that stands, once in each of its zones. */
+static void add_share(struct davy_zones *zones, uint32_t index, const struct share *share)
 {
-    const struct davy_config *config = zones->config;
-    for (uint32_t d = 0; d < config->device_count; d++) {
-        uint32_t index = config->devices[d].zone;
-        if (config->devices[d].bus != view->subject.bus || index == DAVY_NONE)
-            continue;
-        const struct zone *zone = &zones->zones[index];
-        bool listed =
-            zone->cause_count > 0 && memcmp(&zone->causes[zone->cause_count - 1], &view->id, sizeof view->id) == 0;
-        if (!listed)
-            add_cause(zones, index, weight_of(view->state, view->level), view->id);
-    }
+    if (index == DAVY_NONE)
+        return;
+    const struct zone *zone = &zones->zones[index];
+    bool listed =
+        zone->cause_count > 0 && memcmp(&zone->causes[zone->cause_count - 1], &share->id, sizeof share->id) == 0;
+    if (!listed)
+        add_cause(zones, index, share->level, share->id);
 }
 
 static void add_alarms(struct davy_zones *zones, const struct davy_engine *engine)
@@ -147,11 +171,8 @@ static void add_alarms(struct davy_zones *zones, const struct davy_engine *engin
         davy_engine_alarm(engine, i, &view);
         if (view.state == DAVY_STATE_NORMAL)
             continue;
-        if (view.subject.kind == DAVY_ALARM_FAULT && view.subject.device == DAVY_NONE)
-            add_bus_fault(zones, &view);
-        else
-            add_cause(zones, davy_subject_zone(zones->config, &view.subject), weight_of(view.state, view.level),
-                      view.id);
+        each_zone(zones, &view.subject, add_share,
+                  &(struct share){.level = weight_of(view.state, view.level), .id = view.id});
     }
 }
 

@@ -181,6 +181,31 @@ static void a_fault_of_the_bus_colours_the_zones_of_its_devices(void **unused)
     end(&bench);
 }
 
+/* Channels of a controller lie where their `zone` says: no fault of their own is raised below that of device or bus. */
+static void a_fault_above_colours_the_zones_of_points_that_lie_elsewhere(void **unused)
+{
+    (void)unused;
+    for (int of_bus = 0; of_bus <= 1; of_bus++) {
+        struct bench bench;
+        begin(&bench);
+        for (uint32_t d = 0; d < 2; d++)
+            bench.config->devices[d].zone = DAVY_NONE; /* the points are in zone 0 */
+        read_point(&bench, 0, 1, 1);
+        read_point(&bench, 1, 1, 1);
+        assert_int_equal(judge(&bench, 100), DAVY_LEVEL_BLUE);
+        for (int64_t second = 101; second <= 120; second++) {
+            struct davy_reading failed = {.point = 0,
+                                          .at = at(second),
+                                          .quality = DAVY_QUALITY_BAD,
+                                          .reason = of_bus ? DAVY_REASON_COMM : DAVY_REASON_EXCEPTION};
+            davy_engine_reading(bench.engine, &failed);
+        }
+        assert_int_equal(judge(&bench, 121), DAVY_LEVEL_YELLOW);
+        assert_int_equal(bench.told.cause_count, 1);
+        end(&bench);
+    }
+}
+
 /* A vote and its fault belong to the zone of their members. */
 static void a_vote_counts_in_the_zone_of_its_members(void **unused)
 {
@@ -255,6 +280,7 @@ int main(void)
         cmocka_unit_test(a_flash_between_two_judgements_counts),
         cmocka_unit_test(what_is_covered_or_suppressed_counts_as_yellow),
         cmocka_unit_test(a_fault_of_the_bus_colours_the_zones_of_its_devices),
+        cmocka_unit_test(a_fault_above_colours_the_zones_of_points_that_lie_elsewhere),
         cmocka_unit_test(a_vote_counts_in_the_zone_of_its_members),
         cmocka_unit_test(the_minute_of_calm_goes_on_over_a_restart),
         cmocka_unit_test(a_zone_that_is_gone_has_no_memory),
