@@ -8,17 +8,28 @@
 
 /* ---- numbers and times for people ---- */
 
+/* Of `outside`: whether the bound that the event tells of is the upper one. */
+static bool is_upper_bound(const struct davy_rule *rule, const struct davy_event *event)
+{
+    size_t place = 0;
+    while (rule->per_point && place + 1 < rule->point_count && rule->points[place] != event->subject.point)
+        place++;
+    const struct davy_limit *limit = &davy_rule_limits(rule, place)[event->limit_index];
+    return event->limit > limit->a / 2 + limit->b / 2;
+}
+
 /* How the value stands to the limit; NULL where it is not on the trip side. */
-static const char *sign_of(const struct davy_event *event)
+static const char *sign_of(const struct davy_rule *rule, const struct davy_event *event)
 {
     if (!event->has_value)
         return NULL;
     bool reaches = event->value >= event->limit, stays_under = event->value <= event->limit;
     if (event->condition == DAVY_CONDITION_EQUALS)
         return reaches && stays_under ? "=" : NULL;
-    if (reaches && event->condition != DAVY_CONDITION_BELOW)
-        return "≥";
-    return stays_under && event->condition != DAVY_CONDITION_ABOVE ? "≤" : NULL;
+    if (event->condition == DAVY_CONDITION_ABOVE ||
+        (event->condition == DAVY_CONDITION_OUTSIDE && is_upper_bound(rule, event)))
+        return reaches ? "≥" : NULL;
+    return stays_under ? "≤" : NULL;
 }
 
 /* Four digits are enough for people; the exact value has its own key. */
@@ -171,7 +182,7 @@ static void limit_sentence(struct davy_buf *out, const struct davy_config *confi
         quantity_text(out, event->value, unit);
     }
     if (event->has_limit) {
-        const char *sign = sign_of(event);
+        const char *sign = sign_of(about.rule, event);
         davy_buf_text(out, sign ? " " : ", limit");
         davy_buf_printf(out, "%s ", sign ? sign : "");
         quantity_text(out, event->limit, unit);

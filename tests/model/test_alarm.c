@@ -14,9 +14,10 @@ static struct davy_config *plant(void)
     static const struct davy_limit limits[] = {
         {.level = DAVY_LEVEL_YELLOW, .condition = DAVY_CONDITION_BELOW, .a = 1},
         {.level = DAVY_LEVEL_RED, .condition = DAVY_CONDITION_ABOVE, .a = 14, .message = "Leave the area"},
+        {.level = DAVY_LEVEL_RED, .condition = DAVY_CONDITION_OUTSIDE, .a = 5, .b = 25},
     };
     struct davy_config *config = plant_new(2);
-    plant_add_rule(config, "h2s", limits, 2);
+    plant_add_rule(config, "h2s", limits, 3);
     config->devices[0].name = "Tank farm H2S";
     return config;
 }
@@ -65,12 +66,15 @@ static void a_sign_only_stands_where_it_is_true(void **unused)
         {DAVY_CONDITION_BELOW, 20, 19.5, "Tank farm H2S: H2S 20 ppm, limit 19.5 ppm"},
         {DAVY_CONDITION_OUTSIDE, 30, 25, "Tank farm H2S: H2S 30 ppm ≥ 25 ppm"},
         {DAVY_CONDITION_OUTSIDE, 3, 5, "Tank farm H2S: H2S 3 ppm ≤ 5 ppm"},
+        {DAVY_CONDITION_OUTSIDE, 20, 5, "Tank farm H2S: H2S 20 ppm, limit 5 ppm"},
+        {DAVY_CONDITION_OUTSIDE, 20, 25, "Tank farm H2S: H2S 20 ppm, limit 25 ppm"},
         {DAVY_CONDITION_EQUALS, 1, 1, "Tank farm H2S: H2S 1 ppm = 1 ppm"},
         {DAVY_CONDITION_EQUALS, 0, 1, "Tank farm H2S: H2S 0 ppm, limit 1 ppm"},
     };
     struct davy_config *config = plant();
     for (size_t i = 0; i < DAVY_LENGTH(cases); i++) {
         struct davy_event event = event_of_rule(cases[i].condition, cases[i].value, cases[i].limit);
+        event.limit_index = cases[i].condition == DAVY_CONDITION_OUTSIDE ? 2 : 0;
         check_message(config, &event, cases[i].text);
     }
     davy_config_unref(config);
