@@ -39,6 +39,9 @@ enum davy_feed {
 bool davy_limit_feed(const struct davy_limit *limit, struct davy_limit_state *state, enum davy_feed feed, double value,
                      bool uncertain, davy_mono now);
 
+/* Whether a value is on the trip side. */
+bool davy_limit_trips(const struct davy_limit *limit, double value);
+
 /* When the running timer fires; DAVY_MONO_NEVER without one. */
 davy_mono davy_limit_due(const struct davy_limit *limit, const struct davy_limit_state *state);
 

@@ -157,6 +157,8 @@ static void restore_tracker(struct davy_engine *engine, const struct alarm *alar
                             const struct davy_alarm_memory *memory)
 {
     const struct davy_subject *subject = &alarm->subject;
+    if (subject->kind == DAVY_ALARM_CHATTER && alarm->states[0].condition)
+        engine->chattered_at = alarm->states[0].started;
     if (subject->kind != DAVY_ALARM_FAULT)
         return;
     if (subject->point != DAVY_NONE)
@@ -370,15 +372,17 @@ static bool same_limit(const struct davy_limit *a, const struct davy_limit *b)
            a->deadband <= b->deadband && a->deadband >= b->deadband;
 }
 
-/* The occurrence ends under the old configuration; what it was is gone from the new engine too. */
-static void retire(struct davy_engine *old, struct alarm *alarm, struct alarm *to, struct davy_stamp now)
+/* The occurrence ends under the old configuration; what it was is gone from the new engine too, but for a cover. */
+static void retire(struct davy_engine *old, struct alarm *alarm, struct davy_engine *new, struct alarm *to,
+                   struct davy_stamp now)
 {
+    alarm->gone = !to;
     if (to) {
         memset(to->states, 0, sizeof *to->states * to->limit_count);
         to->state = DAVY_STATE_NORMAL;
-        to->id = (struct davy_uuid){{0}};
-        to->shelved = to->out_of_service = false;
+        davy_engine_forget_occurrence(to);
         davy_engine_measure_levels(to);
+        davy_engine_touch(new, index_of(new, to));
     }
     if (!is_member(old, alarm) && shown_state(alarm) != DAVY_STATE_NORMAL)
         davy_engine_transition(old, alarm, DAVY_INPUT_RETIRE, now, NULL, 0);
@@ -401,7 +405,7 @@ static void carry_alarms(struct davy_engine *old, struct davy_engine *new, struc
         if (to)
             carry_history(old, alarm, new, to);
         if (!davy_engine_at_rest(alarm) && (!to || !restore(new, index, &memory, DAVY_MONO_NEVER)))
-            retire(old, alarm, to, now);
+            retire(old, alarm, new, to, now);
         else if (to && !is_member(new, to))
             davy_engine_carry_gate(old, alarm, new, to, now.mono);
         if (to && (to->gate.flipped || to->gate.closed || to->gate.pending))
@@ -458,23 +462,28 @@ static void judge_vote(struct davy_engine *old, struct davy_engine *new, struct 
     davy_engine_count_votes(new, group->vote, changed, DAVY_FEED_RAISE, now.mono);
 }
 
+static void judge_rule(struct davy_engine *old, struct davy_engine *new, uint32_t index, struct davy_stamp now)
+{
+    struct alarm *alarm = &new->alarms[index];
+    if (alarm->vote && !applies(alarm))
+        davy_engine_count_votes(new, alarm->vote, 0, DAVY_FEED_RAISE, now.mono); /* for its fault */
+    if (!applies(alarm))
+        return;
+    unsigned limits = alarm->vote ? 0 : changed_limits(old, new, alarm);
+    if (alarm->vote)
+        judge_vote(old, new, alarm, now);
+    else if (limits && davy_engine_feed_limits(new, alarm, limits, now))
+        davy_engine_touch(new, index);
+    for (uint8_t i = 0; i < alarm->limit_count; i++) /* a delay may be shorter now */
+        if (davy_limit_expire(&alarm->limits[i], &alarm->states[i], now.mono))
+            davy_engine_touch(new, index);
+}
+
 /* New and changed limits are judged against the newest reading at once, to raise only. */
 static void judge_changed(struct davy_engine *old, struct davy_engine *new, struct davy_stamp now)
 {
-    for (uint32_t i = 0; i < new->first.bus_fault; i++) {
-        struct alarm *alarm = &new->alarms[i];
-        if (alarm->vote && !applies(alarm))
-            davy_engine_count_votes(new, alarm->vote, 0, DAVY_FEED_RAISE, now.mono); /* for its fault */
-        if (!applies(alarm))
-            continue;
-        if (alarm->vote) {
-            judge_vote(old, new, alarm, now);
-            continue;
-        }
-        unsigned limits = changed_limits(old, new, alarm);
-        if (limits && davy_engine_feed_limits(new, alarm, limits, now))
-            davy_engine_touch(new, i);
-    }
+    for (uint32_t i = 0; i < new->first.bus_fault; i++)
+        judge_rule(old, new, i, now);
     for (uint32_t d = 0; d < new->options.config->device_count; d++) /* an inhibited point may have gone */
         davy_engine_set_condition(new, new->first.inhibit + d, new->inhibited[d] > 0);
     davy_engine_settle(new, now);

@@ -109,11 +109,11 @@ static void take_cover(struct alarm *alarm, enum davy_event_type event)
         alarm->out_of_service = event == DAVY_EVENT_OUT_OF_SERVICE;
     if (event == DAVY_EVENT_SHELVED || event == DAVY_EVENT_UNSHELVED)
         alarm->shelved = event == DAVY_EVENT_SHELVED;
-    if (event == DAVY_EVENT_RETIRED)
-        alarm->shelved = alarm->out_of_service = false;
+    if (event == DAVY_EVENT_RETIRED && alarm->gone)
+        alarm->shelved = alarm->out_of_service = false; /* else the alarm lives on, under its cover */
 }
 
-static void forget_occurrence(struct alarm *alarm)
+void davy_engine_forget_occurrence(struct alarm *alarm)
 {
     alarm->id = (struct davy_uuid){{0}};
     alarm->count = 0;
@@ -186,7 +186,7 @@ void davy_engine_transition(struct davy_engine *engine, struct alarm *alarm, enu
     if (alarm->vote)
         event.members = davy_engine_members(engine, alarm->vote, alarm->shown_limit);
     if (alarm->state == DAVY_STATE_NORMAL)
-        forget_occurrence(alarm);
+        davy_engine_forget_occurrence(alarm);
     engine->options.event(engine->options.context, &event);
     davy_members_unref(event.members);
     if (cell->event == DAVY_EVENT_RAISED)

@@ -261,6 +261,21 @@ void davy_engine_feed_newest(struct davy_engine *engine, struct alarm *alarm, st
         davy_engine_count_votes(engine, vote, ALL_LIMITS, DAVY_FEED_FULL, now.mono);
 }
 
+/* Those of a bit set whose trip side a reading is on. */
+static unsigned tripping(const struct alarm *alarm, const struct worth *worth, bool bad, unsigned limits)
+{
+    unsigned found = 0;
+    for (uint8_t i = 0; i < alarm->limit_count; i++) {
+        const struct davy_limit *limit = &alarm->limits[i];
+        enum davy_feed feed = limit->upper ? worth->upper : worth->feed;
+        bool trips =
+            feed == DAVY_FEED_RAISE && davy_limit_trips(limit, limit->upper ? worth->upper_value : worth->value);
+        if (trips || (bad && limit->trip_on_fault && !limit->upper))
+            found |= limits & 1U << i;
+    }
+    return found;
+}
+
 bool davy_engine_feed_limits(struct davy_engine *engine, struct alarm *alarm, unsigned limits, struct davy_stamp now)
 {
     const struct davy_reading *newest = &engine->newest[alarm->subject.point];
@@ -272,7 +287,7 @@ bool davy_engine_feed_limits(struct davy_engine *engine, struct alarm *alarm, un
         worth.feed = DAVY_FEED_RAISE;
     if (worth.upper == DAVY_FEED_FULL)
         worth.upper = DAVY_FEED_RAISE;
-    feed_limits(alarm, &worth, bad, limits, now.mono);
+    feed_limits(alarm, &worth, bad, tripping(alarm, &worth, bad, limits), now.mono);
     alarm->quality = newest->quality;
     alarm->reason = newest->reason;
     return true;

@@ -24,9 +24,14 @@ static bool all_within(const davy_mono *raises, davy_mono at, davy_span window)
     return raises[0].ns != 0 && davy_mono_sub(at, raises[0]).ns < window.ns;
 }
 
-bool davy_engine_note_raise(struct davy_engine *engine, struct alarm *alarm, davy_mono at)
+void davy_engine_note_flood(struct davy_engine *engine, davy_mono at)
 {
     push(engine->flood_raises, FLOOD_RAISES, at);
+}
+
+bool davy_engine_note_raise(struct davy_engine *engine, struct alarm *alarm, davy_mono at)
+{
+    davy_engine_note_flood(engine, at);
     push(alarm->raises, CHATTER_RAISES, at);
     bool chatters = all_within(alarm->raises, at, CHATTER_WINDOW);
     if (chatters)
@@ -42,6 +47,7 @@ void davy_engine_watch_raise(struct davy_engine *engine, struct alarm *alarm, da
         davy_engine_remark(&engine->alarms[chatter], "",
                            davy_subject_key(engine->options.config, &alarm->subject, key));
         davy_engine_set_condition(engine, chatter, true);
+        engine->alarms[chatter].states[0].started = at; /* survives a restart, also where the rule does not */
         davy_engine_touch(engine, chatter);
     }
     if (all_within(engine->flood_raises, at, FLOOD_WINDOW))

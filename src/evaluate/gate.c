@@ -84,6 +84,7 @@ void davy_engine_carry_gate(struct davy_engine *old, const struct alarm *from, s
         gate->pending = before->pending;
         gate->since = before->since;
         gate->credit = before->credit;
+        davy_engine_expire_gate(to, now); /* `for` may be shorter now */
         return;
     }
     gate->closed = gate->pending = false;

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* History from before the start: it fills windows and judges nothing. */
+#include <stdio.h>
+#include <string.h>
+
 #include "evaluate/internal.h"
 
 void davy_engine_past_reading(struct davy_engine *engine, const struct davy_reading *reading)
@@ -42,12 +45,28 @@ static void count_past(struct davy_engine *engine, const struct davy_subject *ra
     }
 }
 
+/* Whether a key that the configuration does not know (any more) is of a rule: a built-in alarm has its own name. */
+static bool is_of_rule(const char *key)
+{
+    const char *colon = strchr(key, ':');
+    char name[DAVY_KEY_SIZE];
+    snprintf(name, sizeof name, "%.*s", colon ? (int)(colon - key) : 0, key);
+    const char *dot = strrchr(name, '.');
+    bool fault_of_vote = dot && strcmp(dot, ".fault") == 0 && colon && strcmp(colon, ":_") == 0;
+    return colon && !fault_of_vote && davy_alarm_kind_find(name) <= DAVY_ALARM_RULE;
+}
+
 void davy_engine_past_raise(struct davy_engine *engine, const char *key, struct davy_stamp at)
 {
     struct davy_subject subject;
-    if (!davy_subject_parse(engine->options.config, key, &subject) || subject.kind != DAVY_ALARM_RULE)
+    if (!davy_subject_parse(engine->options.config, key, &subject)) {
+        if (is_of_rule(key))
+            davy_engine_note_flood(engine, at.mono); /* its rule is gone, the raise was one all the same */
         return;
-    uint32_t index = davy_engine_find_alarm(engine, &subject);
+    }
+    uint32_t index = subject.kind == DAVY_ALARM_RULE ? davy_engine_find_alarm(engine, &subject) : DAVY_NONE;
+    if (subject.kind == DAVY_ALARM_RULE && (index == DAVY_NONE || is_member(engine, &engine->alarms[index])))
+        davy_engine_note_flood(engine, at.mono);
     if (index == DAVY_NONE || is_member(engine, &engine->alarms[index]))
         return;
     davy_engine_note_raise(engine, &engine->alarms[index], at.mono);

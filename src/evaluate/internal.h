@@ -68,6 +68,7 @@ struct alarm {
     bool counted;                /* likewise a raise that counts */
     bool untold;                 /* its memory was not taken */
     bool remembered;             /* what was told last is not "at rest" */
+    bool gone;                   /* a reload leaves no place for it */
     bool inhibited;              /* of a point's fault: the point, by its newest reading that was not bad */
     enum davy_level level;       /* highest tripped, at least the ladder's floor; NONE */
     enum davy_level true_level;  /* highest whose condition is true; NONE */
@@ -298,6 +299,9 @@ void davy_engine_set_timer(struct davy_engine *engine, uint32_t index);
 
 /* event.c */
 
+/* It has ended. */
+void davy_engine_forget_occurrence(struct alarm *alarm);
+
 /* Take one transition of the table, with its event. step: of the ladder, else 0. */
 void davy_engine_transition(struct davy_engine *engine, struct alarm *alarm, enum davy_alarm_input input,
                             struct davy_stamp at, const struct davy_command *command, uint8_t step);
@@ -328,6 +332,9 @@ davy_mono davy_engine_ladder_due(const struct davy_engine *engine, const struct 
 void davy_engine_climb(struct davy_engine *engine, struct alarm *alarm, struct davy_stamp at);
 
 /* flood.c */
+
+/* Note a raise for flood alone. */
+void davy_engine_note_flood(struct davy_engine *engine, davy_mono at);
 
 /* Note a raise for both. Returns whether the alarm chatters. */
 bool davy_engine_note_raise(struct davy_engine *engine, struct alarm *alarm, davy_mono at);

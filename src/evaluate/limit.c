@@ -46,6 +46,11 @@ static enum side side_of(const struct davy_limit *limit, double value)
     return SIDE_HOLD;
 }
 
+bool davy_limit_trips(const struct davy_limit *limit, double value)
+{
+    return side_of(limit, value) == SIDE_TRIP;
+}
+
 /* The bound that is crossed; for a bad reading that counts as one on the trip side the one that was, else the lower. */
 static double bound_of(const struct davy_limit *limit, const struct davy_limit_state *state, enum davy_feed feed,
                        double value)

@@ -336,7 +336,7 @@ static void bring_over(struct davy_alarm_memory *memory, const struct gap *gap, 
 {
     for (size_t i = 0; i < memory->limit_count; i++) {
         struct davy_limit_memory *limit = &memory->limits[i];
-        if (limit->timer != DAVY_TIMER_NONE)
+        if (limit->timer != DAVY_TIMER_NONE || limit->started.mono.ns != 0)
             limit->started = start_over(limit->started, gap, limit->timer == DAVY_TIMER_OFF);
     }
     if (memory->when_since.mono.ns != 0) {

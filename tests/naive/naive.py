@@ -292,6 +292,8 @@ class Engine:
                 alarm.begin(now)
         self.judge_all(now, lambda alarm: self.evaluate_changed(alarm, now))
         self.judge_built_ins(now)
+        for fault in self.faults:
+            fault.told = fault.runs(now)  # all that runs is remembered anew
 
     def end_occurrence(self, alarm, now):
         """All tripped limits go: the occurrence ends, a cover stays."""
