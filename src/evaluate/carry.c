@@ -116,6 +116,8 @@ static void restore_occurrence(struct alarm *alarm, const struct davy_alarm_memo
         alarm->window->last.upper = memory->value;
         alarm->window->measured = memory->has_value;
     }
+    if (alarm->vote && alarm->subject.point == DAVY_NONE && memory->value >= 0 && memory->value <= alarm->vote->count)
+        alarm->vote->votes[alarm->shown_limit] = (unsigned)memory->value;
     alarm->steps_done = memory->steps_done;
     alarm->floor = memory->floor;
     alarm->out_of_service = memory->out_of_service;

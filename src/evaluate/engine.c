@@ -109,6 +109,7 @@ void davy_engine_start(struct davy_engine *engine, struct davy_stamp now, bool l
     engine->started = now.mono;
     for (uint32_t i = 0; i < engine->alarm_count + engine->member_count; i++)
         davy_engine_take_memory(&engine->alarms[i]);
+    davy_engine_recount_votes(engine);
     davy_engine_set_timer(engine, davy_engine_kind(engine, DAVY_ALARM_FLOOD));
     davy_engine_set_timer(engine, davy_engine_kind(engine, DAVY_ALARM_CHATTER));
     for (uint32_t p = 0; live && p < config->point_count; p++) {

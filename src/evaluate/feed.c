@@ -196,8 +196,8 @@ void davy_engine_feed(struct davy_engine *engine, uint32_t index, const struct d
     struct alarm *alarm = &engine->alarms[index];
     if (alarm->window)
         davy_engine_take(engine, alarm, reading);
-    if (alarm->vote && alarm->quality != reading->quality)
-        davy_engine_touch(engine, index); /* a member that turns bad must stay so over a restart */
+    if (alarm->vote && (alarm->quality != reading->quality || alarm->reason != reading->reason))
+        davy_engine_touch(engine, index); /* a member that turns bad, or is inhibited, must stay so over a restart */
     alarm->quality = reading->quality;
     alarm->reason = reading->reason;
     if (alarm->vote)

@@ -272,6 +272,9 @@ void davy_engine_count_votes(struct davy_engine *engine, struct vote *vote, unsi
 
 #define ALL_LIMITS (~0U)
 
+/* After a restart: what the members say now, without holding it against any limit. */
+void davy_engine_recount_votes(struct davy_engine *engine);
+
 /* Without bad and inhibited ones. */
 uint32_t davy_engine_healthy(const struct davy_engine *engine, const struct vote *vote);
 

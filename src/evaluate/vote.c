@@ -88,6 +88,15 @@ void davy_engine_count_votes(struct davy_engine *engine, struct vote *vote, unsi
         davy_engine_touch(engine, vote->alarm);
 }
 
+void davy_engine_recount_votes(struct davy_engine *engine)
+{
+    for (uint32_t v = 0; v < engine->vote_count; v++) {
+        const struct alarm *alarm = &engine->alarms[engine->votes[v].alarm];
+        for (uint8_t i = 0; applies(alarm) && i < alarm->limit_count; i++)
+            count_limit(engine, &engine->votes[v], i, false, DAVY_FEED_HOLD, engine->started);
+    }
+}
+
 struct davy_members *davy_engine_members(const struct davy_engine *engine, const struct vote *vote, uint8_t limit)
 {
     const struct davy_rule *rule = rule_of(engine, &engine->alarms[vote->alarm]);

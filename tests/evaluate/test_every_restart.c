@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A restart after any event must not be seen in what comes after (ARCHITECTURE.md, Storage). One engine runs through. At each
+ * of its causes that made an event a twin is begun anew from what a ledger would hold, as if the first had been killed there;
+ * it goes on for the next LOOK events, every FULL-th one to the end.
+ */
+#include "support/random_plant.h"
+
+#define INPUTS 3200
+#define LOOK   60
+#define FULL   40
+
+static struct store store;
+
+/* A restart right after the cause, or just before the next input, what falls due meanwhile being told at the start. */
+enum moment { AT_ONCE, LATER, MOMENTS };
+
+struct trial {
+    uint64_t seed;
+    struct davy_config *config;
+    struct input *inputs;
+    struct run through; /* all of it */
+    unsigned twins;
+};
+
+static void run_through(struct trial *trial, uint64_t seed, davy_span off_delay, davy_span hold)
+{
+    *trial = (struct trial){.seed = seed, .config = random_plant_new(off_delay, hold)};
+    trial->inputs = random_course(seed, INPUTS);
+    run_init(&trial->through, trial->config, NULL);
+    davy_engine_start(trial->through.engine, plant_at(0), false);
+    for (size_t i = 0; i < INPUTS; i++)
+        run_step(&trial->through, &trial->inputs[i]);
+}
+
+static void end(struct trial *trial)
+{
+    run_free(&trial->through);
+    free(trial->inputs);
+    davy_config_unref(trial->config);
+}
+
+static void fail_at(const struct trial *trial, size_t killed, const struct kept_event *a, const struct kept_event *b)
+{
+    print_kept("killed after", &trial->through.events[killed - 1]);
+    if (a)
+        print_kept("through", a);
+    if (b)
+        print_kept("restarted", b);
+    fail_msg("restarted after event %zu of %zu, DAVY_SEED=%llu", killed, trial->through.count,
+             (unsigned long long)trial->seed);
+}
+
+/*
+ * What was read last is only kept with what else changes of an alarm, and not at all at rest: value, quality and reason are
+ * the same once the twin has read the point.
+ */
+static bool same_event(const struct run *twin, const struct kept_event *a, const struct kept_event *b)
+{
+    const struct davy_subject *subject = &a->event.subject;
+    bool of_point = subject->point != DAVY_NONE;
+    bool applies = subject->kind != DAVY_ALARM_RULE || !twin->config->rules[subject->rule].when.points;
+    if (!same_transition(a, b) || !same_facts(&a->event, &b->event))
+        return false;
+    if (!same_members(a->event.members, b->event.members))
+        return false;
+    if (of_point && b->was_read && !same_quality(&a->event, &b->event))
+        return false;
+    if (subject->kind == DAVY_ALARM_RULE && !of_point && !davy_uuid_is_nil(&a->event.id))
+        return same_value(&a->event, &b->event); /* votes */
+    return !of_point || !b->was_evaluated || !applies || same_value(&a->event, &b->event);
+}
+
+/* Every event of the twin is the next of the run. */
+static void compare_exactly(const struct trial *trial, size_t killed, const struct run *twin)
+{
+    for (size_t i = 0; i < twin->count; i++) {
+        const struct kept_event *a = killed + i < trial->through.count ? &trial->through.events[killed + i] : NULL;
+        if (!a || !same_event(twin, a, &twin->events[i]))
+            fail_at(trial, killed, a, &twin->events[i]);
+    }
+}
+
+/*
+ * The twin of the engine that was killed at `now`, when `killed` events were out and the timers and inputs before
+ * `next` were through.
+ */
+static void begin_twin(struct trial *trial, struct run *twin, struct davy_stamp now)
+{
+    run_init(twin, trial->config, NULL);
+    twin->now = now;
+    store_restore(&store, twin->engine, now);
+    davy_engine_start(twin->engine, now, false);
+    trial->twins++;
+}
+
+static void try_restart(struct trial *trial, size_t next, size_t killed, struct davy_stamp now)
+{
+    enum moment moment = (enum moment)(killed % MOMENTS);
+    size_t events = killed % FULL == 0 ? SIZE_MAX : LOOK;
+    struct run twin;
+    begin_twin(trial, &twin, moment == AT_ONCE || next >= INPUTS ? now : trial->inputs[next].at);
+    size_t i = next;
+    for (; i < INPUTS && twin.count < events; i++)
+        run_step(&twin, &trial->inputs[i]);
+    compare_exactly(trial, killed, &twin);
+    if (i == INPUTS && twin.count != trial->through.count - killed)
+        fail_at(trial, killed, &trial->through.events[killed + twin.count], NULL);
+    run_free(&twin);
+}
+
+/* Calls `each` after every cause that made an event, with the store as it is then. */
+static void at_every_event(struct trial *trial,
+                           void (*each)(struct trial *trial, size_t next, size_t killed, struct davy_stamp now))
+{
+    struct run run;
+    memset(&store, 0, sizeof store);
+    run_init(&run, trial->config, &store);
+    davy_engine_start(run.engine, plant_at(0), false);
+    for (size_t i = 0; i < INPUTS; i++) {
+        for (;;) {
+            size_t before = run.count;
+            bool timer = run_timer(&run, &trial->inputs[i]);
+            if (!timer)
+                run_input(&run, &trial->inputs[i]);
+            if (run.count > before)
+                each(trial, timer ? i : i + 1, run.count, run.now);
+            if (!timer)
+                break;
+        }
+    }
+    assert_int_equal(run.count, trial->through.count);
+    run_free(&run);
+}
+
+static void a_restart_after_any_event_changes_none_of_the_next(void **unused)
+{
+    (void)unused;
+    struct trial trial;
+    unsigned types = 0, kinds = 0;
+    uint64_t seed = seed_of(1);
+    run_through(&trial, seed, davy_span_s(0), davy_span_s(0));
+    print_message("seed %llu: %zu events\n", (unsigned long long)seed, trial.through.count);
+    at_every_event(&trial, try_restart);
+    for (size_t i = 0; i < trial.through.count; i++) {
+        types |= 1U << trial.through.events[i].event.type;
+        kinds |= 1U << trial.through.events[i].event.subject.kind;
+    }
+    print_message("%u restarts\n", trial.twins);
+    assert_true(trial.through.count >= 2000);
+    assert_true(trial.twins >= 1000);
+    assert_int_equal(types, ((1U << DAVY_EVENT_COUNT_) - 1) & ~(1U << DAVY_EVENT_RETIRED));
+    assert_int_equal(kinds, 1U << DAVY_ALARM_RULE | 1U << DAVY_ALARM_VOTE_FAULT | 1U << DAVY_ALARM_FLOOD |
+                                1U << DAVY_ALARM_CHATTER);
+    end(&trial);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_restart_after_any_event_changes_none_of_the_next),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
