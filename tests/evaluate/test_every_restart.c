@@ -7,7 +7,7 @@
 #include "support/random_plant.h"
 
 #define INPUTS 3200
-#define LOOK   60
+#define LOOK   60 /* events */
 #define FULL   40
 
 static struct store store;
@@ -155,9 +155,149 @@ static void a_restart_after_any_event_changes_none_of_the_next(void **unused)
     end(&trial);
 }
 
+/* What follows is of off-delays and `when` with `for`, which stand still over a restart: alarms may only last longer. */
+
+#define FEW_INPUTS 1500
+#define CAUSES     (8 * FEW_INPUTS)
+#define LOOK_ON    300 /* causes */
+#define ALARMS     96
+
+/* How the engine that runs through stands after each of its causes. */
+struct cause {
+    const struct input *input; /* NULL: a timer */
+    davy_mono at;
+    uint8_t active[ALARMS]; /* levels; 0 where none is active */
+    bool told;              /* it made an event */
+};
+
+struct history {
+    struct davy_config *config;
+    struct cause *causes;
+    size_t count, alarms;
+    uint64_t longer,
+        active; /* how often an alarm of a twin was active where that of the run was not; and was in both */
+    unsigned twins;
+};
+
+/* Of alarms whose level does not depend on what occurrences there were before. */
+static uint8_t active_level(const struct davy_config *config, const struct davy_engine *engine, size_t alarm)
+{
+    struct davy_alarm_view view;
+    davy_engine_alarm(engine, alarm, &view);
+    if (view.subject.kind != DAVY_ALARM_RULE || !view.active)
+        return 0;
+    const struct davy_rule *rule = &config->rules[view.subject.rule];
+    return rule->step_count == 0 && rule->measure == DAVY_MEASURE_VALUE ? (uint8_t)view.level : 0;
+}
+
+static void check_longer(struct history *history, const struct run *twin, size_t killed, size_t now, uint64_t seed)
+{
+    for (size_t i = 0; i < history->alarms; i++) {
+        uint8_t here = history->causes[now].active[i];
+        uint8_t there = active_level(history->config, twin->engine, i);
+        history->longer += there > here;
+        history->active += here > 0;
+        if (there < here)
+            fail_msg("alarm %zu is at level %u through, %u restarted; %.3f s, restarted at %.3f s, DAVY_SEED=%llu", i,
+                     here, there, (double)(history->causes[now].at.ns - plant_at(0).mono.ns) / 1e9,
+                     (double)(history->causes[killed].at.ns - plant_at(0).mono.ns) / 1e9, (unsigned long long)seed);
+    }
+}
+
+static void follow(struct run *run, const struct cause *cause)
+{
+    if (cause->input)
+        run_step(run, cause->input);
+    else
+        run_advance(run, cause->at);
+}
+
+/* Killed after this cause; restarted at once, or with the next input. */
+static void try_longer(struct history *history, size_t killed, uint64_t seed)
+{
+    size_t next = killed + 1;
+    size_t last = killed % FULL == 0 ? history->count : next + LOOK_ON;
+    struct davy_stamp now = plant_at(0);
+    while (killed % MOMENTS == LATER && next < history->count && !history->causes[next].input)
+        next++;
+    if (next >= history->count)
+        return;
+    davy_mono at = history->causes[killed % MOMENTS == LATER ? next : killed].at;
+    now.wall.ns += at.ns - now.mono.ns;
+    now.mono = at;
+    struct run twin;
+    run_init(&twin, history->config, NULL);
+    twin.now = now;
+    store_restore(&store, twin.engine, now);
+    davy_engine_start(twin.engine, now, false);
+    for (size_t i = next; i < last && i < history->count; i++) {
+        follow(&twin, &history->causes[i]);
+        check_longer(history, &twin, killed, i, seed);
+    }
+    history->twins++;
+    run_free(&twin);
+}
+
+static void note_cause(struct history *history, const struct run *run, const struct input *input, bool told)
+{
+    assert_true(history->count < CAUSES);
+    struct cause *cause = &history->causes[history->count++];
+    *cause = (struct cause){.input = input, .at = run->now.mono, .told = told};
+    for (size_t i = 0; i < history->alarms; i++)
+        cause->active[i] = active_level(history->config, run->engine, i);
+}
+
+/* Through all causes; `each` after every one that made an event. */
+static void through_causes(struct history *history, struct input *inputs,
+                           void (*each)(struct history *history, size_t killed, uint64_t seed), uint64_t seed)
+{
+    struct run run;
+    size_t cause = 0;
+    memset(&store, 0, sizeof store);
+    run_init(&run, history->config, &store);
+    history->alarms = davy_engine_alarm_count(run.engine);
+    assert_true(history->alarms <= ALARMS);
+    davy_engine_start(run.engine, plant_at(0), false);
+    for (size_t i = 0; i < FEW_INPUTS;) {
+        size_t before = run.count;
+        bool timer = run_timer(&run, &inputs[i]);
+        if (!timer)
+            run_input(&run, &inputs[i++]);
+        if (!each)
+            note_cause(history, &run, timer ? NULL : &inputs[i - 1], run.count > before);
+        else if (run.count > before)
+            each(history, cause, seed);
+        cause++;
+    }
+    run_free(&run);
+}
+
+static void with_off_delays_and_for_alarms_only_last_longer(void **unused)
+{
+    (void)unused;
+    uint64_t seed = seed_of(1);
+    struct history history = {.config = random_plant_new(davy_span_s(7), davy_span_ms(4500))};
+    history.causes = calloc(CAUSES, sizeof *history.causes);
+    struct input *inputs = random_course(seed, FEW_INPUTS);
+    assert_non_null(history.causes);
+    for (size_t i = 0; i < history.config->rule_count; i++)
+        history.config->rules[i].step_count = 0;
+    through_causes(&history, inputs, NULL, seed);
+    through_causes(&history, inputs, try_longer, seed);
+    print_message("seed %llu: %u restarts, %llu active, %llu longer\n", (unsigned long long)seed, history.twins,
+                  (unsigned long long)history.active, (unsigned long long)history.longer);
+    assert_true(history.twins > 500);
+    assert_true(history.active > 10000);
+    assert_true(history.longer > 100);
+    free(inputs);
+    free(history.causes);
+    davy_config_unref(history.config);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(with_off_delays_and_for_alarms_only_last_longer),
         cmocka_unit_test(a_restart_after_any_event_changes_none_of_the_next),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -383,9 +383,9 @@ static inline bool same_facts(const struct davy_event *a, const struct davy_even
 {
     return a->active == b->active && a->acknowledged == b->acknowledged && a->latched == b->latched &&
            a->uncertain == b->uncertain && a->first_out == b->first_out && a->ends == b->ends &&
-           a->has_limit == b->has_limit && (!a->has_limit || same_number(a->limit, b->limit)) &&
-           a->limit_index == b->limit_index && a->condition == b->condition && strcmp(a->by, b->by) == 0 &&
-           strcmp(a->note, b->note) == 0;
+           a->has_limit == b->has_limit && strcmp(a->by, b->by) == 0 && strcmp(a->note, b->note) == 0 &&
+           (!a->has_limit ||
+            (same_number(a->limit, b->limit) && a->limit_index == b->limit_index && a->condition == b->condition));
 }
 
 static inline bool same_members(const struct davy_members *a, const struct davy_members *b)
