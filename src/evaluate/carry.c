@@ -203,15 +203,16 @@ static void restore_levels(struct alarm *alarm, const struct davy_alarm_memory *
 
 /*
  * A rule that was no vote and is one now, or the reverse, has the same keys: the conditions of a member are no
- * occurrence, and an occurrence cannot go on in a member.
+ * occurrence, and an occurrence cannot go on in a member. Returns whether that was so: nothing of it is a level then.
  */
-static void drop_foreign(struct davy_engine *engine, struct alarm *alarm)
+static bool drop_foreign(struct davy_engine *engine, struct alarm *alarm)
 {
     bool member = is_member(engine, alarm), occurs = alarm->state != DAVY_STATE_NORMAL;
-    if (alarm->subject.kind != DAVY_ALARM_RULE || (!member && occurs))
-        return;
-    for (uint8_t i = 0; i < alarm->limit_count && (!member || occurs); i++)
+    if (alarm->subject.kind != DAVY_ALARM_RULE || member != occurs)
+        return false;
+    for (uint8_t i = 0; i < alarm->limit_count; i++)
         alarm->states[i].condition = alarm->states[i].held = false;
+    return true;
 }
 
 /*
@@ -224,11 +225,12 @@ static bool restore(struct davy_engine *engine, uint32_t index, const struct dav
     struct alarm *alarm = &engine->alarms[index];
     restore_occurrence(alarm, memory);
     restore_limits(engine, alarm, memory, restarted);
-    drop_foreign(engine, alarm);
+    bool foreign = drop_foreign(engine, alarm);
     davy_engine_measure_levels(alarm);
     if (!goes_on(alarm))
         return false;
-    restore_levels(alarm, memory);
+    if (!foreign)
+        restore_levels(alarm, memory);
     if (restarted.ns != INT64_MAX) {
         restore_gate(alarm, memory, restarted);
         restore_read(alarm, memory);
