@@ -382,7 +382,8 @@ static void retire(struct davy_engine *old, struct alarm *alarm, struct davy_eng
 {
     alarm->gone = !to;
     if (to) {
-        memset(to->states, 0, sizeof *to->states * to->limit_count);
+        if (is_member(new, to)) /* else nothing is tripped, and what runs goes on */
+            memset(to->states, 0, sizeof *to->states * to->limit_count);
         to->state = DAVY_STATE_NORMAL;
         davy_engine_forget_occurrence(to);
         davy_engine_measure_levels(to);

@@ -146,6 +146,9 @@ class Limit:
         self.on_since, self.off_since, self.frozen = old.on_since, old.off_since, old.frozen
         if self.kind == old.kind == "outside":
             self.crossed = self.bounds[old.bounds.index(old.crossed)]
+        elif self.kind == "outside" and isinstance(old.crossed, float):
+            # CHOICE: of another kind, the bound that is nearer to the one crossed
+            self.crossed = self.bounds[old.crossed > sum(self.bounds) / 2]
 
     def same(self, old):
         names = ["level", "kind", "bounds", "deadband", "upper"]
@@ -478,6 +481,11 @@ class RuleAlarm(Alarm):
     def may_be_shelved(self):
         return all(limit.shelvable for limit in self.limits if limit.tripped)
 
+    def hold_level(self):
+        """A reload: where a latch holds another limit now, the occurrence is of that level."""
+        if self.state == "latched":
+            self.level = max(self.tripped_levels())
+
     def reset(self):
         if not self.latches() or self.state == "suppressed":
             return None
@@ -714,6 +722,18 @@ class VoteAlarm(RuleAlarm):
                 continue
             limit.feed("trip" if trips else "return", True, uncertain, now)
 
+    def tally(self):
+        """Over a reload and a restart votes are told as of now."""
+        self.last_count = {limit: (len(self.counted(limit)), self.needed(limit)) for limit in self.limits}
+
+    def begin(self, now):
+        super().begin(now)
+        self.tally()
+
+    def restart(self, now):
+        super().restart(now)
+        self.tally()
+
     def member_of(self, point):
         return next((member for member in self.members if member.point is point), None)
 
@@ -743,6 +763,7 @@ class VoteAlarm(RuleAlarm):
             before = old.member_of(member.point)
             if before is not None:
                 member.adopt(before, self.pairs(old))
+        self.tally()
 
     def evaluate_changed(self, now):
         if not self.changed:
@@ -842,9 +863,9 @@ class Fault(BuiltIn):
     def fails(self):
         return self.first_failure is not None
 
-    def remember(self):
-        """At the end of a cause."""
-        self.told = self.fails() and (self.told or not any(fault.fails() for fault in self.above))
+    def remember(self, now, inhibited=False):
+        """At the end of a cause. What is known of a point in calibration is on disk with that."""
+        self.told = self.runs(now) and (self.told or inhibited or not any(fault.fails() for fault in self.above))
 
     def due(self):
         if self.stands or self.first_failure is None or any(fault.stands for fault in self.above):

@@ -153,8 +153,10 @@ class Engine:
         self.judge_all(now, lambda alarm: self.evaluate(alarm, now, point, reading))
         self.judge_faults(now, point, reading)
         self.judge_built_ins(now)
+        inhibited = {self.point_fault[point] for each in self.inhibits for point in each.source.points
+                     if each.inhibited(point)}
         for fault in self.faults:
-            fault.remember()
+            fault.remember(now, fault in inhibited)
 
     def judge_all(self, now, evaluate):
         raised_before = len(self.raises)
@@ -188,6 +190,7 @@ class Engine:
             self.flip(alarm, now)
             before = self.standing(alarm)
             if alarm.applies():
+                self.count_raises(alarm, now, raises)
                 alarm.evaluate_newest(now)
         elif alarm.applies():
             self.count_raises(alarm, now, raises)
@@ -307,6 +310,7 @@ class Engine:
     @staticmethod
     def evaluate_changed(alarm, now):
         alarm.evaluate_changed(now)
+        alarm.hold_level()
         for limit in alarm.limits:
             limit.fire(now)
         alarm.changed = []

@@ -248,7 +248,8 @@ class Dose(Measure):
         return float(lower / self.window), float(upper / self.window)
 
     def restart(self):
-        """It is refilled from the history."""
+        """CHOICE: it is refilled from the record of readings, which tells more than a reload has left."""
+        self.start = 0
 
     def gaps(self, stretches, begin, now):
         """Uncovered stretches, divided at each counted reading (one may hold for no time at all)."""
