@@ -272,6 +272,10 @@ class Alarm:
     def may_be_shelved(self):
         return True
 
+    def lost(self):
+        """Keys of its events that a restart may have taken."""
+        return []
+
     @property
     def shown_state(self):
         if self.out_of_service:
@@ -444,6 +448,7 @@ class RuleAlarm(Alarm):
         self.asking = None  # the limit of before, while a shelf ends by a new level
         self.changed = list(self.limits)  # by a reload; of a new alarm all
         self.lower = self.upper = None  # the measure as last evaluated
+        self.value_lost = False  # before a restart, and not since
 
     @property
     def full(self):
@@ -505,7 +510,7 @@ class RuleAlarm(Alarm):
         """How the limits see a reading, and the bounds of the measure then; what was evaluated is remembered."""
         mode, bounds = see(self.measures[0], now, reading)
         if mode in ("full", "raise"):
-            self.lower = bounds[0]
+            self.lower, self.value_lost = bounds[0], False
         if self.measures[0].dose:
             self.upper = bounds[1]
         return mode, bounds
@@ -521,6 +526,7 @@ class RuleAlarm(Alarm):
     # restart and reload
 
     def restart(self, now):
+        self.value_lost = True
         for measure in self.measures:
             measure.restart()
         for limit in self.limits:
@@ -552,7 +558,7 @@ class RuleAlarm(Alarm):
         if not CHOICES["new_limit_at_once"]:
             self.changed = [limit for limit in self.changed if limit in [each for each, _ in pairs]]
         self.last_limit = next((limit for limit, before in pairs if before is old.last_limit), None) or old.last_limit
-        self.lower, self.upper = old.lower, old.upper
+        self.lower, self.upper, self.value_lost = old.lower, old.upper, old.value_lost
         if self.gate is None or not self.gate.same(old.gate):
             self.start_gate(old, now)
         else:
@@ -624,6 +630,10 @@ class RuleAlarm(Alarm):
         for limit in self.limits:
             limit.untrip()
 
+    def lost(self):
+        """What a restart may have taken from an event: a memory is as old as its latest change."""
+        return ["value"] * self.value_lost + ["quality", "reason"] * (self.points[0].known() is None)
+
     def told_value(self, limit):
         if limit is None and not CHOICES["no_limit_tells_lower"] and self.measures[0].dose:
             return self.upper
@@ -644,6 +654,7 @@ class Member:
     def __init__(self, measure):
         self.measure, self.point = measure, measure.point
         self.votes, self.certain, self.value, self.upper = {}, {}, None, None
+        self.value_lost = False
 
     @property
     def out(self):
@@ -656,7 +667,7 @@ class Member:
         mode, bounds = see(self.measure, now, reading)
         evaluated, full = mode in ("full", "raise"), mode == "full"
         if evaluated:
-            self.value = bounds[0]
+            self.value, self.value_lost = bounds[0], False
         if self.measure.dose:
             self.upper = bounds[1]
         for limit in limits:
@@ -671,7 +682,7 @@ class Member:
         for limit, before in pairs:
             if before in old.votes:
                 self.votes[limit], self.certain[limit] = old.votes[before], old.certain.get(before, False)
-        self.value, self.upper = old.value, old.upper
+        self.value, self.upper, self.value_lost = old.value, old.upper, old.value_lost
 
     def take_raise(self, limits, now):
         self.value = self.measure.value(now, None)
@@ -732,7 +743,13 @@ class VoteAlarm(RuleAlarm):
 
     def restart(self, now):
         super().restart(now)
+        for member in self.members:
+            member.value_lost = True
         self.tally()
+
+    def lost(self):
+        lost = any(member.value_lost or member.point.known() is None for member in self.members)
+        return ["quality", "reason"] * (not any(point.known() for point in self.points)) + ["members"] * lost
 
     def member_of(self, point):
         return next((member for member in self.members if member.point is point), None)
@@ -813,6 +830,7 @@ class BuiltIn(Alarm):
     def __init__(self, rule, zone, device, point, newest=lambda: None, value=lambda: None):
         super().__init__(rule, zone, device, point)
         self.stands, self.newest, self.value = False, newest, value
+        self.lasting = 0  # readings of before a restart
         self.condition_name = rule
 
     def due(self):
@@ -823,6 +841,11 @@ class BuiltIn(Alarm):
 
     def asks(self):
         return False
+
+    def lost(self):
+        newest = self.newest()
+        before = newest is None or newest.order < self.lasting
+        return ["value"] * (self.lasting > 0) + ["quality", "reason"] * before
 
     def details(self):
         newest = self.newest()

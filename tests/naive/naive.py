@@ -268,6 +268,8 @@ class Engine:
             alarm.restart(now)
         for fault in self.faults:
             fault.restart(now)
+        for alarm in self.built_ins:
+            alarm.lasting = sum(len(point.history) for point in self.points)
 
     def reload(self, now, plant):
         """Other rules; buses and devices are the same."""
@@ -358,7 +360,7 @@ class Engine:
             "first_out": self.first_out(alarm, event, was_active), "step": step}
         if not occurrence:
             told.update({"limit": None, "condition": None, "uncertain": False})
-        self.events.append({key: told[key] for key in KEYS})
+        self.events.append({**{key: told[key] for key in KEYS}, "lost": alarm.lost()})
         alarm.event_level = told["level"]
 
 
@@ -406,7 +408,7 @@ def main():
         plant = json.load(file)
     until = parse_time(options.until) if options.until else None
     for event in replay(plant, read_rows(options.input), until):
-        print(json.dumps(event))
+        print(json.dumps({key: event[key] for key in KEYS}))
     return 0
 
 
