@@ -28,7 +28,7 @@ double davy_engine_bound_of(const struct alarm *alarm, uint8_t limit)
     return upper ? of->b : of->a;
 }
 
-/* Of a forecast: how long its line needs to the limit; below 0: it does not get there, or is no forecast. */
+/* Of a forecast: how long its line needs to trip the limit; below 0: it does not get there, or is no forecast. */
 static davy_span time_to_limit(const struct davy_engine *engine, const struct alarm *alarm)
 {
     const davy_span unknown = {-1};
@@ -36,8 +36,12 @@ static davy_span time_to_limit(const struct davy_engine *engine, const struct al
     if (!rule || rule->measure != DAVY_MEASURE_FORECAST || !alarm->window)
         return unknown;
     const struct davy_measured *last = &alarm->window->last;
-    double seconds = (davy_engine_bound_of(alarm, alarm->shown_limit) - last->level) / last->slope;
-    if (!(seconds >= 0) || seconds > 1e9)
+    const struct davy_limit *limit = &alarm->limits[alarm->shown_limit];
+    double bound = davy_engine_bound_of(alarm, alarm->shown_limit), seconds = (bound - last->level) / last->slope;
+    bool upper = limit->condition == DAVY_CONDITION_ABOVE ||
+                 (limit->condition == DAVY_CONDITION_OUTSIDE && bound > limit->a / 2 + limit->b / 2);
+    bool towards = upper ? last->slope > 0 : last->slope < 0;
+    if (!towards || !(seconds >= 0) || seconds > 1e9)
         return unknown;
     return (davy_span){(int64_t)(seconds * (double)DAVY_NS_PER_S)};
 }

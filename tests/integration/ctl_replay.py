@@ -317,6 +317,16 @@ def commands(b):
         b.check(reason in b.expect(1, "replay", "--config", conf, "--input", "-", text=HEADER + row).stderr, reason)
 
 
+def forecasting(b):
+    """How long until the limit: only while the line goes there, not while it comes back from beyond."""
+    conf = b.write("forecast.conf", config(limit=50.0, red="").replace(
+        'points = ["*.h2s"];', 'points = ["*.h2s"]; measure = { type = "forecast"; window = "3s"; horizon = "10s"; };', 1))
+    trace = text_of(rows((0, 10), (1, 15), (2, 20), (3, 80), (4, 60), (5, 51)))
+    got = b.events(b.expect(0, "replay", "--config", conf, "--input", "-", text=trace))
+    told = [(e["event"], ", reached in " in e["message"]) for e in got if e["rule"] == "h2s"]
+    b.check(told == [("raised", True), ("cleared", False)], "time to the limit", got)
+
+
 def stopping(b):
     """Ctrl-C while it waits for input: what was found is out, in whole lines; and the progress on a terminal."""
     conf = b.folder / "now.conf"
@@ -355,7 +365,7 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         bench = Bench(*given, pathlib.Path(folder))
         for part in (recorded, periods, warming_up, unknown, judging, silence, clock_set_back, bad_databases, comparing,
-                     tables, edges_of_the_period, commands, stopping):
+                     tables, edges_of_the_period, commands, forecasting, stopping):
             part(bench)
         return 1 if bench.failures else 0
 
