@@ -5,9 +5,11 @@
  */
 #include "evaluate/internal.h"
 
-static bool is_healthy(const struct alarm *member)
+/* One whose device is switched off is never read. */
+static bool is_healthy(const struct davy_engine *engine, const struct alarm *member)
 {
-    return member->quality != DAVY_QUALITY_BAD && member->reason != DAVY_REASON_WARM_UP &&
+    const struct davy_device *device = &engine->options.config->devices[member->subject.device];
+    return device->enabled && member->quality != DAVY_QUALITY_BAD && member->reason != DAVY_REASON_WARM_UP &&
            member->reason != DAVY_REASON_CALIBRATION;
 }
 
@@ -26,7 +28,7 @@ static struct tally count(const struct davy_engine *engine, const struct vote *v
         const struct davy_limit_state *state = &member->states[limit];
         tally.votes += state->condition;
         tally.certain += state->condition && !state->uncertain;
-        tally.bad += !state->condition && !is_healthy(member);
+        tally.bad += !state->condition && !is_healthy(engine, member);
     }
     return tally;
 }
@@ -47,7 +49,7 @@ uint32_t davy_engine_healthy(const struct davy_engine *engine, const struct vote
 {
     uint32_t healthy = 0;
     for (uint32_t i = 0; i < vote->count; i++)
-        healthy += is_healthy(&engine->alarms[vote->first_member + i]);
+        healthy += is_healthy(engine, &engine->alarms[vote->first_member + i]);
     return healthy;
 }
 
@@ -103,7 +105,7 @@ struct davy_members *davy_engine_members(const struct davy_engine *engine, const
     struct davy_members *members = davy_members_new(vote->count);
     for (uint32_t i = 0; members && i < vote->count; i++) {
         const struct alarm *member = &engine->alarms[vote->first_member + i];
-        bool counted = rule->on_bad == DAVY_ON_BAD_TRIP && !is_healthy(member);
+        bool counted = rule->on_bad == DAVY_ON_BAD_TRIP && !is_healthy(engine, member);
         members->list[i] = (struct davy_member){
             .point = member->subject.point,
             .quality = member->quality,
