@@ -85,6 +85,15 @@ static const char *refusal_of(const struct alarm *alarm, const struct davy_comma
     return NULL;
 }
 
+/* Whether the person has the alarm now, or hides it; who hides it is not forgotten for an acknowledgement below. */
+static bool has_it(const struct alarm *alarm, enum davy_command_verb verb)
+{
+    bool covered = alarm->shelved || alarm->out_of_service;
+    if (verb == DAVY_COMMAND_SHELVE || verb == DAVY_COMMAND_OUT_OF_SERVICE)
+        return true;
+    return verb == DAVY_COMMAND_ACK && !covered && alarm->state != DAVY_STATE_NORMAL;
+}
+
 static void do_command(struct davy_engine *engine, struct alarm *alarm, const struct davy_command *command,
                        enum davy_alarm_input input, struct davy_stamp now)
 {
@@ -93,7 +102,7 @@ static void do_command(struct davy_engine *engine, struct alarm *alarm, const st
     if (command->verb == DAVY_COMMAND_SHELVE)
         davy_engine_shelve(alarm, command, now);
     davy_engine_transition(engine, alarm, input, now, command, 0);
-    if (shown_state(alarm) != DAVY_STATE_NORMAL)
+    if (has_it(alarm, command->verb))
         davy_engine_remark(alarm, command->by, command->note);
     davy_engine_touch(engine, index_of(engine, alarm));
     davy_engine_settle(engine, now);

@@ -117,6 +117,14 @@ static void take_cover(struct alarm *alarm, enum davy_event_type event)
         alarm->shelved = alarm->out_of_service = false; /* else the alarm lives on, under its cover */
 }
 
+/* Nobody has it any more, and nobody hides it. */
+static void forget_person(struct alarm *alarm)
+{
+    bool person = alarm->remark && alarm->subject.kind != DAVY_ALARM_CHATTER;
+    if (person && !alarm->shelved && !alarm->out_of_service)
+        *alarm->remark = (struct remark){.by = ""};
+}
+
 void davy_engine_forget_occurrence(struct alarm *alarm)
 {
     alarm->id = (struct davy_uuid){{0}};
@@ -125,8 +133,7 @@ void davy_engine_forget_occurrence(struct alarm *alarm)
     alarm->steps_done = 0;
     alarm->floor = DAVY_LEVEL_NONE;
     alarm->shown_level = DAVY_LEVEL_NONE;
-    if (!alarm->shelved && !alarm->out_of_service && alarm->remark)
-        *alarm->remark = (struct remark){.by = ""};
+    forget_person(alarm);
 }
 
 /* A state that does not fit its limits is our bug; where it trips, it must not be a silent one. */
@@ -177,6 +184,8 @@ void davy_engine_transition(struct davy_engine *engine, struct alarm *alarm, enu
         event.active = event.latched = event.uncertain = false;
     take_acknowledgement(alarm, cell);
     take_cover(alarm, cell->event);
+    if (cell->ack == DAVY_ACK_CLEAR || cell->event == DAVY_EVENT_UNSHELVED || cell->event == DAVY_EVENT_IN_SERVICE)
+        forget_person(alarm);
     event.previous_level = alarm->shown_level;
     show_level(alarm, cell->event);
     event.id = alarm->id;
