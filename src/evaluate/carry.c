@@ -355,6 +355,10 @@ static void carry_history(struct davy_engine *old, struct alarm *from, struct da
     to->value = from->value;
     to->quality = from->quality;
     to->reason = from->reason;
+    if (from->vote && to->vote) { /* counted again where the rule applies */
+        memcpy(to->vote->votes, from->vote->votes, sizeof to->vote->votes);
+        memcpy(to->vote->needed, from->vote->needed, sizeof to->vote->needed);
+    }
     if (!from->window || !to->window || !same_measure(old, from, new, to))
         return;
     struct window spare = *to->window;

@@ -80,8 +80,8 @@ void davy_engine_count_votes(struct davy_engine *engine, struct vote *vote, unsi
 {
     struct alarm *alarm = &engine->alarms[vote->alarm];
     davy_engine_set_condition(engine, vote->fault, davy_engine_healthy(engine, vote) < rule_of(engine, alarm)->vote);
-    if (!applies(alarm) && limits)
-        return; /* a reload recounts without judging */
+    if (!applies(alarm))
+        return;
     bool changed = false;
     for (uint8_t i = 0; i < alarm->limit_count; i++)
         changed |= count_limit(engine, vote, i, limits & 1U << i, cause, now);
