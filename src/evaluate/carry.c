@@ -355,6 +355,9 @@ static void carry_history(struct davy_engine *old, struct alarm *from, struct da
     to->value = from->value;
     to->quality = from->quality;
     to->reason = from->reason;
+    uint8_t shown = from->shown_limit;
+    if (shown < to->limit_count && to->limits[shown].upper == from->limits[shown].upper)
+        to->shown_limit = shown; /* its bound is what the value is told of */
     if (from->vote && to->vote) { /* counted again where the rule applies */
         memcpy(to->vote->votes, from->vote->votes, sizeof to->vote->votes);
         memcpy(to->vote->needed, from->vote->needed, sizeof to->vote->needed);
