@@ -88,6 +88,15 @@ struct used {
     size_t states, limits;
 };
 
+/* Before any limit trips, the measure itself is told of. */
+static uint8_t first_plain(const struct davy_limit *limits, size_t count)
+{
+    uint8_t i = 0;
+    while (i + 1U < count && limits[i].upper)
+        i++;
+    return i;
+}
+
 static void add_alarm(struct davy_engine *engine, uint32_t index, struct davy_subject subject,
                       const struct davy_limit *limits, size_t limit_count, struct used *used)
 {
@@ -98,8 +107,7 @@ static void add_alarm(struct davy_engine *engine, uint32_t index, struct davy_su
         .states = &engine->states[used->states],
         .quality = DAVY_QUALITY_COUNT_,
     };
-    for (uint8_t i = 0; i < limit_count && limits[engine->alarms[index].shown_limit].upper; i++)
-        engine->alarms[index].shown_limit = i; /* before any trips, the measure itself is told of */
+    engine->alarms[index].shown_limit = first_plain(limits, limit_count);
     used->states += limit_count;
 }
 
@@ -178,6 +186,7 @@ static int add_vote(struct davy_engine *engine, uint32_t r, uint32_t index, stru
     add_alarm(engine, index, subject_of_rule(config, r, DAVY_NONE), copy_limits(engine, rule, 0, true, used),
               rule->limit_count, used);
     engine->alarms[index].vote = vote;
+    engine->alarms[index].shown_limit = first_plain(davy_rule_limits(rule, 0), rule->limit_count);
     add_gate(&engine->alarms[index], rule, 0);
     int rc = 0;
     for (uint32_t i = 0; rc == 0 && i < vote->count; i++) {

@@ -98,6 +98,19 @@ static void restore_limits(const struct davy_engine *engine, struct alarm *alarm
     }
 }
 
+/* The evidence of before a restart, as it was told last; over a reload carry_history() knows it better. */
+static void restore_evidence(struct alarm *alarm, const struct davy_alarm_memory *memory)
+{
+    alarm->has_value = memory->has_value;
+    alarm->value = memory->value;
+    alarm->quality = memory->quality;
+    alarm->reason = memory->reason;
+    if (alarm->window) { /* told of the limit that showed */
+        alarm->window->last.upper = memory->value;
+        alarm->window->measured = memory->has_value;
+    }
+}
+
 static void restore_occurrence(struct alarm *alarm, const struct davy_alarm_memory *memory)
 {
     alarm->remembered = true;
@@ -108,14 +121,6 @@ static void restore_occurrence(struct alarm *alarm, const struct davy_alarm_memo
     alarm->raised = memory->raised;
     alarm->shown_level = memory->level;
     alarm->shown_limit = memory->last_limit < alarm->limit_count ? memory->last_limit : 0;
-    alarm->has_value = memory->has_value;
-    alarm->value = memory->value;
-    alarm->quality = memory->quality;
-    alarm->reason = memory->reason;
-    if (alarm->window) { /* told of the limit that showed */
-        alarm->window->last.upper = memory->value;
-        alarm->window->measured = memory->has_value;
-    }
     if (alarm->vote && alarm->subject.point == DAVY_NONE && memory->value >= 0 && memory->value <= alarm->vote->count)
         alarm->vote->votes[alarm->shown_limit] = (unsigned)memory->value;
     alarm->steps_done = memory->steps_done;
@@ -224,6 +229,8 @@ static bool restore(struct davy_engine *engine, uint32_t index, const struct dav
 {
     struct alarm *alarm = &engine->alarms[index];
     restore_occurrence(alarm, memory);
+    if (restarted.ns != INT64_MAX)
+        restore_evidence(alarm, memory);
     restore_limits(engine, alarm, memory, restarted);
     bool foreign = drop_foreign(engine, alarm);
     davy_engine_measure_levels(alarm);
@@ -362,12 +369,14 @@ static void carry_history(struct davy_engine *old, struct alarm *from, struct da
         memcpy(to->vote->votes, from->vote->votes, sizeof to->vote->votes);
         memcpy(to->vote->needed, from->vote->needed, sizeof to->vote->needed);
     }
-    if (!from->window || !to->window || !same_measure(old, from, new, to))
+    if (!from->window || !to->window)
+        return;
+    to->window->last = from->window->last;
+    to->window->measured = from->window->measured;
+    if (!same_measure(old, from, new, to))
         return;
     struct window spare = *to->window;
     to->window->state = from->window->state;
-    to->window->last = from->window->last;
-    to->window->measured = from->window->measured;
     to->window->has_read = from->window->has_read;
     to->window->gap = from->window->gap;
     to->window->read_value = from->window->read_value;

@@ -72,7 +72,8 @@ static bool count_limit(struct davy_engine *engine, struct vote *vote, uint8_t l
     if (!fed || (!on && stands_still))
         return false;
     enum davy_feed feed = cause == DAVY_FEED_RAISE ? DAVY_FEED_RAISE : DAVY_FEED_FULL;
-    return davy_limit_feed(&alarm->limits[limit], state, feed, on, tally.certain < needed, now);
+    bool upper = davy_rule_limits(rule_of(engine, alarm), 0)[limit].upper; /* uncertain, whoever is counted */
+    return davy_limit_feed(&alarm->limits[limit], state, feed, on, upper || tally.certain < needed, now);
 }
 
 void davy_engine_count_votes(struct davy_engine *engine, struct vote *vote, unsigned limits, enum davy_feed cause,

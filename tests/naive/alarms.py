@@ -4,6 +4,7 @@
 from plain import LEVELS, MEASURES
 
 IN_A_ROW = 3
+NOW = object()
 MINUTE = 60000
 KINDS = ("above", "below", "outside", "equals")
 
@@ -639,8 +640,8 @@ class RuleAlarm(Alarm):
             return self.upper
         return self.upper if limit is not None and limit.upper else self.lower
 
-    def details(self, shown=None):
-        limit, newest = shown or self.shown(), self.points[0].newest()
+    def details(self, shown=NOW):
+        limit, newest = self.shown() if shown is NOW else shown, self.points[0].newest()
         # CHOICE: where no limit is tripped any more, nothing rests on an uncertain reading
         return {"value": self.told_value(limit), "limit": limit and limit.crossed, "condition": limit and limit.kind,
                 "quality": newest and newest.quality, "reason": newest and newest.reason,
@@ -745,7 +746,8 @@ class VoteAlarm(RuleAlarm):
         super().restart(now)
         for member in self.members:
             member.value_lost = True
-        self.tally()
+        if self.applies():
+            self.tally()
 
     def lost(self):
         lost = any(member.value_lost or member.point.known() is None for member in self.members)
@@ -781,6 +783,9 @@ class VoteAlarm(RuleAlarm):
             if before is not None:
                 member.adopt(before, self.pairs(old))
         self.tally()
+        if not self.applies():  # nothing is counted: what was, is told
+            for limit, before in self.pairs(old):
+                self.last_count[limit] = old.last_count.get(before, self.last_count[limit])
 
     def evaluate_changed(self, now):
         if not self.changed:
@@ -809,8 +814,8 @@ class VoteAlarm(RuleAlarm):
         return {"point": member.point.full, "value": member.upper if limit.upper and CHOICES["member_tells_its_bound"] else member.value,
                 "vote": member in votes, "quality": newest and newest.quality}
 
-    def details(self, shown=None):
-        limit, newest = shown or self.shown(), self.newest()
+    def details(self, shown=NOW):
+        limit, newest = self.shown() if shown is NOW else shown, self.newest()
         told = super().details(shown)
         # CHOICE: without an occurrence the votes of the lowest limit are told, without a limit
         votes_of = limit or self.limits[0]

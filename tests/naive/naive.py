@@ -193,6 +193,8 @@ class Engine:
                 self.count_raises(alarm, now, raises)
                 alarm.evaluate_newest(now)
         elif alarm.applies():
+            for limit in alarm.limits:
+                limit.fire(now)  # what is due is due, also where a raise of this instant comes behind it
             self.count_raises(alarm, now, raises)
             evaluate(alarm)
         if alarm.ends_shelf():
