@@ -161,7 +161,7 @@ static void restore_read(struct alarm *alarm, const struct davy_alarm_memory *me
 
 /* A fault whose delay was running has been failing since then; a point that was inhibited still is. */
 static void restore_tracker(struct davy_engine *engine, const struct alarm *alarm,
-                            const struct davy_alarm_memory *memory)
+                            const struct davy_alarm_memory *memory, bool over_restart)
 {
     const struct davy_subject *subject = &alarm->subject;
     if (subject->kind == DAVY_ALARM_CHATTER && alarm->states[0].condition)
@@ -170,6 +170,8 @@ static void restore_tracker(struct davy_engine *engine, const struct alarm *alar
         return;
     if (subject->point != DAVY_NONE)
         davy_engine_set_inhibited(engine, subject->point, memory->unwell);
+    if (!over_restart)
+        return; /* a reload carries the trackers themselves, of a failure below another one too */
     struct tracker *tracker = subject->point != DAVY_NONE    ? point_tracker(engine, subject->point)
                               : subject->device != DAVY_NONE ? device_tracker(engine, subject->device)
                                                              : bus_tracker(engine, subject->bus);
@@ -242,7 +244,7 @@ static bool restore(struct davy_engine *engine, uint32_t index, const struct dav
         restore_gate(alarm, memory, restarted);
         restore_read(alarm, memory);
     }
-    restore_tracker(engine, alarm, memory);
+    restore_tracker(engine, alarm, memory, restarted.ns != INT64_MAX);
     count_active(engine, alarm);
     davy_engine_touch(engine, index);
     return true;
