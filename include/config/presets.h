@@ -85,6 +85,9 @@ struct davy_tables_view {
 int davy_tables_view_read(const char *folder, struct davy_problems *problems,
                           struct davy_tables_view *ret_view) DAVY_MUST_CHECK;
 
+/* The data folder that is searched last: $DAVY_DATADIR, else the installed one. Static or of the environment. */
+const char *davy_tables_shipped(void);
+
 /* Repeatable; zeros are an empty view. */
 void davy_tables_view_done(struct davy_tables_view *view);
 

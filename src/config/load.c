@@ -83,10 +83,22 @@ static void warn_later(struct davy_loader *loader, const char *file)
                           loader->later.text, loader->later.overflow ? " ..." : "");
 }
 
+/* A thresholds.conf by itself: one word for it, in place of all that it lacks. */
+static bool is_part(config_setting_t *root)
+{
+    return config_setting_get_member(root, "rules") && !config_setting_get_member(root, "gateway") &&
+           !config_setting_get_member(root, "buses") && !config_setting_get_member(root, "devices");
+}
+
 /* In the order in which one refers to another. */
 static void build(struct davy_loader *loader, config_setting_t *root)
 {
     struct davy_raw_root raw = {0};
+    if (is_part(root)) {
+        davy_setting_error(root, "this file has rules only and is meant to be included: check the davyd.conf that "
+                                 "includes it");
+        return;
+    }
     davy_schema_read(root, &davy_schema_root, &raw);
     davy_gateway_build(loader, raw.gateway);
     davy_mqtt_build(loader, raw.mqtt);

@@ -105,8 +105,8 @@ static void not_found(struct davy_loader *loader, const config_setting_t *user, 
     davy_setting_error(user,
                        "there is no profile \"%s\", neither in `profiles` nor as %sprofiles/%s.conf, nor in the "
                        "folders %s/profiles and %s/profiles%s%s%s",
-                       name, loader->folder, name, DAVY_CONFDIR, DAVY_DATADIR, nearest ? "; did you mean \"" : "",
-                       nearest ? nearest : "", nearest ? "\"?" : "");
+                       name, loader->folder, name, DAVY_CONFDIR, davy_tables_shipped(),
+                       nearest ? "; did you mean \"" : "", nearest ? nearest : "", nearest ? "\"?" : "");
 }
 
 const struct davy_profile *davy_profile_find(struct davy_loader *loader, const config_setting_t *user, const char *name)

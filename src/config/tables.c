@@ -12,10 +12,15 @@
 #include "config/load.h"
 #include "davy_build.h"
 
-char *davy_loader_place(const struct davy_loader *loader, size_t place, const char *name)
+const char *davy_tables_shipped(void)
 {
     const char *data = secure_getenv("DAVY_DATADIR");
-    const char *const folders[DAVY_PLACES] = {loader->folder, DAVY_CONFDIR "/", data && data[0] ? data : DAVY_DATADIR};
+    return data && data[0] ? data : DAVY_DATADIR;
+}
+
+char *davy_loader_place(const struct davy_loader *loader, size_t place, const char *name)
+{
+    const char *const folders[DAVY_PLACES] = {loader->folder, DAVY_CONFDIR "/", davy_tables_shipped()};
     char *file;
     if (asprintf(&file, "%s%s%s", folders[place], place == DAVY_PLACES - 1 ? "/" : "", name) < 0)
         return NULL;

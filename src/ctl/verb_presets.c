@@ -294,6 +294,8 @@ static size_t print_text(const struct davy_tables_view *view, const char *name, 
     const struct davy_gas *gas = name ? davy_gas_find(view->gases, name) : NULL;
     size_t count = gas ? 1 : 0;
     if (!name) {
+        if (!view->presets && !view->gases)
+            return 0;
         print_preset_table(view->presets, colour);
         puts("\nGases (mg/m3; LEL in %vol):");
         print_gas_table(view->gases, colour);
@@ -319,6 +321,18 @@ static void print_problems(const struct davy_problems *problems)
     }
 }
 
+static int not_found(const struct ctl *ctl, const struct davy_tables_view *view, const char *name)
+{
+    const char *shipped = davy_tables_shipped();
+    if (!view->presets && !view->gases)
+        return davy_ctl_fail(ctl, CTL_REFUSED,
+                             "no presets or gases found: looked for presets/*.conf and gases.conf in %s and %s; where "
+                             "davy is not installed, DAVY_DATADIR names the folder conf of its source",
+                             DAVY_CONFDIR, shipped);
+    return davy_ctl_fail(ctl, CTL_REFUSED, "there is no preset, family of presets or gas '%s' in %s and %s", name,
+                         DAVY_CONFDIR, shipped);
+}
+
 int davy_ctl_presets(struct ctl *ctl)
 {
     const char *name = davy_ctl_argument(ctl, 0);
@@ -330,10 +344,10 @@ int davy_ctl_presets(struct ctl *ctl)
     size_t count = 0;
     if (rc >= 0)
         count = ctl->json ? print_json(&view, name) : print_text(&view, name, ctl->colour);
+    int code = rc < 0       ? davy_ctl_fail(ctl, CTL_REFUSED, "%s", strerror(-rc))
+               : count == 0 ? not_found(ctl, &view, name ? name : "")
+               : rc == 0    ? CTL_DONE
+                            : CTL_REFUSED;
     davy_tables_view_done(&view);
-    if (rc < 0)
-        return davy_ctl_fail(ctl, CTL_REFUSED, "%s", strerror(-rc));
-    if (count == 0)
-        return davy_ctl_fail(ctl, CTL_REFUSED, "there is no preset, family of presets or gas '%s'", name ? name : "");
-    return rc == 0 ? CTL_DONE : CTL_REFUSED;
+    return code;
 }

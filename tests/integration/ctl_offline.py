@@ -38,9 +38,9 @@ class Bench:
             self.failures += 1
             print("FAILED:", what, *shown)
 
-    def expect(self, code, *arguments, text=None):
+    def expect(self, code, *arguments, text=None, env=None):
         result = subprocess.run([self.program, *arguments], capture_output=True, text=True, timeout=60, input=text,
-                                check=False, env={**os.environ, "RUNTIME_DIRECTORY": str(self.folder)})
+                                check=False, env={**os.environ, "RUNTIME_DIRECTORY": str(self.folder), **(env or {})})
         self.check(result.returncode == code, f"exit {code} of {arguments}", result)
         return result
 
@@ -57,6 +57,9 @@ def checking(b):
     (b.folder / "bad.conf").write_text(CONFIG.replace("14.0", '"high"') % "", encoding="utf-8")
     text = b.expect(0, "check", b.folder / "good.conf").stdout
     b.check(re.search(r"b1 .*1 requests for 1 points", text) and re.search(r"orange: .* within 1[01]\.", text), "plan", text)
+    (b.folder / "thresholds.conf").write_text("rules = " + (CONFIG % "").split("rules = ")[1], encoding="utf-8")
+    part = b.expect(1, "check", b.folder / "thresholds.conf")
+    b.check("check the davyd.conf" in part.stderr and part.stderr.count("error:") == 1, "a file to be included", part)
     b.check("detect_within" in b.expect(0, "check", b.folder / "late.conf").stderr, "a late detection is a warning")
     result = b.expect(1, "check", b.folder / "bad.conf")
     b.check(re.search(r"bad\.conf:\d+: error: ", result.stderr) and not result.stdout, "problems", result)
@@ -114,6 +117,8 @@ def presets(b):
     b.check(all(row["source"] and row["verified"] is False for row in family["presets"]), "provenance", family)
     b.check(family["presets"][0]["orange"]["limit"] == 100 and family["presets"][0]["percent_of"] == "OEL", family)
     b.check("no preset" in b.expect(1, "presets", "nonsense").stderr, "an unknown name")
+    none = b.expect(1, "presets", env={"DAVY_DATADIR": str(b.folder / "nowhere")})
+    b.check(f"{b.folder}/nowhere" in none.stderr and "/etc/davy" in none.stderr and not none.stdout, "where it looked", none)
     b.expect(2, "presets", "a", "b")
     # The same limits in a trace: 20 mg/m3 of CO are 17.2 ppm, and 10 % below that it is over.
     (b.folder / "preset.conf").write_text((CONFIG % "").replace("h2s", "co").replace('"H2S"', '"CO"').split("rules =")[0]
