@@ -23,6 +23,7 @@ import time
 import demo_view
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
+DATA = ROOT / "conf"  # profiles, presets and gases; an installed davy has them in /usr/share/davy
 ENOUGH_S = 45  # from here on a run without a complete alarm is a failure
 START_S = 15  # each program is ready within this
 TABLE_S = 5
@@ -151,7 +152,7 @@ class Demo:
         return path
 
     def start_gateway(self):
-        env = {"STATE_DIRECTORY": str(self.state), "RUNTIME_DIRECTORY": str(self.run)}
+        env = {"STATE_DIRECTORY": str(self.state), "RUNTIME_DIRECTORY": str(self.run), "DAVY_DATADIR": str(DATA)}
         command = [self.build / "src/daemon/davyd", "--config", self.instance("demo.conf")]
         program = self.start("davyd", command, env=env)
         wait_for(program, "its control socket", (self.run / "davyd.sock").exists)
@@ -211,6 +212,7 @@ def run(arguments, folder, view):
         print(f"davyd is running: plant on 127.0.0.1:{demo.plant_port}, broker on 127.0.0.1:{demo.broker_port}, "
               f"{'for %g s' % arguments.seconds if arguments.seconds else 'Ctrl-C ends it'}\n"
               f"look inside:   {demo.build}/src/ctl/davyctl --socket {demo.run}/davyd.sock status\n"
+              f"limit tables:  DAVY_DATADIR={DATA} {demo.build}/src/ctl/davyctl presets\n"
               f"the plant:     {demo.build}/src/sim/davysim --control {demo.run}/davysim.sock --send stats\n",
               flush=True)
         demo.watch(view, arguments.seconds)
