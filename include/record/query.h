@@ -48,6 +48,7 @@ struct davy_history_row {
 /*
  * The readings of one point, ascending by time; with `every` above 0 one row per step that has readings: mean, min and
  * max of those with a value, the worst quality.
+ * returns   0; 1: the point has never been recorded; or a negative errno
  */
 int davy_query_history(const char *file, const char *point, davy_wall since, davy_wall until, davy_span every,
                        bool (*each)(void *context, const struct davy_history_row *row), void *context, char *ret_error,

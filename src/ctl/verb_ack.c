@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "config/nearest.h"
 #include "ctl/ctl.h"
 
 /* What became of each alarm, for the document of --json. */
@@ -89,6 +90,25 @@ static int ack_listed(struct ctl *ctl, struct outcome *outcome, const json_t *al
     return send_one(ctl, outcome, request);
 }
 
+/* "there is no such alarm; did you mean tank:_?": a vote's is often called by its rule alone. */
+static void tell_unknown(struct outcome *outcome, const json_t *alarms, const char *name)
+{
+    const size_t length = strlen(name);
+    const char *nearest = NULL;
+    size_t i;
+    json_t *alarm;
+    json_array_foreach(alarms, i, alarm)
+    {
+        const char *key = davy_ctl_text(alarm, "alarm");
+        if (!nearest && ((strncmp(key, name, length) == 0 && key[length] == ':') || davy_nearest(name, &key, 1)))
+            nearest = key;
+    }
+    char *reason = davy_ctl_format("there is no such alarm%s%s%s", nearest ? "; did you mean " : "",
+                                   nearest ? nearest : "", nearest ? "?" : "");
+    tell(outcome, name, NULL, reason);
+    free(reason);
+}
+
 static int ack_exact(struct ctl *ctl, struct outcome *outcome, const json_t *alarms, const char *name)
 {
     size_t i;
@@ -102,7 +122,7 @@ static int ack_exact(struct ctl *ctl, struct outcome *outcome, const json_t *ala
         tell(outcome, name, NULL, "it is normal, there is nothing to acknowledge");
         return CTL_DONE;
     }
-    tell(outcome, name, NULL, "there is no such alarm");
+    tell_unknown(outcome, alarms, name);
     return CTL_DONE;
 }
 

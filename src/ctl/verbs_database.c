@@ -50,6 +50,7 @@ struct event_list {
     char **ring; /* NULL without a limit */
     size_t limit;
     size_t seen;
+    bool any;
 };
 
 static void add_event(struct event_list *list, const json_t *event)
@@ -87,6 +88,7 @@ static bool on_event(void *context, int64_t seq, const char *payload)
 {
     (void)seq;
     struct event_list *list = context;
+    list->any = true;
     if (!list->ring) {
         print_event(list, payload);
         return !ferror(stdout);
@@ -143,6 +145,8 @@ static int list_events(struct event_list *list, const char *file, const struct d
     print_ring(list);
     if (rc == 0 && !list->ctl->json)
         davy_table_flush(&list->table);
+    if (rc == 0 && !list->any)
+        fprintf(stderr, "davyctl: no such event%s\n", filter->zone ? "; a zone is named by its id" : "");
     davy_table_done(&list->table);
     return rc < 0 ? davy_ctl_fail(list->ctl, CTL_REFUSED, "%s", *error ? error : strerror(-rc)) : CTL_DONE;
 }
@@ -246,6 +250,13 @@ static int list_history(struct ctl *ctl, const char *file, const struct history_
     davy_table_init(&list.table, list.steps ? steps : plain, ctl->colour);
     int rc = davy_query_history(file, query->point, query->since, query->until, query->every, on_history, &list, error,
                                 sizeof error);
+    if (rc > 0) {
+        davy_table_done(&list.table);
+        return davy_ctl_fail(ctl, CTL_REFUSED,
+                             "'%s' has never been recorded; points are named DEVICE.POINT: see points", query->point);
+    }
+    if (rc == 0 && !list.any)
+        fputs("davyctl: no reading in that time\n", stderr);
     if (rc == 0 && ctl->json)
         puts(list.any ? "\n], \"ok\": true}" : "{\"readings\": [], \"ok\": true}");
     else if (rc == 0)

@@ -151,6 +151,14 @@ static void add_point(struct table *table, const json_t *point)
     davy_table_add(table, davy_ctl_cell(point, "name"), NULL);
 }
 
+static int no_point(const struct ctl *ctl, const char *glob)
+{
+    if (!strchr(glob, '.'))
+        return davy_ctl_fail(ctl, CTL_REFUSED,
+                             "no point matches '%s': it has no dot; globs are over DEVICE.POINT, like 'GT-1*.*'", glob);
+    return davy_ctl_fail(ctl, CTL_REFUSED, "no point matches '%s'", glob);
+}
+
 int davy_ctl_points(struct ctl *ctl)
 {
     static const char *const heads[] = {"POINT", "ZONE", ">VALUE", "UNIT", "QUALITY", "LEVEL", ">AGE", "NAME", NULL};
@@ -161,6 +169,10 @@ int davy_ctl_points(struct ctl *ctl)
     int code = davy_ctl_pages(ctl, request, "points", "point", &points);
     if (code != CTL_DONE)
         return code;
+    if (glob && json_array_size(points) == 0) {
+        json_decref(points);
+        return no_point(ctl, glob);
+    }
     if (ctl->json) {
         print_list("points", points);
         return CTL_DONE;

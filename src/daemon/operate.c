@@ -79,6 +79,32 @@ static int run_uninhibit(const struct operate *operate, const struct ask *ask, s
     return 0;
 }
 
+/*
+ * Add the alarm that may have been meant to the refusal of one that there is not: the nearest name, or where only a rule
+ * is named its first, as of a vote.
+ */
+static void hint_alarm(const struct operate *operate, const char *name, struct outcome *outcome)
+{
+    char key[DAVY_KEY_SIZE], nearest[DAVY_KEY_SIZE] = "";
+    const char *candidate = key;
+    const size_t length = strlen(name), told = strlen(outcome->refusal);
+    struct davy_uuid id;
+    if (davy_uuid_parse(name, &id) == 0)
+        return;
+    for (size_t i = 0; i < davy_engine_alarm_count(operate->engine); i++) {
+        struct davy_alarm_view view;
+        davy_engine_alarm(operate->engine, i, &view);
+        davy_subject_key(operate->config, &view.subject, key);
+        if (strcmp(key, name) == 0)
+            return;
+        const bool of_rule = strncmp(key, name, length) == 0 && key[length] == ':';
+        if (!nearest[0] && (of_rule || davy_nearest(name, &candidate, 1)))
+            memcpy(nearest, key, sizeof nearest);
+    }
+    if (nearest[0])
+        snprintf(outcome->refusal + told, sizeof outcome->refusal - told, "; did you mean %s?", nearest);
+}
+
 static int reset_point(const struct operate *operate, const char *name, struct outcome *outcome)
 {
     uint32_t point = davy_config_find_point(operate->config, name);
@@ -86,8 +112,11 @@ static int reset_point(const struct operate *operate, const char *name, struct o
         operate->point(operate->context, point);
         return 0;
     }
-    if (point == DAVY_NONE)
-        return refuse(outcome, "no such alarm or point: %s", name);
+    if (point == DAVY_NONE) {
+        refuse(outcome, "no such alarm or point: %s", name);
+        hint_alarm(operate, name, outcome);
+        return DAVY_REFUSED;
+    }
     return refuse(outcome, "%s is not latched over range", name);
 }
 
@@ -128,6 +157,8 @@ static int run_command(const struct operate *operate, const struct ask *ask, str
     struct davy_stamp now = davy_clock_now(operate->route->clock);
     int rc =
         davy_engine_command(operate->engine, &command, now, &outcome->state, outcome->refusal, sizeof outcome->refusal);
+    if (rc == DAVY_REFUSED)
+        hint_alarm(operate, request->alarm, outcome);
     if (rc == 0 && request->verb == DAVY_VERB_SHELVE)
         outcome->until.ns = now.wall.ns + command.duration.ns;
     return rc;

@@ -156,7 +156,7 @@ static int next_partition(struct history *h, int64_t after, int64_t *ret_id)
     return r < 0 ? r : 0;
 }
 
-/* 0 where the point has never been recorded: then there is nothing to give. */
+/* History's point is 0 where it has never been recorded: then there is nothing to give. */
 static int find_point(struct history *h, const char *name)
 {
     sqlite3_stmt *statement = NULL;
@@ -175,7 +175,7 @@ static int run(struct history *h, const char *point)
     int64_t id = 0;
     int r = find_point(h, point);
     if (r < 0 || h->point == 0)
-        return r;
+        return r < 0 ? r : 1;
     for (;;) {
         r = next_partition(h, id, &id);
         if (r < 0 || id == 0 || h->stopped)

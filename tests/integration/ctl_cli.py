@@ -4,6 +4,7 @@
 
 usage: ctl_cli.py [DAVYCTL]      default: $DAVYCTL; exit 0, or 1 with what went wrong
 """
+import fnmatch
 import json
 import os
 import pathlib
@@ -103,7 +104,8 @@ class Daemon(threading.Thread):
         if verb == "status":
             return {"ok": True, "status": STATUS, "buses": [], "directory": "/nowhere", "config_file": "/etc/davy/davyd.conf"}
         if verb == "points":
-            items, more = self.page(POINTS, "point", r)
+            found = [p for p in POINTS if fnmatch.fnmatchcase(p["point"], r.get("glob", "*"))]
+            items, more = self.page(found, "point", r)
             return {"ok": True, "points": items, "more": more}
         if verb == "alarms":
             items, more = self.page([a for a in ALARMS if r["all"] or a["state"] != "normal"], "alarm", r)
@@ -218,6 +220,9 @@ def listings(b):
     columns = [sum(2 if "\u4e00" <= c <= "\u9fff" else 1 for c in line[:line.index("A1")]) for line in lines[1:5]]
     b.check(len(set(columns)) == 1, "wide characters line up", result.stdout)
     b.check("bad:comm" in result.stdout, "quality with its reason", result.stdout)
+    for glob, hint in (("XX", "no dot"), ("XX-*.h2s", "no point matches")):
+        result = b.expect(1, "points", glob)
+        b.check(hint in result.stderr and not result.stdout, "a glob that matches nothing", result)
     b.expect(0, "points", "GT-*")
     b.check(b.daemon.requests[0]["glob"] == "GT-*", "the glob is the daemon's", b.daemon.requests)
     document = b.expect(0, "points", "--json").stdout
@@ -246,6 +251,8 @@ def acknowledging(b):
     for name in ("nothing:*", "fault:*", "no:such.alarm", "h2s:GT-105.h2s"):
         b.expect(1, "ack", name)
         b.check(not acks(), "nothing is sent for " + name, acks())
+    for name, meant in (("h2s:GT-101.h2", "h2s:GT-101.h2s"), ("fault", "fault:GT-103")):
+        b.check(f"did you mean {meant}?" in b.expect(1, "ack", name).stderr, "the nearest name", name)
     b.check("normal" in b.expect(0, "reset", "GT-101.h2s").stdout, "reset")
     b.check(b.daemon.requests == [{"verb": "reset", "alarm": "GT-101.h2s"}], "reset", b.daemon.requests)
     result = b.expect(1, "reload")

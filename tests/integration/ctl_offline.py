@@ -166,6 +166,8 @@ def querying(b):
             "history --every", steps)
     b.check(b.expect(0, "history", "GT-101.h2s", *readings, "--every", "10min").stdout.split()[:2] == ["TIME", "MEAN"], "heads")
     b.expect(2, "history", "GT-101.h2s", *readings, "--every", "often")
+    b.check("never been recorded" in b.expect(1, "history", "GT-9.h2s", *readings).stderr, "an unknown point")
+    b.check("no such event; a zone" in b.expect(0, "events", *ledger, "--zone", "Tank").stderr, "an unknown zone")
     b.check("1200 rows" in b.expect(0, "verify", *ledger).stdout, "verify")
     b.check(json.loads(b.expect(0, "--json", "verify", *ledger).stdout) == {"ok": True, "rows": 1200}, "verify --json")
     with sqlite3.connect(b.folder / "ledger.db") as database:

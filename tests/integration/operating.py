@@ -106,6 +106,7 @@ def shelves_for_a_time_and_unshelves():
         assert ctl(plant, 0, "unshelve", "gas:GT-1.gas", "--note", "over")["state"] == "unacknowledged"
         long = refused(plant, "shelve", "gas:GT-1.gas", "13h", "--reason", "long")
         none = refused(plant, "shelve", "gas:GT-7.gas", "--reason", "who")
+        assert none.endswith("did you mean gas:GT-1.gas?"), none
         again = refused(plant, "unshelve", "gas:GT-1.gas")
         plant.sim.set("GT-1.gas", 50)
         state_is(plant, "gas:GT-1.gas", "unacknowledged")
