@@ -160,5 +160,8 @@ void davy_engine_alarm(const struct davy_engine *engine, size_t index, struct da
 /* The newest reading of a point; at.mono.ns = 0 where there was none yet. */
 const struct davy_reading *davy_engine_newest(const struct davy_engine *engine, uint32_t point);
 
-/* The highest level of the point's rule alarms that are active; NONE. */
+/* The highest level of the rule alarms that are active on the point, or on a vote with it; NONE. */
 enum davy_level davy_engine_point_level(const struct davy_engine *engine, uint32_t point);
+
+/* Whether that is not NONE, or the point votes. */
+bool davy_engine_point_in_alarm(const struct davy_engine *engine, uint32_t point);

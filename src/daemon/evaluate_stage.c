@@ -214,7 +214,7 @@ static void tell_pollers(struct evaluate_stage *stage)
 static void tell_of_point(struct evaluate_stage *stage, uint32_t point)
 {
     struct davy_alarm_memory memory;
-    bool in_alarm = davy_engine_point_level(stage->engine, point) != DAVY_LEVEL_NONE;
+    bool in_alarm = davy_engine_point_in_alarm(stage->engine, point);
     if (davy_decoder_tell(stage->decoder, point, in_alarm, &memory) && !on_memory(stage, &memory))
         davy_decoder_untold(stage->decoder, point);
 }

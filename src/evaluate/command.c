@@ -176,9 +176,28 @@ enum davy_level davy_engine_point_level(const struct davy_engine *engine, uint32
 {
     enum davy_level highest = DAVY_LEVEL_NONE;
     for (uint32_t i = engine->point_first[point]; i < engine->point_first[point + 1]; i++) {
-        enum davy_level level = engine->alarms[engine->point_alarms[i]].true_level;
+        const struct alarm *alarm = &engine->alarms[engine->point_alarms[i]];
+        enum davy_level level = alarm->vote ? engine->alarms[alarm->vote->alarm].true_level : alarm->true_level;
         if (level > highest)
             highest = level;
     }
     return highest;
+}
+
+static bool votes(const struct alarm *member)
+{
+    for (uint8_t i = 0; i < member->limit_count; i++)
+        if (member->states[i].condition)
+            return true;
+    return false;
+}
+
+bool davy_engine_point_in_alarm(const struct davy_engine *engine, uint32_t point)
+{
+    for (uint32_t i = engine->point_first[point]; i < engine->point_first[point + 1]; i++) {
+        const struct alarm *alarm = &engine->alarms[engine->point_alarms[i]];
+        if (alarm->vote && votes(alarm))
+            return true;
+    }
+    return davy_engine_point_level(engine, point) != DAVY_LEVEL_NONE;
 }

@@ -254,7 +254,7 @@ static void fill_words(const struct gateway_device *device, const struct davy_re
 static void tell_of_point(struct gateway *gateway, uint32_t point)
 {
     struct davy_alarm_memory memory;
-    bool in_alarm = davy_engine_point_level(gateway->engine, point) != DAVY_LEVEL_NONE;
+    bool in_alarm = davy_engine_point_in_alarm(gateway->engine, point);
     if (davy_decoder_tell(gateway->decoder, point, in_alarm, &memory))
         (void)on_memory(gateway, &memory);
 }
