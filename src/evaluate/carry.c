@@ -137,12 +137,14 @@ static void restore_occurrence(struct alarm *alarm, const struct davy_alarm_memo
  * Over a restart the answer goes on; a going true has run on meanwhile, a going false stands still until the next good
  * reading. Without `when` now, the rule applies.
  */
-static void restore_gate(struct alarm *alarm, const struct davy_alarm_memory *memory, davy_mono restarted)
+static void restore_gate(const struct davy_engine *engine, struct alarm *alarm, const struct davy_alarm_memory *memory,
+                         davy_mono restarted)
 {
     struct gate *gate = &alarm->gate;
-    gate->closed = gate->when && memory->when_false;
+    const bool asks = davy_engine_gate_asks(engine->options.config, gate);
+    gate->closed = asks && memory->when_false;
     gate->flipped = alarm->state == DAVY_STATE_SUPPRESSED && !gate->closed;
-    if (!gate->when || memory->when_since.mono.ns == 0)
+    if (!asks || memory->when_since.mono.ns == 0)
         return;
     gate->since = memory->when_since.mono;
     gate->pending = gate->closed;
@@ -241,7 +243,7 @@ static bool restore(struct davy_engine *engine, uint32_t index, const struct dav
     if (!foreign)
         restore_levels(alarm, memory);
     if (restarted.ns != INT64_MAX) {
-        restore_gate(alarm, memory, restarted);
+        restore_gate(engine, alarm, memory, restarted);
         restore_read(alarm, memory);
     }
     restore_tracker(engine, alarm, memory, restarted.ns != INT64_MAX);

@@ -64,12 +64,17 @@ void davy_engine_settle_gates(struct davy_engine *engine, const struct davy_read
     }
 }
 
+bool davy_engine_gate_asks(const struct davy_config *config, const struct gate *gate)
+{
+    return gate->when && config->devices[config->points[gate->point].device].enabled;
+}
+
 /* Whether both ask the same of the same point; for how long may differ. */
 static bool same_question(const struct davy_config *from, const struct gate *a, const struct davy_config *to,
                           const struct gate *b)
 {
     char left[DAVY_KEY_SIZE], right[DAVY_KEY_SIZE];
-    return a->when && b->when && a->when->condition == b->when->condition && a->when->value <= b->when->value &&
+    return a->when && davy_engine_gate_asks(to, b) && a->when->condition == b->when->condition && a->when->value <= b->when->value &&
            a->when->value >= b->when->value &&
            strcmp(davy_config_point_name(from, a->point, left), davy_config_point_name(to, b->point, right)) == 0;
 }
@@ -89,7 +94,7 @@ void davy_engine_carry_gate(struct davy_engine *old, const struct alarm *from, s
     }
     gate->closed = gate->pending = false;
     gate->flipped = before->closed; /* the rule applies again; judged with the reload */
-    if (!gate->when)
+    if (!davy_engine_gate_asks(new->options.config, gate))
         return;
     const struct davy_reading *newest = &new->newest[gate->point];
     const struct davy_point *point = &new->options.config->points[gate->point];

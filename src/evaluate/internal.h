@@ -253,6 +253,9 @@ enum davy_lack davy_engine_measure(const struct davy_engine *engine, const struc
 /* Settle every `when` that looks at the reading's point. */
 void davy_engine_settle_gates(struct davy_engine *engine, const struct davy_reading *reading);
 
+/* Whether there is a `when` that gets answers: of a device that is switched off there is no reading that could be false. */
+bool davy_engine_gate_asks(const struct davy_config *config, const struct gate *gate);
+
 /* When a pending answer comes to count; DAVY_MONO_NEVER. And let it, where it is due. */
 davy_mono davy_engine_gate_due(const struct gate *gate);
 void davy_engine_expire_gate(struct alarm *alarm, davy_mono now);
