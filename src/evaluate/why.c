@@ -130,6 +130,16 @@ static const struct davy_limit_view *with_timer(const struct davy_explanation *e
     return NULL;
 }
 
+/* Of `outside` which side of it the bound is, that is told. */
+static enum davy_condition condition_told(const struct davy_explanation *explanation)
+{
+    const struct davy_alarm_view *view = &explanation->view;
+    if (view->condition != DAVY_CONDITION_OUTSIDE || view->limit_index >= explanation->limit_count)
+        return view->condition;
+    const struct davy_limit *limit = explanation->limits[view->limit_index].limit;
+    return view->limit > limit->a / 2 + limit->b / 2 ? DAVY_CONDITION_ABOVE : DAVY_CONDITION_BELOW;
+}
+
 static void say_active(struct words *words)
 {
     const struct davy_explanation *explanation = words->explanation;
@@ -142,7 +152,7 @@ static void say_active(struct words *words)
         if (view->has_value)
             put_quantity(words, view->value);
         davy_buf_text(&words->out, view->has_value ? ", limit " : "limit ");
-        put_bound(words, view->condition, view->limit);
+        put_bound(words, condition_told(explanation), view->limit);
     }
     if (leaving) {
         davy_buf_printf(&words->out, "; the off-delay of %s has ", davy_level_name(leaving->limit->level));

@@ -231,6 +231,21 @@ static void an_alarm_that_stands_is_active_whatever_the_newest_reading_is(void *
     end(&bench);
 }
 
+static void of_outside_the_bound_is_told_that_was_crossed(void **state)
+{
+    (void)state;
+    struct bench bench;
+    begin(&bench);
+    bench.limits[0].condition = DAVY_CONDITION_OUTSIDE;
+    bench.limits[0].b = 9;
+    start(&bench);
+    good(&bench, 1, 3);
+    why(&bench, 1, DAVY_WHY_ACTIVE, "in alarm at orange: 3 ppm, limit ≤ 7 ppm");
+    good(&bench, 2, 10);
+    why(&bench, 2, DAVY_WHY_ACTIVE, "in alarm at orange: 10 ppm, limit ≥ 9 ppm");
+    end(&bench);
+}
+
 static void a_reading_outside_of_the_window_counts_for_value_only(void **state)
 {
     (void)state;
@@ -389,6 +404,7 @@ int main(void)
         cmocka_unit_test(silence_is_told_as_such),
         cmocka_unit_test(a_reading_that_holds_the_limits_says_why),
         cmocka_unit_test(an_alarm_that_stands_is_active_whatever_the_newest_reading_is),
+        cmocka_unit_test(of_outside_the_bound_is_told_that_was_crossed),
         cmocka_unit_test(a_reading_outside_of_the_window_counts_for_value_only),
         cmocka_unit_test(a_measure_says_what_it_lacks),
         cmocka_unit_test(an_on_delay_says_how_long),
