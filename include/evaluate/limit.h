@@ -18,7 +18,8 @@ struct davy_limit_state {
     bool uncertain; /* the newest reading that bore the condition was not good */
     enum davy_timer timer;
     davy_mono started; /* of the timer */
-    davy_span credit;  /* of an off-delay that ran before a restart; counts from the next good reading */
+    bool stood;        /* an off-delay stood still over a restart; it goes on with the next good reading */
+    davy_span credit;  /* how far that had run */
     double crossed;    /* the bound that was crossed */
 };
 

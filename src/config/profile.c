@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 
 #include "config/internal.h"
+#include "config/presets.h"
 #include "config/schema.h"
 #include "davy_build.h"
 

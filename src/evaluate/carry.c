@@ -92,6 +92,7 @@ static void restore_limits(const struct davy_engine *engine, struct alarm *alarm
             .uncertain = from->uncertain,
             .timer = stand ? DAVY_TIMER_NONE : from->timer,
             .started = from->started.mono,
+            .stood = stand,
             .credit = stand ? davy_mono_sub(restarted, from->started.mono) : (davy_span){0},
             .crossed = from->crossed,
         };
@@ -368,7 +369,7 @@ static void carry_history(struct davy_engine *old, struct alarm *from, struct da
     to->reason = from->reason;
     uint8_t shown = from->shown_limit;
     if (shown < to->limit_count && to->limits[shown].upper == from->limits[shown].upper)
-        to->shown_limit = shown; /* its bound is what the value is told of */
+        to->shown_limit = shown;  /* its bound is what the value is told of */
     if (from->vote && to->vote) { /* counted again where the rule applies */
         memcpy(to->vote->votes, from->vote->votes, sizeof to->vote->votes);
         memcpy(to->vote->needed, from->vote->needed, sizeof to->vote->needed);
@@ -418,6 +419,22 @@ static void retire(struct davy_engine *old, struct alarm *alarm, struct davy_eng
     davy_engine_tell_memory(old, alarm);
 }
 
+/* Of `outside`, the bound that was crossed stays the lower or the upper one, wherever a reload has moved it. */
+static void carry_bounds(const struct alarm *from, struct davy_engine *new, struct alarm *to,
+                         const struct davy_alarm_memory *memory)
+{
+    uint8_t partners[DAVY_LIMITS_MAX];
+    match_limits(new, to, memory, partners);
+    for (uint8_t i = 0; i < from->limit_count; i++) {
+        const struct davy_limit *was = &from->limits[i];
+        const struct davy_limit *is = partners[i] == DAVY_LIMITS_MAX ? was : &to->limits[partners[i]];
+        if (is == was || was->condition != DAVY_CONDITION_OUTSIDE || is->condition != DAVY_CONDITION_OUTSIDE)
+            continue;
+        bool upper = davy_engine_bound_of(from, i) >= was->b;
+        to->states[partners[i]].crossed = upper ? is->b : is->a;
+    }
+}
+
 /* Alarms go on under the new configuration; those that have no place there end, told under the old one. */
 static void carry_alarms(struct davy_engine *old, struct davy_engine *new, struct davy_stamp now)
 {
@@ -429,9 +446,13 @@ static void carry_alarms(struct davy_engine *old, struct davy_engine *new, struc
         struct alarm *to = index == DAVY_NONE ? NULL : &new->alarms[index];
         if (to)
             carry_history(old, alarm, new, to);
-        if (!davy_engine_at_rest(alarm) && (!to || !restore(new, index, &memory, DAVY_MONO_NEVER)))
+        bool rests = davy_engine_at_rest(alarm);
+        bool goes = to && (rests || restore(new, index, &memory, DAVY_MONO_NEVER));
+        if (!goes && !rests)
             retire(old, alarm, new, to, now);
-        else if (to && !is_member(new, to))
+        if (goes)
+            carry_bounds(alarm, new, to, &memory);
+        if (goes && !is_member(new, to))
             davy_engine_carry_gate(old, alarm, new, to, now.mono);
         if (to && (to->gate.flipped || to->gate.closed || to->gate.pending))
             davy_engine_touch(new, index);

@@ -11,8 +11,8 @@ static bool has_value(const struct davy_engine *engine, const struct davy_readin
 
 bool davy_engine_evaluated(const struct davy_engine *engine, const struct davy_reading *reading)
 {
-    return has_value(engine, reading) && reading->quality != DAVY_QUALITY_BAD && reading->reason != DAVY_REASON_WARM_UP &&
-           reading->reason != DAVY_REASON_CALIBRATION;
+    return has_value(engine, reading) && reading->quality != DAVY_QUALITY_BAD &&
+           reading->reason != DAVY_REASON_WARM_UP && reading->reason != DAVY_REASON_CALIBRATION;
 }
 
 /* What a reading is worth to the limits. */

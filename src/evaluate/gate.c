@@ -74,8 +74,8 @@ static bool same_question(const struct davy_config *from, const struct gate *a, 
                           const struct gate *b)
 {
     char left[DAVY_KEY_SIZE], right[DAVY_KEY_SIZE];
-    return a->when && davy_engine_gate_asks(to, b) && a->when->condition == b->when->condition && a->when->value <= b->when->value &&
-           a->when->value >= b->when->value &&
+    return a->when && davy_engine_gate_asks(to, b) && a->when->condition == b->when->condition &&
+           a->when->value <= b->when->value && a->when->value >= b->when->value &&
            strcmp(davy_config_point_name(from, a->point, left), davy_config_point_name(to, b->point, right)) == 0;
 }
 

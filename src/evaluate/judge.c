@@ -53,6 +53,7 @@ void davy_engine_untrip(struct alarm *alarm)
         state->condition = false;
         state->timer = DAVY_TIMER_NONE;
         state->credit = (davy_span){0};
+        state->stood = false;
     }
 }
 

@@ -105,6 +105,7 @@ static void feed_tripped(struct davy_limit_state *state, enum davy_feed feed, en
     else
         state->timer = DAVY_TIMER_NONE;
     state->credit = (davy_span){0};
+    state->stood = false;
 }
 
 bool davy_limit_feed(const struct davy_limit *limit, struct davy_limit_state *state, enum davy_feed feed, double value,

@@ -68,7 +68,7 @@ static bool count_limit(struct davy_engine *engine, struct vote *vote, uint8_t l
     vote->votes[limit] = tally.votes;
     vote->needed[limit] = needed;
     state->crossed = needed;
-    bool stands_still = cause == DAVY_FEED_RAISE || (cause == DAVY_FEED_HOLD && state->credit.ns != 0);
+    bool stands_still = cause == DAVY_FEED_RAISE || (cause == DAVY_FEED_HOLD && state->stood);
     if (!fed || (!on && stands_still))
         return false;
     enum davy_feed feed = cause == DAVY_FEED_RAISE ? DAVY_FEED_RAISE : DAVY_FEED_FULL;
