@@ -38,6 +38,7 @@ struct davy_member {
     uint32_t point;
     enum davy_quality quality; /* of its newest reading */
     bool vote;
+    bool by_fault; /* it votes because it is bad or inhibited (on_bad = "trip") */
     bool has_value;
     double value; /* of its measure, last evaluated */
 };

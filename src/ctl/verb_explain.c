@@ -62,6 +62,10 @@ static void print_measure(const json_t *alarm)
     printf(NAME " %s", "measure", type);
     if (is_number(measure, "window_s"))
         print_age(" over ", measure, "window_s", "");
+    if (json_is_object(json_object_get(alarm, "vote"))) { /* of each member, see there */
+        putchar('\n');
+        return;
+    }
     fputs(": ", stdout);
     print_quantity(measure, "value", unit);
     if (!json_equal(value, upper)) {
@@ -88,12 +92,26 @@ static char *condition_cell(const json_t *limit, const char *unit)
             sign = signs[i].sign;
     char *bound = davy_ctl_cell(limit, "bound"), *high = davy_ctl_cell(limit, "bound_high");
     const bool range = is_number(limit, "bound_high");
+    const char *shown = is_number(limit, "bound") ? bound : "the limit of each member";
+    unit = is_number(limit, "bound") ? unit : "";
     char *text =
-        davy_ctl_format("%s %s%s%s%s%s", sign, bound, range ? " to " : "", range ? high : "", *unit ? " " : "", unit);
+        davy_ctl_format("%s %s%s%s%s%s", sign, shown, range ? " to " : "", range ? high : "", *unit ? " " : "", unit);
     char *cell = davy_ctl_escape(text);
     free(text);
     free(bound);
     free(high);
+    return cell;
+}
+
+/* Of a vote "≥ 14 ppm, 2 needed". */
+static char *limit_cell(const json_t *limit, const char *unit)
+{
+    char *condition = condition_cell(limit, unit);
+    if (!is_number(limit, "needed"))
+        return condition;
+    char *needed = davy_ctl_cell(limit, "needed"), *cell = davy_ctl_format("%s, %s needed", condition, needed);
+    free(condition);
+    free(needed);
     return cell;
 }
 
@@ -123,8 +141,7 @@ static char *timer_cell(const json_t *limit)
 static void print_limits(const struct ctl *ctl, const json_t *alarm)
 {
     static const char *const heads[] = {"LIMIT", "CONDITION", ">DEADBAND", "STATE", "TIMER", NULL};
-    const bool vote = json_is_object(json_object_get(alarm, "vote"));
-    const char *unit = vote ? "" : davy_ctl_text(alarm, "unit");
+    const char *unit = davy_ctl_text(alarm, "unit");
     struct table table;
     davy_table_init(&table, heads, ctl->colour);
     size_t i;
@@ -134,7 +151,7 @@ static void print_limits(const struct ctl *ctl, const json_t *alarm)
         const char *level = davy_ctl_text(limit, "level");
         const bool upper = json_is_true(json_object_get(limit, "upper"));
         davy_table_add(&table, davy_ctl_format("%s%s", level, upper ? " (upper bound)" : ""), level);
-        davy_table_add(&table, condition_cell(limit, unit), NULL);
+        davy_table_add(&table, limit_cell(limit, unit), NULL);
         davy_table_add(&table, davy_ctl_cell(limit, "deadband"), NULL);
         davy_table_add(&table, davy_ctl_copy(limit_state(limit)), NULL);
         davy_table_add(&table, timer_cell(limit), NULL);
@@ -168,7 +185,6 @@ static void print_when(const json_t *alarm)
 static void print_vote(const struct ctl *ctl, const json_t *alarm)
 {
     static const char *const heads[] = {"MEMBER", "VOTE", ">VALUE", "QUALITY", NULL};
-    static const char *const keys[] = {"point", "vote", "value", "quality"};
     const json_t *vote = json_object_get(alarm, "vote");
     if (!json_is_object(vote))
         return;
@@ -181,8 +197,15 @@ static void print_vote(const struct ctl *ctl, const json_t *alarm)
     davy_table_init(&table, heads, ctl->colour);
     size_t i;
     json_t *member;
-    json_array_foreach(json_object_get(vote, "members"), i, member) for (size_t k = 0; k < DAVY_LENGTH(keys); k++)
-        davy_table_add(&table, davy_ctl_cell(member, keys[k]), k == 3 ? davy_ctl_text(member, "quality") : NULL);
+    json_array_foreach(json_object_get(vote, "members"), i, member)
+    {
+        const bool votes_so = json_is_true(json_object_get(member, "vote"));
+        const bool by_fault = json_is_true(json_object_get(member, "by_fault"));
+        davy_table_add(&table, davy_ctl_cell(member, "point"), NULL);
+        davy_table_add(&table, davy_ctl_copy(by_fault ? "yes, being bad (on_bad)" : votes_so ? "yes" : "no"), NULL);
+        davy_table_add(&table, davy_ctl_cell(member, "value"), NULL);
+        davy_table_add(&table, davy_ctl_cell(member, "quality"), davy_ctl_text(member, "quality"));
+    }
     davy_table_flush(&table);
     davy_table_done(&table);
 }
@@ -235,7 +258,7 @@ static void print_state(const json_t *alarm)
     if (*until)
         printf(", until %s", until);
     if (*level)
-        printf(", %s since %s", level, since);
+        printf(", %s, raised at %s", level, since);
     putchar('\n');
     if (*davy_ctl_text(alarm, "by"))
         printf(NAME " %s%s%s\n", "by", by, *davy_ctl_text(alarm, "note") ? ": " : "",

@@ -2,14 +2,16 @@
 /*
  * explain: for each alarm of a rule, or those whose point is asked for,
  *   {"alarm","why","sentence","rule","point","state","below","level","active","acknowledged","latched","by","note",
- *    "shelved_until","inhibited_until","out_of_service","since","count","unit","reading":{"value","unit","quality","reason","time","age_s"},
+ *    "shelved_until","inhibited_until","out_of_service","since","count","unit",
+ *    "reading":{"value","unit","quality","reason","time","age_s"},
  *    "measure":{"type","window_s","value","upper","coverage","coverage_needed","lack"},
- *    "limits":[{"level","condition","bound","bound_high","deadband","on_delay_s","off_delay_s","latch","upper","tripped",
- *               "held","uncertain","timer","left_s"}],
+ *    "limits":[{"level","condition","bound","bound_high","needed","deadband","on_delay_s","off_delay_s","latch",
+ *               "upper","tripped","held","uncertain","timer","left_s"}],
  *    "when":{"point","condition","bound","for_s","answer","value","quality","reason","left_s"},
- *    "vote":{"votes","needed","healthy","count","members":[{"point","vote","value","quality"}]},
+ *    "vote":{"votes","needed","healthy","count","members":[{"point","vote","by_fault","value","quality"}]},
  *    "ladder":[{"step","after_s","unless","owner","level","done","left_s"}]}
- * `reading`, `when` and `vote` are null where there is none.
+ * `reading`, `when` and `vote` are null where there is none. Of a vote the limits are those of its members, `bound` null
+ * where they differ, and `needed` tells how many of them; it is null elsewhere.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -77,15 +79,28 @@ static void tell_measure(struct davy_buf *out, const struct davy_explanation *ex
     davy_json_close(out, '}');
 }
 
-static void tell_limit(struct davy_buf *out, const struct davy_limit_view *view)
+/* Of a vote the condition is that of its members, null where they have different ones. */
+static void tell_condition(struct davy_buf *out, const struct davy_explanation *explanation, size_t index)
 {
+    const struct davy_limit *limit = explanation->limits[index].limit;
+    const bool vote = explanation->members > 0, one = !vote || !explanation->rule->per_point;
+    if (vote)
+        limit = &davy_rule_limits(explanation->rule, 0)[index];
+    davy_json_text(out, "condition", davy_condition_name(limit->condition));
+    answer_number(out, "bound", one, limit->a);
+    answer_number(out, "bound_high", one && limit->condition == DAVY_CONDITION_OUTSIDE, limit->b);
+    answer_number(out, "needed", vote,
+                  explanation->limits[index].bound > 0 ? explanation->limits[index].bound : explanation->needed);
+}
+
+static void tell_limit(struct davy_buf *out, const struct davy_explanation *explanation, size_t index)
+{
+    const struct davy_limit_view *view = &explanation->limits[index];
     static const char *const timers[] = {[DAVY_TIMER_NONE] = NULL, [DAVY_TIMER_ON] = "on", [DAVY_TIMER_OFF] = "off"};
     const struct davy_limit *limit = view->limit;
     davy_json_open(out, '{');
     davy_json_text(out, "level", davy_level_name(limit->level));
-    davy_json_text(out, "condition", davy_condition_name(limit->condition));
-    davy_json_number(out, "bound", limit->a);
-    answer_number(out, "bound_high", limit->condition == DAVY_CONDITION_OUTSIDE, limit->b);
+    tell_condition(out, explanation, index);
     davy_json_number(out, "deadband", limit->deadband);
     davy_json_number(out, "on_delay_s", seconds(limit->on_delay));
     davy_json_number(out, "off_delay_s", seconds(limit->off_delay));
@@ -143,6 +158,7 @@ static void tell_vote(struct davy_buf *out, const struct source *source, size_t 
         davy_json_open(out, '{');
         davy_json_text(out, "point", davy_config_point_name(source->config, members[i].point, name));
         davy_json_bool(out, "vote", members[i].vote);
+        davy_json_bool(out, "by_fault", members[i].by_fault);
         answer_number(out, "value", members[i].has_value, members[i].value);
         davy_json_text(out, "quality", davy_quality_name(members[i].quality));
         davy_json_close(out, '}');
@@ -175,12 +191,14 @@ static void tell_ladder(struct davy_buf *out, const struct davy_explanation *exp
 static void put_sentence(const struct davy_config *config, const struct davy_explanation *explanation,
                          const struct davy_inhibit *inhibit, char *text, size_t size)
 {
-    char until[DAVY_WALL_TEXT];
-    if (inhibit)
-        snprintf(text, size, "the device is inhibited until %s by %s: %s; limits are held",
-                 davy_wall_format(inhibit->until.wall, until), inhibit->by, inhibit->reason);
-    else
+    char until[DAVY_WALL_TEXT], *end = text;
+    if (!inhibit || explanation->why != DAVY_WHY_CALIBRATION) {
         davy_explain_sentence(config, explanation, text, size);
+        end += strlen(text);
+    }
+    if (inhibit)
+        snprintf(end, size - (size_t)(end - text), "%sthe device is inhibited until %s by %s: %s; limits are held",
+                 end > text ? "; " : "", davy_wall_format(inhibit->until.wall, until), inhibit->by, inhibit->reason);
 }
 
 static void tell_alarm(struct davy_buf *out, const struct davy_config *config,
@@ -213,15 +231,15 @@ static void tell_all(struct davy_buf *out, const struct source *source, size_t i
     struct davy_explanation explanation;
     struct davy_inhibit inhibit;
     davy_engine_explain(source->engine, index, source->now, &explanation);
-    const bool inhibited = explanation.why == DAVY_WHY_CALIBRATION &&
-                           davy_decoder_inhibited(source->decoder, explanation.view.subject.device, now, &inhibit);
+    const uint32_t device = explanation.view.subject.device;
+    const bool inhibited = device != DAVY_NONE && davy_decoder_inhibited(source->decoder, device, now, &inhibit);
     davy_json_open(out, '{');
     tell_alarm(out, config, &explanation, inhibited ? &inhibit : NULL);
     tell_reading(out, config, &explanation, now);
     tell_measure(out, &explanation);
     davy_json_key_open(out, "limits", '[');
     for (size_t i = 0; i < explanation.limit_count; i++)
-        tell_limit(out, &explanation.limits[i]);
+        tell_limit(out, &explanation, i);
     davy_json_close(out, ']');
     tell_when(out, config, &explanation);
     tell_vote(out, source, index, &explanation);

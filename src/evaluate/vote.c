@@ -111,6 +111,7 @@ struct davy_members *davy_engine_members(const struct davy_engine *engine, const
             .point = member->subject.point,
             .quality = member->quality,
             .vote = member->states[limit].condition || counted,
+            .by_fault = counted && !member->states[limit].condition,
         };
         members->list[i].has_value = davy_engine_value_of(member, limit, &members->list[i].value);
     }

@@ -140,6 +140,48 @@ static enum davy_condition condition_told(const struct davy_explanation *explana
     return view->limit > limit->a / 2 + limit->b / 2 ? DAVY_CONDITION_ABOVE : DAVY_CONDITION_BELOW;
 }
 
+/* The highest level of a limit whose condition is true, or of one that only a latch holds. */
+static enum davy_level highest(const struct davy_explanation *explanation, bool held)
+{
+    enum davy_level level = DAVY_LEVEL_NONE;
+    for (size_t i = 0; i < explanation->limit_count; i++) {
+        const struct davy_limit_view *limit = &explanation->limits[i];
+        if (limit->tripped && limit->held == held && limit->limit->level > level)
+            level = limit->limit->level;
+    }
+    return level;
+}
+
+/* What keeps the level above that of the conditions which are true: a latch, or a step of the escalation. */
+static void put_raised(struct words *words)
+{
+    const struct davy_explanation *explanation = words->explanation;
+    const enum davy_level level = explanation->view.level, held = highest(explanation, true);
+    if (level <= highest(explanation, false))
+        return;
+    if (held >= level) {
+        davy_buf_printf(&words->out, "; a latch holds %s", davy_level_name(level));
+        return;
+    }
+    for (unsigned i = 0; i < explanation->steps_done; i++)
+        if (explanation->rule->steps[i].level == level) {
+            davy_buf_printf(&words->out, "; raised to %s by step %u", davy_level_name(level), i + 1);
+            return;
+        }
+}
+
+static void put_held(struct words *words)
+{
+    const struct davy_reading *newest = &words->explanation->newest;
+    if (newest->quality == DAVY_QUALITY_BAD)
+        davy_buf_printf(&words->out, "; the newest reading is bad (%s): limits are held",
+                        davy_reason_name(newest->reason));
+    else if (newest->reason == DAVY_REASON_CALIBRATION)
+        davy_buf_text(&words->out, "; the device is in calibration, or inhibited: limits are held");
+    else if (newest->reason == DAVY_REASON_WARM_UP)
+        davy_buf_text(&words->out, "; the device warms up: limits are held");
+}
+
 static void say_active(struct words *words)
 {
     const struct davy_explanation *explanation = words->explanation;
@@ -154,14 +196,13 @@ static void say_active(struct words *words)
         davy_buf_text(&words->out, view->has_value ? ", limit " : "limit ");
         put_bound(words, condition_told(explanation), view->limit);
     }
+    put_raised(words);
     if (leaving) {
         davy_buf_printf(&words->out, "; the off-delay of %s has ", davy_level_name(leaving->limit->level));
         put_span(&words->out, leaving->left);
         davy_buf_text(&words->out, " to go");
     }
-    if (explanation->newest.quality == DAVY_QUALITY_BAD)
-        davy_buf_printf(&words->out, "; the newest reading is bad (%s): limits are held",
-                        davy_reason_name(explanation->newest.reason));
+    put_held(words);
 }
 
 static void put_cover(struct words *words)
@@ -296,10 +337,22 @@ void davy_explain_sentence(const struct davy_config *config, const struct davy_e
         davy_buf_text(&words.out, sentences[explanation->why].text);
 }
 
+/* The point that has the unit: of a vote any of its members, where they share it. */
+static uint32_t unit_point(const struct davy_config *config, const struct davy_explanation *explanation)
+{
+    const struct davy_rule *rule = explanation->rule;
+    if (explanation->view.subject.point != DAVY_NONE || !rule || rule->point_count == 0)
+        return explanation->view.subject.point;
+    for (size_t i = 1; i < rule->point_count; i++)
+        if (strcmp(config->points[rule->points[i]].unit, config->points[rule->points[0]].unit) != 0)
+            return DAVY_NONE;
+    return rule->points[0];
+}
+
 char *davy_explain_unit(const struct davy_config *config, const struct davy_explanation *explanation, char *text,
                         size_t size)
 {
-    const uint32_t point = explanation->view.subject.point;
+    const uint32_t point = unit_point(config, explanation);
     const char *unit =
         point == DAVY_NONE || strcmp(config->points[point].unit, "1") == 0 ? "" : config->points[point].unit;
     char per[DAVY_NUM_TEXT];

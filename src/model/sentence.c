@@ -165,6 +165,11 @@ static void unit_text(const struct subject_text *about, char text[UNIT_SIZE])
     }
 }
 
+static const char *quantity_of(const struct davy_point *point)
+{
+    return point->quantity ? point->quantity : point->name;
+}
+
 static void limit_sentence(struct davy_buf *out, const struct davy_config *config, const struct davy_event *event)
 {
     const struct davy_point *point = &config->points[event->subject.point];
@@ -172,7 +177,7 @@ static void limit_sentence(struct davy_buf *out, const struct davy_config *confi
                                        .event = event,
                                        .rule = &config->rules[event->subject.rule],
                                        .point = point,
-                                       .quantity = point->quantity ? point->quantity : point->name};
+                                       .quantity = quantity_of(point)};
     char unit[UNIT_SIZE];
     unit_text(&about, unit);
     davy_buf_printf(out, "%s: ", config->devices[point->device].name);
@@ -193,10 +198,35 @@ static void limit_sentence(struct davy_buf *out, const struct davy_config *confi
     }
 }
 
-/* "tank-2oo3: 2 of 3 vote, 2 needed" */
-static void vote_sentence(struct davy_buf *out, const struct davy_rule *rule, const struct davy_event *event)
+/* ", Tank farm (A1): H2S": the place and the quantity of a vote, where its members share them. */
+static void vote_place(struct davy_buf *out, const struct davy_config *config, const struct davy_rule *rule)
 {
-    davy_buf_printf(out, "%s: ", rule->name);
+    if (rule->point_count == 0)
+        return;
+    const struct davy_point *first = &config->points[rule->points[0]];
+    const uint32_t place = config->devices[first->device].zone;
+    bool one_place = place < config->zone_count, one_quantity = true;
+    for (size_t i = 1; i < rule->point_count; i++) {
+        const struct davy_point *point = &config->points[rule->points[i]];
+        one_place = one_place && config->devices[point->device].zone == place;
+        one_quantity = one_quantity && strcmp(quantity_of(point), quantity_of(first)) == 0;
+    }
+    if (one_place) {
+        const struct davy_zone *zone = &config->zones[place];
+        const bool named = zone->name && strcmp(zone->name, zone->id) != 0;
+        davy_buf_printf(out, ", %s%s%s%s", named ? zone->name : "", named ? " (" : "", zone->id, named ? ")" : "");
+    }
+    if (one_quantity)
+        davy_buf_printf(out, ": %s", quantity_of(first));
+}
+
+/* "tank-2oo3, Tank farm (A1): H2S: 2 of 3 vote, 2 needed" */
+static void vote_sentence(struct davy_buf *out, const struct davy_config *config, const struct davy_rule *rule,
+                          const struct davy_event *event)
+{
+    davy_buf_text(out, rule->name);
+    vote_place(out, config, rule);
+    davy_buf_text(out, ": ");
     if (event->has_value)
         davy_buf_printf(out, "%.0f of %zu vote", event->value, rule->point_count);
     else
@@ -212,7 +242,7 @@ static void rule_sentence(struct davy_buf *out, const struct davy_config *config
     if (message)
         davy_buf_printf(out, "%s: ", message);
     if (event->subject.point == DAVY_NONE)
-        vote_sentence(out, rule, event);
+        vote_sentence(out, config, rule, event);
     else
         limit_sentence(out, config, event);
     if (event->reason != DAVY_REASON_NONE)

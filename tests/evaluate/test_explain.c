@@ -328,6 +328,49 @@ static void a_vote_says_how_many_and_who(void **state)
     end(&bench);
 }
 
+static void what_keeps_the_level_up_is_told(void **state)
+{
+    (void)state;
+    static const struct davy_step steps[] = {{.after = {5 * DAVY_NS_PER_S}, .level = DAVY_LEVEL_RED}};
+    struct bench bench;
+    begin(&bench);
+    bench.limits[1].latch = true;
+    start(&bench);
+    good(&bench, 1, 15);
+    good(&bench, 2, 8);
+    why(&bench, 3, DAVY_WHY_ACTIVE, "in alarm at red: 8 ppm, limit ≥ 14 ppm; a latch holds red");
+    end(&bench);
+    begin(&bench);
+    bench.rule->steps = steps;
+    bench.rule->step_count = 1;
+    start(&bench);
+    good(&bench, 1, 8);
+    why(&bench, 7, DAVY_WHY_ACTIVE, "limit ≥ 7 ppm; raised to red by step 1");
+    read_point(&bench, 0, 8, 8, DAVY_REASON_CALIBRATION);
+    why(&bench, 9, DAVY_WHY_ACTIVE, "; the device is in calibration, or inhibited: limits are held");
+    end(&bench);
+}
+
+static void a_bad_member_that_votes_is_told(void **state)
+{
+    (void)state;
+    struct bench bench;
+    struct davy_member members[3];
+    char unit[32];
+    begin(&bench);
+    bench.rule->vote = 2;
+    bench.rule->on_bad = DAVY_ON_BAD_TRIP;
+    start(&bench);
+    good(&bench, 1, 8);
+    read_point(&bench, 1, 2, 0, DAVY_REASON_COMM);
+    why(&bench, 3, DAVY_WHY_ACTIVE, "2 of 3 members vote, 2 needed");
+    assert_int_equal(davy_engine_explain_members(bench.engine, 0, members, 3), 3);
+    assert_true(members[0].vote && !members[0].by_fault);
+    assert_true(members[1].vote && members[1].by_fault);
+    assert_string_equal(davy_explain_unit(bench.config, &bench.answer, unit, sizeof unit), "ppm");
+    end(&bench);
+}
+
 static void a_latch_and_an_acknowledgement_are_waited_for(void **state)
 {
     (void)state;
@@ -409,6 +452,8 @@ int main(void)
         cmocka_unit_test(a_measure_says_what_it_lacks),
         cmocka_unit_test(an_on_delay_says_how_long),
         cmocka_unit_test(a_vote_says_how_many_and_who),
+        cmocka_unit_test(what_keeps_the_level_up_is_told),
+        cmocka_unit_test(a_bad_member_that_votes_is_told),
         cmocka_unit_test(a_latch_and_an_acknowledgement_are_waited_for),
         cmocka_unit_test(units_are_those_of_the_measure),
         cmocka_unit_test(every_reason_has_a_name_and_fits_in_any_size),

@@ -70,11 +70,13 @@ EXPLAINED = {
          explained("h2s:GT-102.h2s", "comm", "the device does not reply: limits are held"),
          explained("h2s:GT-103.h2s", "returned", "the condition is gone")],
     "_": [explained(
-        "tank:_", "votes", "1 of 3 members vote, 2 needed", reading=None, unit=None,
+        "tank:_", "votes", "1 of 3 members vote, 2 needed", reading=None,
+        limits=[limit("red", 14, needed=2)],
         when={"point": "GT-1.running", "condition": "equals", "bound": 1, "for_s": 30, "answer": False, "value": 0,
               "quality": "good", "reason": None, "left_s": 12.0},
         vote={"votes": 1, "needed": 2, "healthy": 3, "count": 3,
-              "members": [{"point": "GT-101.h2s", "vote": True, "value": 15.2, "quality": "good"}]},
+              "members": [{"point": "GT-101.h2s", "vote": True, "value": 15.2, "quality": "good"},
+                          {"point": "GT-102.h2s", "vote": True, "by_fault": True, "value": None, "quality": "bad"}]},
         ladder=[{"step": 1, "after_s": 900, "unless": "acknowledged", "owner": "shift-leader", "level": "red",
                  "done": True, "left_s": None},
                 {"step": 2, "after_s": 172800, "unless": "cleared", "owner": "plant-manager", "level": None,
@@ -310,7 +312,7 @@ def explaining(b):
     b.check(len(lines) == 4 and lines[2].startswith("h2s:GT-102.h2s") and "does not reply" in lines[2], "a line each", lines)
     b.check([r.get("after") for r in b.daemon.requests] == [None, "h2s:GT-102.h2s"], "pages", b.daemon.requests)
     text = b.expect(0, "explain", "tank:_").stdout
-    for part in ("1 of 3, 2 needed, 3 healthy", "GT-1.running = 1: false; it is 0, good; changes in 12", "shift-leader",
+    for part in ("1 of 3, 2 needed, 3 healthy", "≥ 14 ppm, 2 needed", "being bad", "GT-1.running = 1: false; it is 0, good; changes in 12", "shift-leader",
                  "done", "in 60min"):
         b.check(part in text, part, text)
     document = json.loads(b.expect(0, "--json", "explain", "h2s").stdout)

@@ -156,10 +156,14 @@ def inhibits_a_device_for_a_time():
         assert (row["by"], row["note"], row["inhibited_until"]) == (USER, "bump test", answer["until"]), row
         assert ctl(plant, 0, "uninhibit", "GT-1", "--note", "done early") == {"ok": True, "device": "GT-1", "until": None}
         state_is(plant, "gas:GT-1.gas", "unacknowledged")
+        ctl(plant, 0, "inhibit", "GT-1", "--reason", "again")
+        wait_for(lambda: "; the device is inhibited until" in plant.ctl("explain", "gas", "GT-1.gas").stdout, 10, "said so")
+        ctl(plant, 0, "uninhibit", "GT-1")
         results = [refused(plant, "uninhibit", "GT-1"), refused(plant, "inhibit", "GT-1", "9h", "--reason", "long"),
                    refused(plant, "inhibit", "GT-4", "--reason", "who"), refused(plant, "inhibit", "GT-9", "--reason", "off")]
         assert "8h" in results[1] and "did you mean GT-" in results[2] and "not enabled" in results[3], results
         audit(plant, ("inhibit", "GT-1", "bump test", "done"), ("uninhibit", "GT-1", "done early", "done"),
+              ("inhibit", "GT-1", "again", "done"), ("uninhibit", "GT-1", None, "done"),
               ("uninhibit", "GT-1", None, results[0]), ("inhibit", "GT-1", "long", results[1]),
               ("inhibit", "GT-4", "who", results[2]), ("inhibit", "GT-9", "off", results[3]))
 
@@ -199,6 +203,7 @@ def explains_why():
         vote = wait_for(lambda: (row := why("two"))["vote"]["votes"] == 1 and row, 10, "a vote")
         assert (vote["why"], vote["vote"]["needed"], vote["vote"]["count"], vote["vote"]["healthy"]) == ("votes", 2, 3, 3), vote
         assert [m["vote"] for m in vote["vote"]["members"]] == [True, False, False], vote
+        assert [(l["condition"], l["bound"], l["needed"]) for l in vote["limits"]] == [("above", 30, 2)], vote
         plant.sim.set("GT-3.gas", 35)
         wait_for(lambda: why("two", "_")["why"] == "active", 10, "two votes")
         ladder = why("two")["ladder"]

@@ -252,15 +252,16 @@ static void a_vote_counts_and_a_ladder_says_how_long(void **unused)
     config->rules[0].step_count = 2;
     struct davy_event event = event_of_rule(DAVY_CONDITION_VOTE, 2, 2);
     event.subject.device = event.subject.point = NONE;
-    check_message(config, &event, "h2s: 2 of 2 vote, 2 needed");
+    check_message(config, &event, "h2s, Zone one (A1): H2S: 2 of 2 vote, 2 needed");
     event.type = DAVY_EVENT_OVERDUE;
     event.step = 1;
-    check_message(config, &event, "h2s: 2 of 2 vote, 2 needed; overdue: nobody has acknowledged for 15 min");
+    check_message(config, &event,
+                  "h2s, Zone one (A1): H2S: 2 of 2 vote, 2 needed; overdue: nobody has acknowledged for 15 min");
     event.step = 2;
-    check_message(config, &event, "h2s: 2 of 2 vote, 2 needed; overdue: not cleared for 2 d");
+    check_message(config, &event, "h2s, Zone one (A1): H2S: 2 of 2 vote, 2 needed; overdue: not cleared for 2 d");
     event.has_value = event.has_limit = false;
     event.type = DAVY_EVENT_SHELVED;
-    check_message(config, &event, "h2s: vote of 2; shelved");
+    check_message(config, &event, "h2s, Zone one (A1): H2S: vote of 2; shelved");
     davy_config_unref(config);
 }
 

@@ -163,7 +163,7 @@ static void lists_every_member_of_a_vote(void **state)
         "\"condition\":\"vote\",\"unit\":null,",
         "\"members\":[{\"point\":\"GT-101.h2s\",\"value\":15.2,\"vote\":true,\"quality\":\"uncertain\"},"
         "{\"point\":\"GT-101.o2\",\"value\":null,\"vote\":false,\"quality\":\"bad\"}],\"step\":null,",
-        "\"message\":\"any-two: 2 of 2 vote, 2 needed\","};
+        "\"message\":\"any-two, 罐区一 (A1): 2 of 2 vote, 2 needed\","};
     struct davy_event event = voted();
     print_alarm(&event, &live);
     for (size_t i = 0; i < DAVY_LENGTH(parts); i++)
