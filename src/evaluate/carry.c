@@ -115,6 +115,7 @@ static void restore_evidence(struct alarm *alarm, const struct davy_alarm_memory
 static void restore_occurrence(struct alarm *alarm, const struct davy_alarm_memory *memory)
 {
     alarm->remembered = true;
+    alarm->ill = memory->unwell && alarm->vote && alarm->subject.point != DAVY_NONE;
     alarm->id = memory->id;
     alarm->count = memory->count;
     alarm->state = memory->state;
@@ -415,7 +416,7 @@ static void retire(struct davy_engine *old, struct alarm *alarm, struct davy_eng
     memset(alarm->states, 0, sizeof *alarm->states * alarm->limit_count);
     alarm->gate = (struct gate){.when = NULL};
     alarm->quality = DAVY_QUALITY_COUNT_;
-    alarm->inhibited = false;
+    alarm->inhibited = alarm->ill = false;
     davy_engine_tell_memory(old, alarm);
 }
 

@@ -191,11 +191,23 @@ void davy_engine_take(struct davy_engine *engine, struct alarm *alarm, const str
     window->read_at = reading->at;
 }
 
+/* A member that was bad or inhibited is so until a reading counts: one that settles ends nothing. */
+static void judge_health(struct davy_engine *engine, struct alarm *member, const struct davy_reading *reading)
+{
+    bool held = reading->reason == DAVY_REASON_WARM_UP || reading->reason == DAVY_REASON_CALIBRATION;
+    bool ill = reading->quality == DAVY_QUALITY_BAD || held || (member->ill && !counts(engine, reading));
+    if (ill != member->ill)
+        davy_engine_touch(engine, index_of(engine, member));
+    member->ill = ill;
+}
+
 void davy_engine_feed(struct davy_engine *engine, uint32_t index, const struct davy_reading *reading)
 {
     struct alarm *alarm = &engine->alarms[index];
     if (alarm->window)
         davy_engine_take(engine, alarm, reading);
+    if (alarm->vote)
+        judge_health(engine, alarm, reading);
     if (alarm->vote && (alarm->quality != reading->quality || alarm->reason != reading->reason))
         davy_engine_touch(engine, index); /* a member that turns bad, or is inhibited, must stay so over a restart */
     alarm->quality = reading->quality;

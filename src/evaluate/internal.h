@@ -64,6 +64,7 @@ struct alarm {
     enum davy_state state; /* below the covers */
     bool acknowledged;
     bool queued;                 /* in engine.changed */
+    bool ill;                    /* of a member: bad or inhibited, and no good reading since */
     bool late;                   /* occurrences: a reading waits for the judgement, behind what earlier rules raise */
     bool counted;                /* likewise a raise that counts */
     bool untold;                 /* its memory was not taken */

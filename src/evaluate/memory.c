@@ -22,10 +22,7 @@ void davy_engine_remark(struct alarm *alarm, const char *by, const char *note)
  */
 static bool is_well(const struct alarm *alarm)
 {
-    if (alarm->inhibited)
-        return false;
-    bool member = alarm->vote && alarm->subject.point != DAVY_NONE;
-    return !member || alarm->quality == DAVY_QUALITY_GOOD || alarm->quality == DAVY_QUALITY_COUNT_;
+    return !alarm->inhibited && !alarm->ill;
 }
 
 static struct davy_stamp when_since(const struct gate *gate)

@@ -9,8 +9,7 @@
 static bool is_healthy(const struct davy_engine *engine, const struct alarm *member)
 {
     const struct davy_device *device = &engine->options.config->devices[member->subject.device];
-    return device->enabled && member->quality != DAVY_QUALITY_BAD && member->reason != DAVY_REASON_WARM_UP &&
-           member->reason != DAVY_REASON_CALIBRATION;
+    return device->enabled && !member->ill;
 }
 
 /* What the members say about one limit. */

@@ -321,8 +321,27 @@ static void the_fault_comes_at_once_and_goes_when_enough_are_healthy(void **unus
     bench_good(&bench, 4, 0, 1);
     expect_silence(&bench); /* one is healthy, two are needed */
     bench_read(&bench, 5, 1, 1, DAVY_REASON_NO_STATUS);
-    assert_true(expect(&bench, 5, "cleared " FAULT " normal yellow")->ends);
+    bench_read(&bench, 6, 1, 1, DAVY_REASON_SETTLING);
+    expect_silence(&bench); /* neither is evidence that it is well again */
+    bench_good(&bench, 7, 1, 1);
+    assert_true(expect(&bench, 7, "cleared " FAULT " normal yellow")->ends);
     expect_silence(&bench);
+    bench_end(&bench);
+}
+
+/* 2oo3, one bad: one vote is enough. The bad one settles: still one, until it has said something that counts. */
+static void a_member_that_settles_clears_nothing(void **unused)
+{
+    (void)unused;
+    begin(2, 3, DAVY_ON_BAD_DEGRADE, red());
+    bench_bad(&bench, 1, 1);
+    bench_good(&bench, 2, 0, 20);
+    expect(&bench, 2, "raised " VOTE " unacknowledged red");
+    bench_read(&bench, 3, 1, 1, DAVY_REASON_SETTLING);
+    bench_read(&bench, 4, 1, 1, DAVY_REASON_NO_STATUS);
+    expect_silence(&bench);
+    bench_good(&bench, 5, 1, 1);
+    expect(&bench, 5, "cleared " VOTE " returned red");
     bench_end(&bench);
 }
 
@@ -462,6 +481,7 @@ int main(void)
         cmocka_unit_test(votes_that_are_needed_and_uncertain_make_the_group_so),
         cmocka_unit_test(an_uncertain_reading_gives_a_vote_but_takes_none),
         cmocka_unit_test(a_member_without_a_reading_is_healthy_and_has_no_vote),
+        cmocka_unit_test(a_member_that_settles_clears_nothing),
         cmocka_unit_test(the_fault_comes_at_once_and_goes_when_enough_are_healthy),
         cmocka_unit_test(on_fault_trip_makes_a_bad_member_vote),
         cmocka_unit_test(two_levels_count_their_votes_apart),

@@ -659,9 +659,13 @@ class Member:
 
     @property
     def out(self):
-        """Bad or inhibited, and without a vote an absent one."""
-        newest = self.point.newest()
-        return newest is not None and (newest.bad or newest.inhibited)
+        """Bad or inhibited, and no reading since that counts; without a vote an absent one."""
+        for reading in reversed(self.point.history):
+            if reading.bad or reading.inhibited:
+                return True
+            if reading.quality == "good" or reading.reason == "over-range":
+                return False
+        return False
 
     def take(self, limits, now, reading, to_raise=False):
         """`to_raise`: a reload; what is not on the trip side changes nothing."""
