@@ -196,7 +196,7 @@ static bool take_words(const json_t *reply, size_t expected, uint16_t *words)
 
 int davy_ctl_read(struct ctl *ctl)
 {
-    struct read_arguments a;
+    struct read_arguments a = {0};
     int code = take_arguments(ctl, &a);
     if (code != CTL_DONE)
         return code;
@@ -208,7 +208,7 @@ int davy_ctl_read(struct ctl *ctl)
                         &reply);
     if (code != CTL_DONE)
         return code;
-    uint16_t words[BITS];
+    uint16_t words[BITS] = {0};
     if (!take_words(reply, (size_t)a.count, words))
         code = davy_ctl_fail(ctl, CTL_REFUSED, "the reply does not hold what was asked for");
     else if (!a.bits)
