@@ -70,12 +70,20 @@ static unsigned short screen_rows(void)
     return size.ws_row < 6 ? 6 : size.ws_row;
 }
 
-/* Worst first, as far as the screen goes. */
+static void add_alarm(struct table *table, const json_t *alarm, const char *level)
+{
+    static const char *const behind[] = {"alarm", "value", "limit", "unit", "since"};
+    davy_table_add(table, davy_ctl_cell(alarm, "level"), level);
+    davy_table_add(table, davy_ctl_state_cell(alarm), NULL);
+    for (size_t k = 0; k < DAVY_LENGTH(behind); k++)
+        davy_table_add(table, davy_ctl_cell(alarm, behind[k]), NULL);
+}
+
+/* Worst first, as far as the screen goes; last those that are hidden with nothing below. */
 static void draw_alarms(const struct ctl *ctl, const json_t *alarms, size_t rows)
 {
-    static const char *const levels[] = {"red", "orange", "yellow", "blue"};
+    static const char *const levels[] = {"red", "orange", "yellow", "blue", ""};
     static const char *const heads[] = {"LEVEL", "STATE", "ALARM", ">VALUE", ">LIMIT", "UNIT", "SINCE", NULL};
-    static const char *const keys[] = {"level", "state", "alarm", "value", "limit", "unit", "since"};
     struct table table;
     size_t left = rows;
     davy_table_init(&table, heads, ctl->colour);
@@ -87,8 +95,7 @@ static void draw_alarms(const struct ctl *ctl, const json_t *alarms, size_t rows
             if (left == 0 || strcmp(davy_ctl_text(alarm, "level"), levels[l]) != 0)
                 continue;
             left--;
-            for (size_t k = 0; k < DAVY_LENGTH(keys); k++)
-                davy_table_add(&table, davy_ctl_cell(alarm, keys[k]), k == 0 ? levels[l] : NULL);
+            add_alarm(&table, alarm, levels[l]);
         }
     }
     davy_table_flush(&table);
@@ -104,7 +111,11 @@ static void draw_head(const json_t *reply)
     char *state = davy_ctl_cell(status, "state"), *red = davy_ctl_cell(counts, "red");
     char *open = davy_ctl_cell(counts, "unacknowledged");
     char *bad = davy_ctl_cell(json_object_get(status, "points"), "bad");
-    printf("davy %s   %s red   %s unacknowledged   %s points bad   q ends\n\n", state, red, open, bad);
+    char *shelved = davy_ctl_cell(counts, "shelved"), *out = davy_ctl_cell(counts, "out_of_service");
+    printf("davy %s   %s red   %s unacknowledged   %s shelved   %s out of service   %s points bad   q ends\n\n", state,
+           red, open, shelved, out, bad);
+    free(shelved);
+    free(out);
     free(state);
     free(red);
     free(open);

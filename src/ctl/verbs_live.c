@@ -188,8 +188,7 @@ int davy_ctl_points(struct ctl *ctl)
     return CTL_DONE;
 }
 
-/* "shelved (returned)": what hides it, and the state below. */
-static char *state_cell(const json_t *alarm)
+char *davy_ctl_state_cell(const json_t *alarm)
 {
     const char *state = davy_ctl_text(alarm, "state"), *below = davy_ctl_text(alarm, "below");
     const bool covered = *below && strcmp(state, below) != 0;
@@ -206,7 +205,7 @@ static void add_alarm(struct table *table, const json_t *alarm)
     const char *level = davy_ctl_text(alarm, "level");
     davy_table_add(table, davy_ctl_cell(alarm, "alarm"), NULL);
     davy_table_add(table, davy_ctl_cell(alarm, "level"), level);
-    davy_table_add(table, state_cell(alarm), NULL);
+    davy_table_add(table, davy_ctl_state_cell(alarm), NULL);
     davy_table_add(table, davy_ctl_cell(alarm, "value"), NULL);
     davy_table_add(table, davy_ctl_cell(alarm, "limit"), NULL);
     davy_table_add(table, davy_ctl_cell(alarm, "unit"), NULL);

@@ -415,11 +415,13 @@ def colours(b):
 
 def watching(b):
     b.expect(2, "watch")
+    hidden = alarm("h2s:GT-107.h2s", None, "out-of-service", below="normal", out_of_service=True)
+    ALARMS[0:0] = [SHELVED, hidden]
     parent, child = pty.openpty()
     process = subprocess.Popen([b.program, "--socket", b.socket, "watch"], stdin=child, stdout=child, stderr=child)
     os.close(child)
     text = b""
-    while b"GT-104" not in text:
+    while b"GT-107" not in text:
         text += os.read(parent, 65536)
     os.write(parent, b"q")
     try:
@@ -430,7 +432,9 @@ def watching(b):
     os.close(parent)
     b.check(process.wait(timeout=10) == 0, "q ends the watch")
     b.check(text.startswith(b"\x1b[?1049h") and text.endswith(b"\x1b[?1049l"), "the screen is put back", text)
-    b.check(text.index(b"h2s:GT-101") < text.index(b"fault:GT-103"), "worst first", text)
+    b.check(text.index(b"h2s:GT-101") < text.index(b"fault:GT-103") < text.index(b"GT-107"), "worst first", text)
+    b.check(b"0 shelved   0 out of service" in text and b"shelved (returned)" in text, "what is hidden", text)
+    del ALARMS[0:2]
 
 
 def main():
