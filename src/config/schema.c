@@ -324,7 +324,7 @@ static const char *const on_bads[] = {"degrade", "trip", "abstain", NULL};
     {.name = "message", .type = DAVY_OPTION_TEXT, AT(raw, behaviour.message), .otherwise = "made from the facts",      \
      .help = "what to do, for people"},                                                                                \
     {.name = "shelvable", .type = DAVY_OPTION_BOOL, AT(raw, behaviour.shelvable), .otherwise = "true, of red false",   \
-     .help = "whether it may be shelved"},                                                                             \
+     .help = "whether it may be shelved; it may be taken out of service in any case"},                                 \
     {.name = "source", .type = DAVY_OPTION_TEXT, AT(raw, behaviour.source), .max = 1023, .otherwise = "none",          \
      .help = "the document that the number comes from"}
 

@@ -5,18 +5,20 @@
  */
 #include "evaluate/internal.h"
 
-/* A tripped limit that nobody may shelve. */
-static bool any_unshelvable(const struct alarm *alarm)
+/* The highest level of a tripped limit that nobody may shelve; NONE. */
+static enum davy_level unshelvable(const struct alarm *alarm)
 {
+    enum davy_level level = DAVY_LEVEL_NONE;
     for (uint8_t i = 0; i < alarm->limit_count; i++)
-        if (davy_limit_tripped(&alarm->states[i]) && !alarm->limits[i].shelvable)
-            return true;
-    return false;
+        if (davy_limit_tripped(&alarm->states[i]) && !alarm->limits[i].shelvable && alarm->limits[i].level > level)
+            level = alarm->limits[i].level;
+    return level;
 }
 
 bool davy_engine_breaks_shelf(const struct alarm *alarm, enum davy_level level)
 {
-    return any_unshelvable(alarm) || (alarm->shelved_level != DAVY_LEVEL_NONE && level > alarm->shelved_level);
+    return unshelvable(alarm) != DAVY_LEVEL_NONE ||
+           (alarm->shelved_level != DAVY_LEVEL_NONE && level > alarm->shelved_level);
 }
 
 void davy_engine_end_shelf(struct davy_engine *engine, struct alarm *alarm, struct davy_stamp at)
@@ -27,13 +29,21 @@ void davy_engine_end_shelf(struct davy_engine *engine, struct alarm *alarm, stru
 
 const char *davy_engine_no_shelf(const struct alarm *alarm, const struct davy_command *command)
 {
+    static const char *const tripped[] = {
+        [DAVY_LEVEL_NONE] = NULL,
+        [DAVY_LEVEL_BLUE] = "blue is tripped and may not be shelved (shelvable)",
+        [DAVY_LEVEL_YELLOW] = "yellow is tripped and may not be shelved (shelvable)",
+        [DAVY_LEVEL_ORANGE] = "orange is tripped and may not be shelved (shelvable)",
+        [DAVY_LEVEL_RED] = "red is tripped and may not be shelved (shelvable)",
+    };
+    _Static_assert(DAVY_LENGTH(tripped) == DAVY_LEVEL_COUNT_, "a refusal for each level");
     if (!command->note[0])
         return "a reason is needed";
     if (command->verb != DAVY_COMMAND_SHELVE)
         return NULL;
     if (command->duration.ns <= 0 || command->duration.ns > DAVY_SHELVE_MAX.ns)
         return "an alarm is shelved for 12h at most";
-    return any_unshelvable(alarm) ? "a limit that is tripped may not be shelved" : NULL;
+    return tripped[unshelvable(alarm)];
 }
 
 void davy_engine_shelve(struct alarm *alarm, const struct davy_command *command, struct davy_stamp now)

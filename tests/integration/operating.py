@@ -112,6 +112,7 @@ def shelves_for_a_time_and_unshelves():
         state_is(plant, "gas:GT-1.gas", "unacknowledged")
         wait_for(lambda: plant.alarms()["gas:GT-1.gas"]["level"] == "red", 10, "red")
         red = refused(plant, "shelve", "gas:GT-1.gas", "--reason", "red")
+        assert red == "red is tripped and may not be shelved (shelvable)", red
         wait_for(lambda: len(plant.ledger("SELECT seq FROM actions WHERE verb LIKE '%shelve'")) == 7, 10, "seven rows")
         rows = plant.ledger("SELECT result, detail, \"by\" FROM actions WHERE verb = 'shelve' ORDER BY seq")
         assert [r[0] for r in rows] == ["done", twice, long, none, red], rows
