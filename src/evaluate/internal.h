@@ -6,7 +6,7 @@
  *   judge.c    from limits to transitions        event.c  a transition of the table and its event
  *   cover.c    shelving, out of service          ladder.c escalation
  *   fault.c    built-in alarms on sensors        flood.c  built-in alarms on the alarms themselves
- *   build.c    from a configuration to alarms    carry.c  restart and reload
+ *   build.c    from a configuration to alarms    restore.c, reload.c restart and reload
  *   command.c  what a person asks and tells      memory.c what survives a restart, history.c likewise of windows
  */
 #pragma once
@@ -350,6 +350,26 @@ bool davy_engine_note_raise(struct davy_engine *engine, struct alarm *alarm, dav
 void davy_engine_watch_raise(struct davy_engine *engine, struct alarm *alarm, davy_mono at);
 davy_mono davy_engine_flood_due(const struct davy_engine *engine, const struct alarm *alarm);
 void davy_engine_expire_flood(struct davy_engine *engine, uint32_t index, davy_mono now);
+
+/* restore.c */
+
+/* Index of the alarm of a key; DAVY_NONE also for a device that is switched off: nothing is judged there. */
+uint32_t davy_engine_find_key(const struct davy_engine *engine, const char *key);
+
+/*
+ * Which limit of the alarm each one of the memory is now: the same when level (as in the file) and kind of condition are,
+ * else in order. DAVY_LIMITS_MAX: it is gone.
+ */
+void davy_engine_match_limits(const struct davy_engine *engine, const struct alarm *alarm,
+                              const struct davy_alarm_memory *memory, uint8_t partners[DAVY_LIMITS_MAX]);
+
+/*
+ * Take up a memory.
+ * restarted  the instant of a restart; DAVY_MONO_NEVER for a reload, over which timers run on
+ * returns    false where the occurrence cannot go on: nothing that is tripped is left
+ */
+bool davy_engine_take_up(struct davy_engine *engine, uint32_t index, const struct davy_alarm_memory *memory,
+                         davy_mono restarted);
 
 /* memory.c */
 
