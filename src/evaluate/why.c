@@ -163,7 +163,7 @@ static void put_raised(struct words *words)
         davy_buf_printf(&words->out, "; a latch holds %s", davy_level_name(level));
         return;
     }
-    for (unsigned i = 0; i < explanation->steps_done; i++)
+    for (unsigned i = 0; i < explanation->steps_done && i < explanation->rule->step_count; i++)
         if (explanation->rule->steps[i].level == level) {
             davy_buf_printf(&words->out, "; raised to %s by step %u", davy_level_name(level), i + 1);
             return;
