@@ -1,12 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "acquire/plan_report.h"
 
+#include <string.h>
+
 #include "acquire/estimate.h"
 #include "base/buf.h"
 #include "base/num.h"
 
 /* Above this share a bus has no room to repeat what failed. */
 #define FULL 0.8
+
+/* Different values of a limit that are told. */
+#define VALUES 32
 
 static size_t count_requests(const struct davy_config *config, uint32_t bus)
 {
@@ -123,14 +128,102 @@ static const char *arrival(const struct davy_rule *rule)
     return rule->measure == DAVY_MEASURE_VALUE || rule->measure == DAVY_MEASURE_DIFFERENCE ? "in alarm" : "evaluated";
 }
 
-static void print_limit(FILE *out, const struct davy_config *config, const struct davy_rule *rule,
-                        const struct davy_limit *limit)
+/* "" of what has none. */
+static const char *unit_at(const struct davy_config *config, const struct davy_rule *rule, size_t place)
 {
+    const char *unit = config->points[rule->points[place]].unit;
+    return unit && strcmp(unit, "1") != 0 ? unit : "";
+}
+
+/* " ppm", of a rate " ppm/1min": what the numbers of the rule are in at this point. */
+static void print_unit(FILE *out, const struct davy_rule *rule, const char *unit)
+{
+    char per[DAVY_NUM_TEXT];
+    const enum davy_measure measure = rule->measure;
+    if (measure == DAVY_MEASURE_STUCK)
+        fputs(" s", out);
+    else if (measure == DAVY_MEASURE_RATE)
+        fprintf(out, " %s/%s", unit[0] ? unit : "1", davy_span_print(rule->options.per, per));
+    else if (unit[0] && measure != DAVY_MEASURE_DEVIATION && measure != DAVY_MEASURE_OCCURRENCES)
+        fprintf(out, " %s", unit);
+}
+
+/* "≥ 7.05843 ppm": the limit at the rule's point of this place, six digits of it. */
+static void print_condition(FILE *out, const struct davy_config *config, const struct davy_rule *rule, size_t index,
+                            size_t place)
+{
+    static const char *const signs[] = {
+        [DAVY_CONDITION_ABOVE] = "≥",
+        [DAVY_CONDITION_BELOW] = "≤",
+        [DAVY_CONDITION_OUTSIDE] = "outside",
+        [DAVY_CONDITION_EQUALS] = "=",
+    };
+    const struct davy_limit *limit = &davy_rule_limits(rule, place)[index];
+    fprintf(out, "%s %.6g", (size_t)limit->condition < DAVY_LENGTH(signs) ? signs[limit->condition] : "", limit->a);
+    if (limit->condition == DAVY_CONDITION_OUTSIDE)
+        fprintf(out, " to %.6g", limit->b);
+    print_unit(out, rule, unit_at(config, rule, place));
+}
+
+/* Whether the limit is the same number in the same unit at both places. */
+static bool is_alike(const struct davy_config *config, const struct davy_rule *rule, size_t index, size_t one,
+                     size_t other)
+{
+    const struct davy_limit *a = &davy_rule_limits(rule, one)[index], *b = &davy_rule_limits(rule, other)[index];
+    return memcmp(&a->a, &b->a, sizeof a->a) == 0 && memcmp(&a->b, &b->b, sizeof a->b) == 0 &&
+           strcmp(unit_at(config, rule, one), unit_at(config, rule, other)) == 0;
+}
+
+/* The places of the rule that have different values of the limit, the first of each; returns how many, at most `size`. */
+static size_t find_values(const struct davy_config *config, const struct davy_rule *rule, size_t index, size_t *firsts,
+                          size_t size)
+{
+    size_t count = 0;
+    for (size_t place = 0; place < rule->point_count && count < size; place++) {
+        size_t known = 0;
+        while (known < count && !is_alike(config, rule, index, firsts[known], place))
+            known++;
+        if (known == count)
+            firsts[count++] = place;
+    }
+    return count;
+}
+
+/* "  ≥ 17.2 ppm: GT-203.co, GT-204.co" */
+static void print_value(FILE *out, const struct davy_config *config, const struct davy_rule *rule, size_t index,
+                        size_t first)
+{
+    char name[DAVY_KEY_SIZE];
+    const char *before = ": ";
+    fputs("  ", out);
+    print_condition(out, config, rule, index, first);
+    for (size_t place = first; place < rule->point_count; place++) {
+        if (!is_alike(config, rule, index, first, place))
+            continue;
+        fprintf(out, "%s%s", before, davy_config_point_name(config, rule->points[place], name));
+        before = ", ";
+    }
+    fputc('\n', out);
+}
+
+static void print_limit(FILE *out, const struct davy_config *config, const struct davy_rule *rule, size_t index)
+{
+    const struct davy_limit *limit = &rule->limits[index];
+    size_t firsts[VALUES];
     if (limit->upper)
         return; /* it is in the file once */
-    fprintf(out, "rule %s, %s: %zu points, %s within %.2f s, within %.2f s beside a dead device\n", rule->name,
-            davy_level_name(limit->level), rule->point_count, arrival(rule), seconds(slowest(config, rule, limit, 0)),
-            seconds(slowest(config, rule, limit, 1)));
+    const size_t count = find_values(config, rule, index, firsts, VALUES);
+    fprintf(out, "rule %s, %s", rule->name, davy_level_name(limit->level));
+    if (count == 1) {
+        fputc(' ', out);
+        print_condition(out, config, rule, index, 0);
+    }
+    fprintf(out, ": %zu points, %s within %.2f s, within %.2f s beside a dead device\n", rule->point_count,
+            arrival(rule), seconds(slowest(config, rule, limit, 0)), seconds(slowest(config, rule, limit, 1)));
+    for (size_t i = 0; count > 1 && i < count; i++)
+        print_value(out, config, rule, index, firsts[i]);
+    if (count == VALUES)
+        fputs("  ...\n", out);
 }
 
 void davy_plan_report_print(FILE *out, const struct davy_config *config)
@@ -145,7 +238,7 @@ void davy_plan_report_print(FILE *out, const struct davy_config *config)
         const struct davy_rule *rule = &config->rules[r];
         print_rule(out, config, rule);
         for (size_t i = 0; i < rule->limit_count; i++)
-            print_limit(out, config, rule, &rule->limits[i]);
+            print_limit(out, config, rule, i);
     }
 }
 

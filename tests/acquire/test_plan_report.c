@@ -52,8 +52,10 @@ static void assert_says(struct davy_rule rule, const char *line, bool expected)
     rule.name = "r";
     rule.points = points;
     rule.point_count = DAVY_LENGTH(points);
-    rule.limits = limits;
-    rule.limit_count = DAVY_LENGTH(limits);
+    if (!rule.limits) {
+        rule.limits = limits;
+        rule.limit_count = DAVY_LENGTH(limits);
+    }
     DAVY_AUTO_FREE char *text = report(rule);
     if (!strstr(text, line) == expected)
         fail_msg("\"%s\" is %s in:\n%s", line, expected ? "not" : "", text);
@@ -63,7 +65,7 @@ static void a_plain_rule_is_its_limits(void **state)
 {
     (void)state;
     assert_says((struct davy_rule){0}, "rule r: ", false);
-    assert_says((struct davy_rule){0}, "rule r, orange: 2 points, in alarm within 1", true);
+    assert_says((struct davy_rule){0}, "rule r, orange ≥ 8: 2 points, in alarm within 1", true);
 }
 
 static void an_upper_bound_is_not_listed(void **state)
@@ -71,8 +73,20 @@ static void an_upper_bound_is_not_listed(void **state)
     (void)state;
     const struct davy_rule rule = {.measure = DAVY_MEASURE_STEL, .options.window = {900 * DAVY_NS_PER_S}};
     assert_says(rule, "rule r: stel over 15min\n", true);
-    assert_says(rule, "rule r, orange: 2 points, evaluated within 1", true);
+    assert_says(rule, "rule r, orange ≥ 8: 2 points, evaluated within 1", true);
     assert_says(rule, "yellow", false);
+}
+
+static void limits_that_were_converted_are_listed_by_value(void **state)
+{
+    (void)state;
+    static const struct davy_limit converted[] = {
+        {.level = DAVY_LEVEL_RED, .condition = DAVY_CONDITION_BELOW, .a = 7.058431},
+        {.level = DAVY_LEVEL_RED, .condition = DAVY_CONDITION_BELOW, .a = 10},
+    };
+    const struct davy_rule rule = {.limits = converted, .limit_count = 1, .per_point = true};
+    assert_says(rule, "rule r, red: 2 points, ", true);
+    assert_says(rule, "\n  ≤ 7.05843: D.a\n  ≤ 10: D.b\n", true);
 }
 
 static void measures_tell_their_parameters(void **state)
@@ -108,6 +122,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_plain_rule_is_its_limits),
         cmocka_unit_test(an_upper_bound_is_not_listed),
+        cmocka_unit_test(limits_that_were_converted_are_listed_by_value),
         cmocka_unit_test(measures_tell_their_parameters),
         cmocka_unit_test(votes_gates_and_ladders_are_told_in_a_line),
     };

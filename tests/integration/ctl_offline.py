@@ -56,7 +56,7 @@ def checking(b):
     (b.folder / "late.conf").write_text(CONFIG % 'detect_within = "1s";', encoding="utf-8")
     (b.folder / "bad.conf").write_text(CONFIG.replace("14.0", '"high"') % "", encoding="utf-8")
     text = b.expect(0, "check", b.folder / "good.conf").stdout
-    b.check(re.search(r"b1 .*1 requests for 1 points", text) and re.search(r"orange: .* within 1[01]\.", text), "plan", text)
+    b.check(re.search(r"b1 .*1 requests for 1 points", text) and re.search(r"orange ≥ 7 ppm: .* within 1[01]\.", text), "plan", text)
     (b.folder / "thresholds.conf").write_text("rules = " + (CONFIG % "").split("rules = ")[1], encoding="utf-8")
     part = b.expect(1, "check", b.folder / "thresholds.conf")
     b.check("check the davyd.conf" in part.stderr and part.stderr.count("error:") == 1, "a file to be included", part)
