@@ -198,21 +198,17 @@ static void limit_sentence(struct davy_buf *out, const struct davy_config *confi
     }
 }
 
-/* ", Tank farm (A1): H2S": the place and the quantity of a vote, where its members share them. */
+/* ", Tank farm (A1): H2S": the zone of a vote, which is that of all its members, and what they measure if it is one. */
 static void vote_place(struct davy_buf *out, const struct davy_config *config, const struct davy_rule *rule)
 {
     if (rule->point_count == 0)
         return;
     const struct davy_point *first = &config->points[rule->points[0]];
-    const uint32_t place = config->devices[first->device].zone;
-    bool one_place = place < config->zone_count, one_quantity = true;
-    for (size_t i = 1; i < rule->point_count; i++) {
-        const struct davy_point *point = &config->points[rule->points[i]];
-        one_place = one_place && config->devices[point->device].zone == place;
-        one_quantity = one_quantity && strcmp(quantity_of(point), quantity_of(first)) == 0;
-    }
-    if (one_place) {
-        const struct davy_zone *zone = &config->zones[place];
+    bool one_quantity = true;
+    for (size_t i = 1; i < rule->point_count; i++)
+        one_quantity = one_quantity && strcmp(quantity_of(&config->points[rule->points[i]]), quantity_of(first)) == 0;
+    if (first->zone < config->zone_count) {
+        const struct davy_zone *zone = &config->zones[first->zone];
         const bool named = zone->name && strcmp(zone->name, zone->id) != 0;
         davy_buf_printf(out, ", %s%s%s%s", named ? zone->name : "", named ? " (" : "", zone->id, named ? ")" : "");
     }
