@@ -119,6 +119,9 @@ static const struct {
                " WHERE seq > ?1 ORDER BY seq LIMIT ?2"},
 };
 
+/* How often rows that are pruned meanwhile are read anew before all is read at one instant. */
+#define VERIFY_ATTEMPTS 3
+
 /* Where the chain starts: the row before the first that is kept. */
 static int verify_start(struct verify *run)
 {
@@ -187,19 +190,27 @@ static int verify_rows(struct verify *run)
     return r;
 }
 
-/* A misfit is believed once the chain still starts where it did: the writer may have pruned it meanwhile. */
+/*
+ * Rows may be pruned while they are read: what does not fit is looked at again where the start of the chain has moved, the
+ * last time all of it as it was at one instant.
+ */
 static int verify_chain(struct verify *run)
 {
     for (int attempt = 0;; attempt++) {
         struct verify again = *run;
-        int r = verify_start(run);
+        bool at_once = attempt == VERIFY_ATTEMPTS;
+        int r = at_once ? davy_db_exec(&run->reader->db, "BEGIN") : 0;
+        if (r == 0)
+            r = verify_start(run);
         int64_t start = run->seq;
         if (r == 0)
             r = verify_rows(run);
-        if (r != 1)
+        if (at_once)
+            (void)!davy_db_exec(&run->reader->db, "COMMIT"); /* nothing was written */
+        if (r != 1 || at_once)
             return r;
         r = verify_start(&again);
-        if (r < 0 || again.seq == start || attempt == 3)
+        if (r < 0 || again.seq == start)
             return r < 0 ? r : 1;
         run->rows = 0;
     }
