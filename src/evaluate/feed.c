@@ -292,7 +292,8 @@ bool davy_engine_feed_limits(struct davy_engine *engine, struct alarm *alarm, un
 {
     const struct davy_reading *newest = &engine->newest[alarm->subject.point];
     bool bad = newest->quality == DAVY_QUALITY_BAD;
-    if (newest->at.mono.ns == 0 || (!bad && !davy_engine_evaluated(engine, newest)))
+    bool seen = bad || davy_engine_evaluated(engine, newest) || davy_engine_is_exposure(engine, alarm);
+    if (newest->at.mono.ns == 0 || !seen) /* an upper bound is judged at readings of any quality */
         return false;
     struct worth worth = alarm->window ? weigh_window(engine, alarm, newest, now) : weigh_value(engine, newest);
     if (worth.feed == DAVY_FEED_FULL)
