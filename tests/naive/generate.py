@@ -12,6 +12,7 @@ import copy
 import datetime
 import fnmatch
 import json
+import math
 import pathlib
 import random
 import sys
@@ -342,6 +343,49 @@ def make_plant(random_, focus):
                                  "zone": "Z1" if one_zone else random_.choice(["Z1", "Z2"]),
                                  "points": make_points(random_, number == 0, ages)})
     plant["rules"] = FOCUSES[focus](random_, plant)
+    return mend_deadbands(plant)
+
+
+# what the loader refuses
+
+def extent_of_point(point):
+    return (0.0, 1.0) if point["kind"] == "state" else point["range"] or (-math.inf, math.inf)
+
+
+def extent_of(rule, device, point, plant):
+    """The lowest and the highest that a measure can be while its points are within their ranges."""
+    low, high = extent_of_point(point)
+    type_ = rule.get("measure", {}).get("type", "value")
+    if type_ in ("value", "mean", "min", "max"):
+        return low, high
+    if type_ == "difference":
+        name = rule["measure"]["other"]
+        full = name if "." in name else f"{device['id']}.{name}"
+        other = next(extent_of_point(point) for _, point in matching(plant, [full]))
+        return low - other[1], high - other[0]
+    if type_ in ("rate", "forecast", "deviation"):
+        return -math.inf, math.inf
+    return 0.0, math.inf  # of the others it is the low end that a deadband can reach
+
+
+def never_returns(limit, deadband, low, high):
+    kind = next(kind for kind in KINDS if kind in limit)
+    bound = limit[kind]
+    if kind == "above":
+        return bound - deadband <= low
+    if kind == "below":
+        return bound + deadband >= high
+    return kind == "outside" and max(bound[0] + deadband, low) >= min(bound[1] - deadband, high)
+
+
+def mend_deadbands(plant):
+    """None where it would keep a limit from ever returning; draws nothing, so that other seeds stay what they are."""
+    for rule in plant["rules"]:
+        extents = [extent_of(rule, device, point, plant) for device, point in matching(plant, rule["points"])]
+        for limit in limits_of(rule).values():
+            deadband = limit.get("deadband", rule.get("deadband", 0.0))
+            if deadband and any(never_returns(limit, deadband, *extent) for extent in extents):
+                limit["deadband"] = 0.0
     return plant
 
 
@@ -431,7 +475,7 @@ def vary(random_, plant):
         rules.append(make_rule(random_, "new", plant)) if "new" not in [rule["name"] for rule in rules] else None
     if random_.random() < 0.25 and not used:
         random_.shuffle(rules)
-    return plant
+    return mend_deadbands(plant)
 
 
 # its configuration
