@@ -398,6 +398,36 @@ static void a_measure_votes(void **unused)
     bench_end(&bench);
 }
 
+/* Two members, and both bounds of their exposure. */
+static struct davy_config *exposed(void)
+{
+    const struct davy_limit limits[] = {
+        {.level = DAVY_LEVEL_ORANGE, .condition = DAVY_CONDITION_ABOVE, .a = 10, .upper = true, .shelvable = true},
+        {.level = DAVY_LEVEL_RED, .condition = DAVY_CONDITION_ABOVE, .a = 10, .shelvable = true}};
+    struct davy_config *config = plant_new(2);
+    plant_add_rule(config, "tank", limits, 2);
+    config->rules[0].vote = 1;
+    config->rules[0].fault_name = "tank.fault";
+    config->rules[0].measure = DAVY_MEASURE_STEL;
+    config->rules[0].options = (struct davy_measure_options){.window = davy_span_s(900)};
+    return config;
+}
+
+/* 0 would say that nobody was exposed. */
+static void before_a_reading_counts_the_exposure_of_a_member_is_unknown(void **unused)
+{
+    (void)unused;
+    bench_begin(&bench, exposed());
+    bench_read(&bench, 1, 0, 50, DAVY_REASON_CALIBRATION);
+    bench_good(&bench, 1, 1, 9);
+    bench_good(&bench, 11, 1, 9);
+    assert_int_equal(bench_command(&bench, 12, DAVY_COMMAND_SHELVE, VOTE), 0);
+    const struct davy_member *members = expect(&bench, 12, "shelved " VOTE " shelved -")->members->list;
+    assert_false(members[0].has_value);
+    assert_true(members[1].value > 0.0999 && members[1].value < 0.1001); /* the lower bound, 9 for 10 s of 900 s */
+    bench_end(&bench);
+}
+
 static void when_is_one_gate_for_the_whole(void **unused)
 {
     (void)unused;
@@ -486,6 +516,7 @@ int main(void)
         cmocka_unit_test(on_fault_trip_makes_a_bad_member_vote),
         cmocka_unit_test(two_levels_count_their_votes_apart),
         cmocka_unit_test(a_measure_votes),
+        cmocka_unit_test(before_a_reading_counts_the_exposure_of_a_member_is_unknown),
         cmocka_unit_test(when_is_one_gate_for_the_whole),
         cmocka_unit_test(a_vote_is_shelved_as_a_whole),
         cmocka_unit_test(a_restart_keeps_votes_and_health),

@@ -162,7 +162,7 @@ class Limit:
         if mode == "bad" and self.trip_on_bad:
             if CHOICES["bad_trips_at_reload"]:
                 self.take(mode, value, now)
-        elif (self.upper or mode in ("full", "raise")) and self.side(value) == "trip":
+        elif (self.upper or mode in ("full", "raise")) and value is not None and self.side(value) == "trip":
             self.take_value(value, False, self.upper or mode == "raise", now)
 
     def due(self):
@@ -512,14 +512,14 @@ class RuleAlarm(Alarm):
         mode, bounds = see(self.measures[0], now, reading)
         if mode in ("full", "raise"):
             self.lower, self.value_lost = bounds[0], False
-        if self.measures[0].dose:
+        if self.measures[0].dose and bounds:
             self.upper = bounds[1]
         return mode, bounds
 
     def evaluate(self, now, reading):
         mode, bounds = self.read(now, reading)
         for limit in self.limits:
-            if limit.upper:
+            if limit.upper and bounds:
                 limit.take("full" if mode == "full" else "raise", bounds[1], now)
             else:
                 limit.take(mode, bounds and bounds[0], now)
@@ -673,10 +673,10 @@ class Member:
         evaluated, full = mode in ("full", "raise"), mode == "full"
         if evaluated:
             self.value, self.value_lost = bounds[0], False
-        if self.measure.dose:
+        if self.measure.dose and bounds:
             self.upper = bounds[1]
         for limit in limits:
-            if limit.upper or evaluated:
+            if evaluated or (limit.upper and bounds):
                 if not to_raise or limit.side(bounds[limit.upper]) == "trip":
                     self.judge(limit, bounds[limit.upper], full, limit.upper or not full)
             elif mode == "bad" and limit.trip_on_bad and not self.votes.get(limit) and (
@@ -821,8 +821,8 @@ class VoteAlarm(RuleAlarm):
     def details(self, shown=NOW):
         limit, newest = self.shown() if shown is NOW else shown, self.newest()
         told = super().details(shown)
-        # CHOICE: without an occurrence the votes of the lowest limit are told, without a limit
-        votes_of = limit or self.limits[0]
+        # CHOICE: without an occurrence the votes of the lowest limit, of a dose its lower bound, are told, without a limit
+        votes_of = limit or next(each for each in self.limits if not each.upper)
         # value and limit are those of the last count, also where `when` has taken the votes away since
         counted, needed = self.last_count.get(votes_of, (None, self.needed(votes_of)))
         told.update({"value": counted, "limit": limit and needed, "condition": limit and "vote",

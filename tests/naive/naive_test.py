@@ -355,6 +355,16 @@ def two_of_two_problems():
             yield f"2oo2 {on_bad} is silent"
 
 
+def no_evidence_problems():
+    """The exposure of members that have only been inhibited is unknown, not 0; of the others the lower bound is told."""
+    rule = {"points": ["D.[pq]"], "vote": 1, "shelvable": True, **STEL}
+    rows = ["0 5 uncertain:calibration", "0 Q 5", "30 Q 5"]
+    events = naive.replay(plant(rule), [row(each) for each in rows] + [["30", "!shelve", "r _ 1h works"]])
+    values = [member["value"] for member in events[-1]["members"]]
+    if events[-1]["event"] != "shelved" or values != [None, 5.0 * 30 / 900]:
+        yield f"without evidence: {events[-1]}"
+
+
 def plant(rule):
     rule = {key: value for key, value in rule.items() if key != "then"}
     age, further = rule.pop("max_age", 20000), rule.pop("rules", [])
@@ -400,7 +410,7 @@ def main():
         failed += not right
         if not right:
             print(f"{name}:\n  expected {expected}\n  found    {found}")
-    problems = [*vote_problems(), *two_of_two_problems()]
+    problems = [*vote_problems(), *two_of_two_problems(), *no_evidence_problems()]
     for problem in problems:
         print(problem)
     print(f"{len(CASES) - failed} passed, {failed + len(problems)} failed")

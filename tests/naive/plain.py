@@ -241,6 +241,8 @@ class Dose(Measure):
         self.window = 15 * 60000 if self.type == "stel" else 8 * 3600000
 
     def bounds(self, now, newest):
+        if not any(each.counts for each in self.readings()):
+            return None  # CHOICE: without any evidence there is no upper bound either, and 0 would say "safe"
         begin = now - self.window
         stretches = self.stretches(begin, now)
         lower = sum((end - first) * exact(max(value, 0.0)) for first, end, value in stretches)
