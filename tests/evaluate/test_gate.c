@@ -7,14 +7,18 @@
 
 static struct bench bench;
 
-static struct davy_config *plant_when(struct davy_limit limit, davy_span hold)
+static struct davy_config *plant_limits(const struct davy_limit *limits, size_t count, davy_span hold)
 {
     struct davy_config *config = plant_new(2);
-    const struct davy_limit limits[] = {limit};
-    plant_add_rule(config, "h2s", limits, 1);
+    plant_add_rule(config, "h2s", limits, count);
     bench_points(config, 0, 0, 1);
     bench_when(config, 0, WHEN, 1, hold);
     return config;
+}
+
+static struct davy_config *plant_when(struct davy_limit limit, davy_span hold)
+{
+    return plant_limits(&limit, 1, hold);
 }
 
 static void begin(struct davy_limit limit, double hold)
@@ -334,6 +338,26 @@ static void a_going_false_stands_still_over_a_restart(void **unused)
     bench_end(&bench);
 }
 
+/* The tripped limit is gone, `when` is not. */
+static void the_answer_outlives_an_occurrence_that_a_reload_retires(void **unused)
+{
+    (void)unused;
+    const struct davy_limit limits[] = {orange(), bench_above(DAVY_LEVEL_RED, 20)};
+    bench_begin(&bench, plant_limits(limits, 2, davy_span_s(5)));
+    bench_good(&bench, 1, 0, 8);
+    expect(&bench, 1, "raised " ALARM " unacknowledged orange");
+    bench_good(&bench, 2, WHEN, 0);
+    bench_reload(&bench, 3, plant_limits(&limits[1], 1, davy_span_s(5)));
+    expect(&bench, 3, "retired " ALARM " normal orange");
+    bench_good(&bench, 8, 0, 30); /* false since 7 s */
+    bench_good(&bench, 9, WHEN, 1);
+    expect_silence(&bench);
+    bench_advance(&bench, 20);
+    expect(&bench, 14, "raised " ALARM " unacknowledged red");
+    expect_silence(&bench);
+    bench_end(&bench);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -354,6 +378,7 @@ int main(void)
         cmocka_unit_test(an_alarm_below_a_cover_is_suppressed_too),
         cmocka_unit_test(a_restart_keeps_answer_and_time),
         cmocka_unit_test(a_going_false_stands_still_over_a_restart),
+        cmocka_unit_test(the_answer_outlives_an_occurrence_that_a_reload_retires),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
