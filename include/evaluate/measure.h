@@ -81,7 +81,7 @@ struct davy_measured {
 /*
  * The measure at `moment`, which windows look back from.
  * returns   DAVY_LACK_NONE with *ret_measured filled; else what is missing, and only `coverage` of it is filled.
- *           stel and twa always have both bounds; stuck has a value from the first reading on.
+ *           stel and twa have both bounds, and stuck has a value, from the first reading that counts on.
  */
 enum davy_lack davy_measure_value(struct davy_measure_state *state, const struct davy_moment *moment,
                                   struct davy_measured *ret_measured);

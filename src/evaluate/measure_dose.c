@@ -25,7 +25,7 @@ enum davy_lack davy_measure_dose_value(struct davy_measure_state *state, const s
     ret_measured->value = bounds.lower;
     ret_measured->upper = bounds.upper;
     ret_measured->coverage = bounds.coverage;
-    return DAVY_LACK_NONE;
+    return state->dose.held.any ? DAVY_LACK_NONE : DAVY_LACK_HISTORY; /* 0 would say that nobody was exposed */
 }
 
 size_t davy_measure_dose_bytes(const struct davy_measure_state *state)

@@ -425,6 +425,11 @@ static void before_a_reading_counts_the_exposure_of_a_member_is_unknown(void **u
     const struct davy_member *members = expect(&bench, 12, "shelved " VOTE " shelved -")->members->list;
     assert_false(members[0].has_value);
     assert_true(members[1].value > 0.0999 && members[1].value < 0.1001); /* the lower bound, 9 for 10 s of 900 s */
+    bench_good(&bench, 313, 1, 20);
+    bench_good(&bench, 613, 1, 20); /* 9 ppm for 312 s, before that unknown, then 20 ppm */
+    members = expect(&bench, 613, "raised " VOTE " shelved orange")->members->list;
+    assert_false(members[0].has_value);
+    assert_true(members[1].has_value && members[1].value > 10);
     bench_end(&bench);
 }
 
