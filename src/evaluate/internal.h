@@ -364,6 +364,13 @@ void davy_engine_match_limits(const struct davy_engine *engine, const struct ala
                               const struct davy_alarm_memory *memory, uint8_t partners[DAVY_LIMITS_MAX]);
 
 /*
+ * The limit that the alarm's events tell of, where that of the memory gave the level last: what it has become, and where it
+ * is gone the highest one in force that is not above it.
+ */
+uint8_t davy_engine_shown_after(const struct davy_engine *engine, const struct alarm *alarm,
+                                const struct davy_alarm_memory *memory);
+
+/*
  * Take up a memory.
  * restarted  the instant of a restart; DAVY_MONO_NEVER for a reload, over which timers run on
  * returns    false where the occurrence cannot go on: nothing that is tripped is left

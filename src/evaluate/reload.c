@@ -82,9 +82,6 @@ static void carry_history(struct davy_engine *old, struct alarm *from, struct da
     to->value = from->value;
     to->quality = from->quality;
     to->reason = from->reason;
-    uint8_t shown = from->shown_limit;
-    if (shown < to->limit_count && to->limits[shown].upper == from->limits[shown].upper)
-        to->shown_limit = shown;  /* its bound is what the value is told of */
     if (from->vote && to->vote) { /* counted again where the rule applies */
         memcpy(to->vote->votes, from->vote->votes, sizeof to->vote->votes);
         memcpy(to->vote->needed, from->vote->needed, sizeof to->vote->needed);
@@ -159,8 +156,10 @@ static void carry_alarms(struct davy_engine *old, struct davy_engine *new, struc
         davy_engine_memory_of(old, alarm, &memory);
         uint32_t index = davy_engine_find_key(new, memory.key);
         struct alarm *to = index == DAVY_NONE ? NULL : &new->alarms[index];
-        if (to)
+        if (to) {
             carry_history(old, alarm, new, to);
+            to->shown_limit = davy_engine_shown_after(new, to, &memory);
+        }
         bool rests = davy_engine_at_rest(alarm);
         bool goes = to && (rests || davy_engine_take_up(new, index, &memory, DAVY_MONO_NEVER));
         if (to && !is_member(new, to)) /* `when` is of the rule, not of the occurrence */

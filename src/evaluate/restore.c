@@ -70,6 +70,34 @@ void davy_engine_match_limits(const struct davy_engine *engine, const struct ala
     pair_limits(&match, same_bound);
 }
 
+/* The highest limit that is not above one that is gone, rather of the same kind of bound; the lowest where all are. */
+static uint8_t stand_in(const struct davy_alarm_memory *to, const struct davy_limit_memory *gone)
+{
+    uint8_t found = DAVY_LIMITS_MAX, alike = DAVY_LIMITS_MAX;
+    for (uint8_t i = 0; i < to->limit_count; i++) { /* ascending by level */
+        if (to->limits[i].level > gone->level)
+            continue;
+        found = i;
+        if (to->limits[i].upper == gone->upper)
+            alike = i;
+    }
+    return alike != DAVY_LIMITS_MAX ? alike : found != DAVY_LIMITS_MAX ? found : 0;
+}
+
+uint8_t davy_engine_shown_after(const struct davy_engine *engine, const struct alarm *alarm,
+                                const struct davy_alarm_memory *memory)
+{
+    uint8_t partners[DAVY_LIMITS_MAX], shown = memory->last_limit;
+    struct davy_alarm_memory to;
+    if (shown >= memory->limit_count)
+        return 0;
+    davy_engine_match_limits(engine, alarm, memory, partners);
+    if (partners[shown] != DAVY_LIMITS_MAX)
+        return partners[shown];
+    davy_engine_memory_of(engine, alarm, &to);
+    return stand_in(&to, &memory->limits[shown]);
+}
+
 static void restore_limits(const struct davy_engine *engine, struct alarm *alarm,
                            const struct davy_alarm_memory *memory, davy_mono restarted)
 {
@@ -108,7 +136,8 @@ static void restore_evidence(struct alarm *alarm, const struct davy_alarm_memory
     }
 }
 
-static void restore_occurrence(struct alarm *alarm, const struct davy_alarm_memory *memory)
+static void restore_occurrence(const struct davy_engine *engine, struct alarm *alarm,
+                               const struct davy_alarm_memory *memory)
 {
     alarm->remembered = true;
     alarm->ill = memory->unwell && alarm->vote && alarm->subject.point != DAVY_NONE;
@@ -118,7 +147,7 @@ static void restore_occurrence(struct alarm *alarm, const struct davy_alarm_memo
     alarm->acknowledged = memory->acknowledged;
     alarm->raised = memory->raised;
     alarm->shown_level = memory->level;
-    alarm->shown_limit = memory->last_limit < alarm->limit_count ? memory->last_limit : 0;
+    alarm->shown_limit = davy_engine_shown_after(engine, alarm, memory);
     if (alarm->vote && alarm->subject.point == DAVY_NONE && memory->value >= 0 && memory->value <= alarm->vote->count)
         alarm->vote->votes[alarm->shown_limit] = (unsigned)memory->value;
     alarm->steps_done = memory->steps_done;
@@ -226,7 +255,7 @@ bool davy_engine_take_up(struct davy_engine *engine, uint32_t index, const struc
                          davy_mono restarted)
 {
     struct alarm *alarm = &engine->alarms[index];
-    restore_occurrence(alarm, memory);
+    restore_occurrence(engine, alarm, memory);
     if (restarted.ns != INT64_MAX)
         restore_evidence(alarm, memory);
     restore_limits(engine, alarm, memory, restarted);

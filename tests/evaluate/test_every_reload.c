@@ -370,6 +370,44 @@ static void a_changed_measure_empties_its_window(void **unused)
     }
 }
 
+/* What an event of nothing tripped tells: `returned` is acknowledged after the reload, or after a restart with the file. */
+static void check_limit_told(const struct davy_limit *old, size_t old_count, const struct davy_limit *new,
+                             size_t new_count, double told)
+{
+    for (int restart = 0; restart < 2; restart++) {
+        begin(old, old_count);
+        bench_good(&bench, 1, 0, 60);
+        bench_good(&bench, 2, 0, 0);
+        bench.told = bench.count;
+        struct davy_config *config = plant_limits(new, new_count);
+        if (restart) {
+            davy_config_unref(bench.config);
+            bench.config = config;
+            bench_restart(&bench, 3);
+        } else {
+            bench_reload(&bench, 3, config);
+        }
+        bench_ack(&bench, 4, ALARM);
+        assert_true(same_number(expect(&bench, 4, "acknowledged " ALARM " normal red")->limit, told));
+        expect_silence(&bench);
+        bench_end(&bench);
+    }
+}
+
+static void the_limit_told_is_what_the_last_one_has_become(void **unused)
+{
+    (void)unused;
+    const struct davy_limit old[] = {bench_above(DAVY_LEVEL_BLUE, 10), bench_above(DAVY_LEVEL_ORANGE, 20),
+                                     bench_above(DAVY_LEVEL_RED, 30)};
+    const struct davy_limit fewer[] = {bench_above(DAVY_LEVEL_BLUE, 10), bench_above(DAVY_LEVEL_RED, 31)};
+    const struct davy_limit more[] = {bench_above(DAVY_LEVEL_BLUE, 10), bench_above(DAVY_LEVEL_YELLOW, 15),
+                                      bench_above(DAVY_LEVEL_ORANGE, 20), bench_above(DAVY_LEVEL_RED, 32)};
+    check_limit_told(old, 3, fewer, 2, 31);
+    check_limit_told(old, 3, more, 4, 32);
+    check_limit_told(&old[2], 1, more, 4, 32);
+    check_limit_told(old, 3, old, 2, 20); /* it is gone: the highest one in force */
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -382,6 +420,7 @@ int main(void)
         cmocka_unit_test(a_latch_holds_over_a_change_until_reset),
         cmocka_unit_test(acknowledgement_and_count_survive_a_change),
         cmocka_unit_test(a_changed_measure_empties_its_window),
+        cmocka_unit_test(the_limit_told_is_what_the_last_one_has_become),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

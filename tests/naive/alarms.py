@@ -558,12 +558,23 @@ class RuleAlarm(Alarm):
                 self.changed.remove(limit)
         if not CHOICES["new_limit_at_once"]:
             self.changed = [limit for limit in self.changed if limit in [each for each, _ in pairs]]
-        self.last_limit = next((limit for limit, before in pairs if before is old.last_limit), None) or old.last_limit
+        self.last_limit = old.last_limit and self.shown_after(old.last_limit, pairs)
         self.lower, self.upper, self.value_lost = old.lower, old.upper, old.value_lost
         if self.gate is None or not self.gate.same(old.gate):
             self.start_gate(old, now)
         else:
             self.gate.adopt(old.gate, now)
+
+    def shown_after(self, last, pairs):
+        """What the limit that gave the level last has become.
+
+        CHOICE: where it is gone, as events tell of limits in force: the highest that is not above it, rather of the same
+        kind of bound; the lowest where all are.
+        """
+        partner = [limit for limit, before in pairs if before is last]
+        milder = [limit for limit in self.limits if limit.level <= last.level]
+        alike = [limit for limit in milder if limit.upper == last.upper]
+        return (partner or alike[-1:] or milder[-1:] or self.limits)[0]
 
     def adopt_measures(self, old):
         """Whether the measure is the same; a changed one forgets."""
