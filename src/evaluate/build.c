@@ -97,6 +97,13 @@ static uint8_t first_plain(const struct davy_limit *limits, size_t count)
     return i;
 }
 
+/* Of `outside` the lower bound is told until one is crossed (a bad reading can trip it). */
+void davy_engine_clear_limits(struct alarm *alarm)
+{
+    for (uint8_t i = 0; i < alarm->limit_count; i++)
+        alarm->states[i] = (struct davy_limit_state){.crossed = alarm->limits[i].a};
+}
+
 static void add_alarm(struct davy_engine *engine, uint32_t index, struct davy_subject subject,
                       const struct davy_limit *limits, size_t limit_count, struct used *used)
 {
@@ -108,6 +115,7 @@ static void add_alarm(struct davy_engine *engine, uint32_t index, struct davy_su
         .quality = DAVY_QUALITY_COUNT_,
     };
     engine->alarms[index].shown_limit = first_plain(limits, limit_count);
+    davy_engine_clear_limits(&engine->alarms[index]);
     used->states += limit_count;
 }
 

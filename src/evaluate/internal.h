@@ -191,6 +191,9 @@ static inline bool applies(const struct alarm *alarm)
 /* build.c */
 int davy_engine_build(const struct davy_engine_options *options, struct davy_engine **ret_engine) DAVY_MUST_CHECK;
 
+/* Its limits are at rest, as they are at first. */
+void davy_engine_clear_limits(struct alarm *alarm);
+
 /* Index of the alarm of a subject (of a member too), or DAVY_NONE. */
 uint32_t davy_engine_find_alarm(const struct davy_engine *engine, const struct davy_subject *subject);
 

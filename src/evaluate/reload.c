@@ -116,7 +116,7 @@ static void retire(struct davy_engine *old, struct alarm *alarm, struct davy_eng
     alarm->gone = !to;
     if (to) {
         if (is_member(new, to)) /* else nothing is tripped, and what runs goes on */
-            memset(to->states, 0, sizeof *to->states * to->limit_count);
+            davy_engine_clear_limits(to);
         to->state = DAVY_STATE_NORMAL;
         davy_engine_forget_occurrence(to);
         davy_engine_measure_levels(to);
@@ -131,6 +131,15 @@ static void retire(struct davy_engine *old, struct alarm *alarm, struct davy_eng
     davy_engine_tell_memory(old, alarm);
 }
 
+/* Whether the bound of a limit that was crossed, or would be, is one to be above of. */
+static bool was_above(const struct alarm *alarm, uint8_t limit)
+{
+    const struct davy_limit *was = &alarm->limits[limit];
+    if (was->condition == DAVY_CONDITION_OUTSIDE)
+        return davy_engine_bound_of(alarm, limit) >= was->b;
+    return was->condition == DAVY_CONDITION_ABOVE;
+}
+
 /* Of `outside`, the bound that was crossed stays the lower or the upper one, wherever a reload has moved it. */
 static void carry_bounds(const struct alarm *from, struct davy_engine *new, struct alarm *to,
                          const struct davy_alarm_memory *memory)
@@ -138,12 +147,10 @@ static void carry_bounds(const struct alarm *from, struct davy_engine *new, stru
     uint8_t partners[DAVY_LIMITS_MAX];
     davy_engine_match_limits(new, to, memory, partners);
     for (uint8_t i = 0; i < from->limit_count; i++) {
-        const struct davy_limit *was = &from->limits[i];
-        const struct davy_limit *is = partners[i] == DAVY_LIMITS_MAX ? was : &to->limits[partners[i]];
-        if (is == was || was->condition != DAVY_CONDITION_OUTSIDE || is->condition != DAVY_CONDITION_OUTSIDE)
+        if (partners[i] == DAVY_LIMITS_MAX || to->limits[partners[i]].condition != DAVY_CONDITION_OUTSIDE)
             continue;
-        bool upper = davy_engine_bound_of(from, i) >= was->b;
-        to->states[partners[i]].crossed = upper ? is->b : is->a;
+        const struct davy_limit *is = &to->limits[partners[i]];
+        to->states[partners[i]].crossed = was_above(from, i) ? is->b : is->a;
     }
 }
 
@@ -166,7 +173,7 @@ static void carry_alarms(struct davy_engine *old, struct davy_engine *new, struc
             davy_engine_carry_gate(old, alarm, new, to, now.mono);
         if (!goes && !rests)
             retire(old, alarm, new, to, now);
-        if (goes)
+        if (to)
             carry_bounds(alarm, new, to, &memory);
         if (to && (to->gate.flipped || to->gate.closed || to->gate.pending))
             davy_engine_touch(new, index);

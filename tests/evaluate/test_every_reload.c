@@ -408,6 +408,55 @@ static void the_limit_told_is_what_the_last_one_has_become(void **unused)
     check_limit_told(old, 3, old, 2, 20); /* it is gone: the highest one in force */
 }
 
+/* Orange becomes red `outside`, while the newest reading is bad and holds the trip side. */
+static void check_bound_told(struct davy_limit old, double value, double told)
+{
+    old.trip_on_fault = true;
+    struct davy_limit new = bench_above(DAVY_LEVEL_RED, -4);
+    new.condition = DAVY_CONDITION_OUTSIDE;
+    new.b = 3;
+    new.trip_on_fault = true;
+    begin(&old, 1);
+    bench_good(&bench, 1, 0, value);
+    expect(&bench, 1, "raised " ALARM " unacknowledged orange");
+    bench_bad(&bench, 2, 0);
+    bench_reload(&bench, 3, plant_limits(&new, 1));
+    assert_true(same_number(expect(&bench, 3, "escalated " ALARM " unacknowledged red")->limit, told));
+    bench_end(&bench);
+}
+
+static void of_outside_the_bound_on_the_side_that_was_crossed_is_told(void **unused)
+{
+    (void)unused;
+    struct davy_limit above = bench_above(DAVY_LEVEL_ORANGE, -6), below = bench_above(DAVY_LEVEL_ORANGE, 2);
+    struct davy_limit outside = bench_above(DAVY_LEVEL_ORANGE, 10);
+    below.condition = DAVY_CONDITION_BELOW;
+    outside.condition = DAVY_CONDITION_OUTSIDE;
+    outside.b = 20;
+    check_bound_told(above, 50, 3);
+    check_bound_told(below, 1, -4);
+    check_bound_told(outside, 50, 3);
+    check_bound_told(outside, 5, -4);
+}
+
+/* A bad reading that trips has crossed no bound: the lower one is told, through a reload too. */
+static void of_outside_never_crossed_the_lower_bound_is_told(void **unused)
+{
+    (void)unused;
+    struct davy_limit limit = bench_above(DAVY_LEVEL_ORANGE, -4);
+    limit.condition = DAVY_CONDITION_OUTSIDE;
+    limit.b = 3;
+    limit.trip_on_fault = true;
+    for (int reloaded = 0; reloaded < 2; reloaded++) {
+        begin(&limit, 1);
+        if (reloaded)
+            bench_reload(&bench, 1, plant_limits(&limit, 1));
+        bench_bad(&bench, 2, 0);
+        assert_true(same_number(expect(&bench, 2, "raised " ALARM " unacknowledged orange")->limit, -4));
+        bench_end(&bench);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -421,6 +470,8 @@ int main(void)
         cmocka_unit_test(acknowledgement_and_count_survive_a_change),
         cmocka_unit_test(a_changed_measure_empties_its_window),
         cmocka_unit_test(the_limit_told_is_what_the_last_one_has_become),
+        cmocka_unit_test(of_outside_the_bound_on_the_side_that_was_crossed_is_told),
+        cmocka_unit_test(of_outside_never_crossed_the_lower_bound_is_told),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

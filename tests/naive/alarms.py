@@ -147,9 +147,9 @@ class Limit:
         self.on_since, self.off_since, self.frozen = old.on_since, old.off_since, old.frozen
         if self.kind == old.kind == "outside":
             self.crossed = self.bounds[old.bounds.index(old.crossed)]
-        elif self.kind == "outside" and isinstance(old.crossed, float):
-            # CHOICE: of another kind, the bound that is nearer to the one crossed
-            self.crossed = self.bounds[old.crossed > sum(self.bounds) / 2]
+        elif self.kind == "outside":
+            # CHOICE: of another kind, the bound on the same side
+            self.crossed = self.bounds[old.kind == "above"]
 
     def same(self, old):
         names = ["level", "kind", "bounds", "deadband", "upper"]
