@@ -217,15 +217,16 @@ static unsigned changed_limits(const struct davy_engine *old, const struct davy_
     return changed;
 }
 
+/* What has changed for the group or for one member is judged of all: a delay is the group's, the evidence the members'. */
 static void judge_vote(struct davy_engine *old, struct davy_engine *new, struct alarm *group, struct davy_stamp now)
 {
     unsigned changed = changed_limits(old, new, group);
-    for (uint32_t i = group->vote->first_member; i < group->vote->first_member + group->vote->count; i++) {
-        unsigned limits = changed_limits(old, new, &new->alarms[i]);
-        if (limits && davy_engine_feed_limits(new, &new->alarms[i], limits, now))
+    const uint32_t first = group->vote->first_member, end = first + group->vote->count;
+    for (uint32_t i = first; i < end; i++)
+        changed |= changed_limits(old, new, &new->alarms[i]);
+    for (uint32_t i = first; changed && i < end; i++)
+        if (davy_engine_feed_limits(new, &new->alarms[i], changed, now))
             davy_engine_touch(new, i);
-        changed |= limits;
-    }
     davy_engine_count_votes(new, group->vote, changed, DAVY_FEED_RAISE, now.mono);
 }
 

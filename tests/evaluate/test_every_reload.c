@@ -457,6 +457,33 @@ static void of_outside_never_crossed_the_lower_bound_is_told(void **unused)
     }
 }
 
+/* The delay is the group's; what the members say now is theirs. */
+static struct davy_config *plant_vote(davy_span off_delay)
+{
+    struct davy_limit limit = bench_above(DAVY_LEVEL_ORANGE, 7);
+    limit.off_delay = off_delay;
+    struct davy_config *config = plant_limits(&limit, 1);
+    config->rules[0].vote = 1;
+    config->rules[0].fault_name = "h2s.fault";
+    config->rules[0].measure = DAVY_MEASURE_MEAN;
+    config->rules[0].options = (struct davy_measure_options){.window = davy_span_s(10), .coverage = 0.75};
+    return config;
+}
+
+static void a_changed_delay_of_a_vote_has_its_members_judged(void **unused)
+{
+    (void)unused;
+    bench_begin(&bench, plant_vote(davy_span_s(0)));
+    bench_good(&bench, 0, 0, 5);
+    bench_good(&bench, 9, 0, 50);
+    bench_reload(&bench, 12, plant_vote(davy_span_s(0))); /* the same is not judged anew */
+    expect_silence(&bench);
+    bench_reload(&bench, 13, plant_vote(davy_span_s(5)));
+    const struct davy_event *raised = expect(&bench, 13, "raised h2s:_ unacknowledged orange");
+    assert_true(same_number(raised->members->list[0].value, (5 * 6 + 50 * 4) / 10.0));
+    bench_end(&bench);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -472,6 +499,7 @@ int main(void)
         cmocka_unit_test(the_limit_told_is_what_the_last_one_has_become),
         cmocka_unit_test(of_outside_the_bound_on_the_side_that_was_crossed_is_told),
         cmocka_unit_test(of_outside_never_crossed_the_lower_bound_is_told),
+        cmocka_unit_test(a_changed_delay_of_a_vote_has_its_members_judged),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
