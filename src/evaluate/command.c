@@ -99,9 +99,9 @@ static void do_command(struct davy_engine *engine, struct alarm *alarm, const st
 {
     if (command->verb == DAVY_COMMAND_RESET)
         release_latches(alarm);
+    davy_engine_transition(engine, alarm, input, now, command, 0);
     if (command->verb == DAVY_COMMAND_SHELVE)
         davy_engine_shelve(alarm, command, now);
-    davy_engine_transition(engine, alarm, input, now, command, 0);
     if (has_it(alarm, command->verb))
         davy_engine_remark(alarm, command->by, command->note);
     davy_engine_touch(engine, index_of(engine, alarm));

@@ -331,7 +331,7 @@ uint32_t *davy_engine_zone_count(struct davy_engine *engine, const struct alarm 
 void davy_engine_end_shelf(struct davy_engine *engine, struct alarm *alarm, struct davy_stamp at);
 bool davy_engine_breaks_shelf(const struct alarm *alarm, enum davy_level level);
 
-/* For how long, and what the occurrence is worth, before the transition to `shelved`. */
+/* For how long, and what the occurrence is worth, as the event `shelved` has told. */
 void davy_engine_shelve(struct alarm *alarm, const struct davy_command *command, struct davy_stamp now);
 
 /* Why the alarm cannot be covered so; NULL: it can. */

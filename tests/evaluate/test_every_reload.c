@@ -457,6 +457,37 @@ static void of_outside_never_crossed_the_lower_bound_is_told(void **unused)
     }
 }
 
+/* No event tells that a reload has taken what a latch held: what was told last stands until one tells another level. */
+static void a_latched_limit_that_goes_is_told_until_an_event_tells_another(void **unused)
+{
+    (void)unused;
+    struct davy_limit limits[] = {bench_above(DAVY_LEVEL_ORANGE, 7), bench_above(DAVY_LEVEL_RED, 14)};
+    limits[0].latch = limits[1].latch = true;
+    for (int shelved = 0; shelved < 2; shelved++) {
+        begin(limits, 2);
+        bench_good(&bench, 1, 0, 15);
+        expect(&bench, 1, "raised " ALARM " unacknowledged red");
+        bench_good(&bench, 2, 0, 1);
+        expect(&bench, 2, "latched " ALARM " latched red");
+        bench_reload(&bench, 3, plant_limits(limits, 1));
+        expect_silence(&bench);
+        assert_int_equal(bench_view(&bench, ALARM).level, DAVY_LEVEL_RED);
+        if (shelved) { /* at orange: red ends the shelf */
+            assert_int_equal(bench_command(&bench, 4, DAVY_COMMAND_SHELVE, ALARM), 0);
+            expect(&bench, 4, "shelved " ALARM " shelved orange");
+            bench_reload(&bench, 5, plant_limits(limits, 2));
+            bench_good(&bench, 6, 0, 15);
+            expect(&bench, 6, "unshelved " ALARM " latched orange");
+            expect(&bench, 6, "raised " ALARM " unacknowledged red");
+        } else {
+            assert_int_equal(bench_command(&bench, 4, DAVY_COMMAND_RESET, ALARM), 0);
+            assert_int_equal(expect(&bench, 4, "reset " ALARM " normal red")->previous_level, DAVY_LEVEL_RED);
+        }
+        expect_silence(&bench);
+        bench_end(&bench);
+    }
+}
+
 /* The delay is the group's; what the members say now is theirs. */
 static struct davy_config *plant_vote(davy_span off_delay)
 {
@@ -499,6 +530,7 @@ int main(void)
         cmocka_unit_test(the_limit_told_is_what_the_last_one_has_become),
         cmocka_unit_test(of_outside_the_bound_on_the_side_that_was_crossed_is_told),
         cmocka_unit_test(of_outside_never_crossed_the_lower_bound_is_told),
+        cmocka_unit_test(a_latched_limit_that_goes_is_told_until_an_event_tells_another),
         cmocka_unit_test(a_changed_delay_of_a_vote_has_its_members_judged),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

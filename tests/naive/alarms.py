@@ -353,7 +353,6 @@ class Alarm:
         if tripped and not self.may_be_shelved():
             return None
         self.shelved_until = now + duration
-        self.shelved_level = None if self.state == "normal" else self.level
         return "shelved"
 
     def leave_cover(self):

@@ -339,6 +339,20 @@ class Engine:
         others = [each for each in self.rule_alarms if each is not alarm and each.zone == alarm.zone and each.active]
         return event == "raised" and not alarm.built_in and not was_active and not others
 
+    @staticmethod
+    def told_level(alarm):
+        """The occurrence's, and where nothing is tripped any more, or not judged, the one that it had.
+
+        CHOICE: that is the one told last. A reload that takes the limit of a latch lowers the level without an event:
+        what people see stands until an event tells them otherwise.
+        """
+        if alarm.event_level is None:
+            return alarm.level
+        last = LEVELS.index(alarm.event_level)
+        if not alarm.tripped_levels():
+            return last
+        return max(last, alarm.level) if alarm.state == "suppressed" else alarm.level
+
     def act(self, alarm, now, action, details=None, step=None):
         """Let an alarm do something, and tell it where it is an event."""
         was_state, was_below, was_active = alarm.shown_state, alarm.state, alarm.active
@@ -353,7 +367,7 @@ class Engine:
             self.raises.append((now, (alarm.rule, alarm.full)))
         told = {
             "seq": len(self.events) + 1, "event": event, "state": alarm.shown_state, "previous_state": was_state,
-            "level": LEVELS[alarm.level] if occurrence else None,
+            "level": LEVELS[self.told_level(alarm)] if occurrence else None,
             "previous_level": alarm.event_level if occurrence else None, "active": alarm.active,
             "acknowledged": alarm.acknowledged and occurrence,
             "time": print_time(now), "raised_at": print_time(alarm.raised_at) if occurrence else None,
@@ -364,6 +378,8 @@ class Engine:
             told.update({"limit": None, "condition": None, "uncertain": False})
         self.events.append({**{key: told[key] for key in KEYS}, "lost": alarm.lost()})
         alarm.event_level = told["level"]
+        if event == "shelved":
+            alarm.shelved_level = LEVELS.index(told["level"]) if occurrence else None
 
 
 def read_rows(path):
