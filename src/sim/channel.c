@@ -64,6 +64,12 @@ static void flush(struct davy_sim *sim, struct davy_sim_channel *channel)
     memmove(channel->out, channel->out + done, channel->out_length);
 }
 
+/* A serial line at the speed of its characters. */
+static bool is_timed(const struct davy_sim_channel *channel)
+{
+    return is_serial(channel) && davy_sim_wire_is_timed(&channel->line->wire);
+}
+
 static bool has_room(const struct davy_sim_channel *channel)
 {
     return channel->out_length + OUT_RESERVE <= sizeof(channel->out);
@@ -113,10 +119,23 @@ static void serve_frames(struct davy_sim *sim, struct davy_sim_channel *channel)
         give_up(sim, channel);
 }
 
+/* Look again when the last bit is there, or when silence makes an end of what is no frame yet. */
+static void look_later(struct davy_sim *sim, struct davy_sim_channel *channel, bool asking)
+{
+    davy_mono due = asking ? channel->line->wire.asked_until : davy_mono_add(sim->now, davy_span_ms(SILENCE_MS));
+    if (channel->look_pending && channel->look_at.ns <= due.ns)
+        return;
+    channel->look_pending = true;
+    channel->look_at = due;
+    davy_sim_postpone(sim, channel, due, (davy_mono){0}, NULL, 0);
+}
+
 /* Serve, send, and decide what to wait for. */
 static void process(struct davy_sim *sim, struct davy_sim_channel *channel)
 {
-    serve_frames(sim, channel);
+    bool asking = is_timed(channel) && davy_sim_wire_is_asking(&channel->line->wire, sim->now);
+    if (!asking)
+        serve_frames(sim, channel);
     flush(sim, channel);
     if (channel->dead)
         return;
@@ -126,10 +145,32 @@ static void process(struct davy_sim *sim, struct davy_sim_channel *channel)
     }
     bool room = has_room(channel) && channel->in_length < sizeof(channel->in) && !channel->closing;
     watch(sim, channel, (room ? EPOLLIN : 0) | (channel->out_length > 0 ? EPOLLOUT : 0));
-    if (channel->line->type == DAVY_BUS_TCP || channel->in_length == 0 || channel->look_pending)
+    if (channel->line->type != DAVY_BUS_TCP && channel->in_length > 0)
+        look_later(sim, channel, asking);
+}
+
+/* Two have talked at once: nobody has understood the request, and what is left of the reply is noise to its reader. */
+static void collide(struct davy_sim *sim, struct davy_sim_channel *channel)
+{
+    channel->line->stats.collisions++;
+    channel->in_length = 0;
+    channel->look_pending = false;
+    davy_sim_forget(sim, channel);
+}
+
+/* `length` bytes more than before are in `in`. */
+static void hear(struct davy_sim *sim, struct davy_sim_channel *channel, size_t length)
+{
+    channel->heard = sim->now;
+    bool begins = channel->in_length == 0;
+    channel->in_length += length;
+    if (!is_timed(channel))
         return;
-    channel->look_pending = true;
-    davy_sim_postpone(sim, channel, davy_mono_add(sim->now, davy_span_ms(SILENCE_MS)), NULL, 0);
+    enum davy_sim_wire_verdict verdict = davy_sim_wire_hear(&channel->line->wire, sim->now, length, begins);
+    channel->heard = channel->line->wire.asked_until;
+    channel->line->stats.t35_violations += verdict == DAVY_SIM_WIRE_EARLY;
+    if (verdict == DAVY_SIM_WIRE_COLLISION)
+        collide(sim, channel);
 }
 
 static void take_bytes(struct davy_sim *sim, struct davy_sim_channel *channel)
@@ -143,8 +184,7 @@ static void take_bytes(struct davy_sim *sim, struct davy_sim_channel *channel)
     }
     if (length <= 0 || sim->now.ns < channel->deaf_until.ns)
         return;
-    channel->in_length += (size_t)length;
-    channel->heard = sim->now;
+    hear(sim, channel, (size_t)length);
 }
 
 static void ready(struct davy_sim *sim, struct davy_sim_handler *handler, uint32_t events)
@@ -190,7 +230,7 @@ void davy_sim_channel_send(struct davy_sim *sim, struct davy_sim_channel *channe
     if (channel->dead)
         return;
     if (delay.ns > 0) {
-        davy_sim_postpone(sim, channel, davy_mono_add(sim->now, delay), bytes, length);
+        davy_sim_postpone(sim, channel, davy_mono_add(sim->now, delay), (davy_mono){0}, bytes, length);
         return;
     }
     if (length > sizeof(channel->out) - channel->out_length)
@@ -219,12 +259,16 @@ void davy_sim_channel_close_line(struct davy_sim *sim, const struct davy_sim_lin
     }
 }
 
-void davy_sim_channel_due(struct davy_sim *sim, struct davy_sim_channel *channel, const uint8_t *bytes, size_t length)
+void davy_sim_channel_due(struct davy_sim *sim, struct davy_sim_channel *channel,
+                          const struct davy_sim_pending *pending)
 {
-    if (length == 0)
+    bool begins = pending->until.ns > 0;
+    if (pending->length == 0)
         channel->look_pending = false;
+    else if (begins && davy_sim_wire_reply(&channel->line->wire, sim->now, pending->until) == DAVY_SIM_WIRE_COLLISION)
+        collide(sim, channel);
     else
-        davy_sim_channel_send(sim, channel, bytes, length, (davy_span){0});
+        davy_sim_channel_send(sim, channel, pending->bytes, pending->length, (davy_span){0});
     process(sim, channel);
 }
 

@@ -17,11 +17,12 @@ struct davy_sim_channel {
     struct davy_sim_channel *next;
     struct davy_sim_channel *previous;
     struct davy_sim_line *line;
-    davy_mono heard;      /* when bytes came last */
+    davy_mono heard;      /* when bytes came last; of a line with a speed, when its last bit is there */
     davy_mono deaf_until; /* a hanging serial line swallows bytes until then */
     uint32_t watched;     /* epoll events */
-    bool look_pending;    /* a look at the silence is queued */
-    bool closing;         /* after what is in `out` */
+    bool look_pending;    /* a look at what was heard is queued for `look_at` */
+    davy_mono look_at;
+    bool closing; /* after what is in `out` */
     bool dead;
     size_t in_length;
     size_t out_length;
@@ -43,7 +44,8 @@ void davy_sim_channel_break(struct davy_sim *sim, struct davy_sim_channel *chann
 void davy_sim_channel_close_line(struct davy_sim *sim, const struct davy_sim_line *line);
 
 /* What was postponed is due. */
-void davy_sim_channel_due(struct davy_sim *sim, struct davy_sim_channel *channel, const uint8_t *bytes, size_t length);
+void davy_sim_channel_due(struct davy_sim *sim, struct davy_sim_channel *channel,
+                          const struct davy_sim_pending *pending);
 
 /* Release the channels that were closed in this cycle; `sim` may still hold events for them before. */
 void davy_sim_channel_bury(struct davy_sim *sim);

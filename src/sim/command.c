@@ -321,6 +321,9 @@ static void run_stats(struct davy_sim_plant *plant, const struct davy_sim_comman
                         (unsigned long long)s->exceptions, (unsigned long long)s->faults);
         davy_buf_printf(reply, " bad_frames=%llu connections=%llu", (unsigned long long)s->bad_frames,
                         (unsigned long long)s->connections);
+        if (davy_sim_wire_is_timed(&plant->lines[i].wire))
+            davy_buf_printf(reply, " t35_violations=%llu collisions=%llu", (unsigned long long)s->t35_violations,
+                            (unsigned long long)s->collisions);
     }
 }
 

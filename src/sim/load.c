@@ -97,8 +97,8 @@ static void read_line(struct davy_sim_loader *l, const config_setting_t *group, 
     line->port = (int)davy_sim_reader_integer(r, group, "port", 0, UINT16_MAX, 0);
     const char *link = davy_sim_reader_text(r, group, "link", "");
     line->link = *link ? davy_sim_loader_keep(link) : NULL;
-    line->baud = (int)davy_sim_reader_integer(r, group, "baud", 300, 4000000, 0);
-    line->bits_per_byte = (int)davy_sim_reader_integer(r, group, "bits_per_byte", 9, 12, 10);
+    int baud = (int)davy_sim_reader_integer(r, group, "baud", 300, 4000000, 0);
+    line->wire = davy_sim_wire_make(baud, (int)davy_sim_reader_integer(r, group, "bits_per_byte", 9, 12, 10));
     line->unknown_exception = read_unknown_unit(l, group, line->type == DAVY_BUS_TCP);
     check_line_keys(l, group, line);
     for (const struct davy_sim_line *other = l->plant->lines; other < line; other++)

@@ -5,6 +5,7 @@
 #include <math.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <time.h>
 
 #include "base/log.h"
 #include "sim/channel.h"
@@ -12,7 +13,7 @@
 #include "sim/line.h"
 
 #define EVENTS_MAX  64
-#define WAIT_MAX_MS 60000
+#define WAIT_MAX_NS (60 * DAVY_NS_PER_S)
 
 static int control(struct davy_sim *sim, int operation, struct davy_sim_handler *handler, uint32_t events)
 {
@@ -43,13 +44,13 @@ static void insert(struct davy_sim *sim, struct davy_sim_pending *pending)
         sim->last = pending;
 }
 
-void davy_sim_postpone(struct davy_sim *sim, struct davy_sim_channel *channel, davy_mono due, const uint8_t *bytes,
-                       size_t length)
+void davy_sim_postpone(struct davy_sim *sim, struct davy_sim_channel *channel, davy_mono due, davy_mono until,
+                       const uint8_t *bytes, size_t length)
 {
     struct davy_sim_pending *pending = malloc(sizeof(*pending) + length);
     if (!pending)
         return;
-    *pending = (struct davy_sim_pending){.channel = channel, .due = due, .length = length};
+    *pending = (struct davy_sim_pending){.channel = channel, .due = due, .until = until, .length = length};
     if (length > 0)
         memcpy(pending->bytes, bytes, length);
     insert(sim, pending);
@@ -77,7 +78,7 @@ static void run_pending(struct davy_sim *sim)
         sim->first = pending->next;
         if (!sim->first)
             sim->last = NULL;
-        davy_sim_channel_due(sim, pending->channel, pending->bytes, pending->length);
+        davy_sim_channel_due(sim, pending->channel, pending);
         free(pending);
     }
 }
@@ -127,19 +128,22 @@ static double next_s(const struct davy_sim *sim)
     return next;
 }
 
-static int wait_ms(const struct davy_sim *sim)
+/* To the nanosecond: characters of a fast line are shorter than a millisecond. */
+static struct timespec wait_time(const struct davy_sim *sim)
 {
     davy_mono due = sim->first ? davy_mono_min(sim->end, sim->first->due) : sim->end;
-    double left_ms = (double)davy_mono_sub(due, sim->now).ns / (double)DAVY_NS_PER_MS;
-    left_ms = fmin(left_ms, (next_s(sim) - sim->t_s) / sim->speed * 1000);
-    return (int)ceil(fmin(fmax(left_ms, 0), WAIT_MAX_MS));
+    double left_ns = (double)davy_mono_sub(due, davy_clock_now(&davy_system_clock).mono).ns;
+    left_ns = fmin(left_ns, (next_s(sim) - sim->t_s) / sim->speed * 1e9);
+    int64_t ns = (int64_t)fmin(fmax(ceil(left_ns), 0), (double)WAIT_MAX_NS);
+    return (struct timespec){.tv_sec = ns / DAVY_NS_PER_S, .tv_nsec = ns % DAVY_NS_PER_S};
 }
 
 int davy_sim_run(struct davy_sim *sim)
 {
     struct epoll_event events[EVENTS_MAX];
     while (!sim->quit && sim->now.ns < sim->end.ns) {
-        int count = epoll_wait(sim->epoll, events, EVENTS_MAX, wait_ms(sim));
+        struct timespec wait = wait_time(sim);
+        int count = epoll_pwait2(sim->epoll, events, EVENTS_MAX, &wait, NULL);
         if (count < 0 && errno != EINTR)
             return -errno;
         davy_sim_tick(sim, davy_clock_now(&davy_system_clock).mono);

@@ -13,6 +13,7 @@
 #include "model/names.h"
 #include "sim/fault.h"
 #include "sim/wave.h"
+#include "sim/wire.h"
 
 #define DAVY_SIM_POINTS_MAX 4096 /* of one device */
 
@@ -55,6 +56,8 @@ struct davy_sim_stats {
     uint64_t faults;     /* replies that a fault has spoilt */
     uint64_t bad_frames;
     uint64_t connections;
+    uint64_t t35_violations; /* requests that began too early after the last frame */
+    uint64_t collisions;     /* requests that began during a reply, and replies during a request */
 };
 
 struct davy_sim_line {
@@ -62,13 +65,12 @@ struct davy_sim_line {
     enum davy_bus_type type;
     char *host;
     int port;
-    char *link;               /* NULL: only the pty's own name */
-    int baud;                 /* 0: bytes take no time */
-    int bits_per_byte;        /* on the wire */
-    int unknown_exception;    /* reply to a unit that is not there; 0: silence */
-    char address[160];        /* where it listens, once it does */
-    bool open;                /* somebody can connect; kept by line.c */
-    double unplugged_until_s; /* not to be open before; INFINITY: until plugged */
+    char *link;                /* NULL: only the pty's own name */
+    struct davy_sim_wire wire; /* not timed: bytes take no time */
+    int unknown_exception;     /* reply to a unit that is not there; 0: silence */
+    char address[160];         /* where it listens, once it does */
+    bool open;                 /* somebody can connect; kept by line.c */
+    double unplugged_until_s;  /* not to be open before; INFINITY: until plugged */
     struct davy_sim_device *by_unit[256];
     struct davy_sim_faults faults;
     struct davy_sim_stats stats;

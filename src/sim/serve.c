@@ -3,8 +3,6 @@
 
 #include "sim/device.h"
 
-#define SILENCE_CHARACTERS 3.5 /* a slave waits so long before it takes a frame as whole */
-
 /* A reply on its way out. */
 struct reply {
     struct davy_sim_effect effect;
@@ -83,36 +81,72 @@ static void spoil(struct davy_sim *sim, struct reply *r)
     }
 }
 
-/* Request, silence and reply at the line's speed; a pty or socket is infinitely fast. */
-static davy_span wire_time(const struct davy_sim_line *line, const struct reply *r)
+static int64_t drip_ns(const struct reply *r)
 {
-    if (line->baud == 0)
-        return (davy_span){0};
-    double characters = (double)r->frame->length + SILENCE_CHARACTERS + (double)r->length;
-    return (davy_span){(int64_t)(characters * line->bits_per_byte * 1e9 / line->baud)};
+    return has(r, DAVY_SIM_FAULT_DRIP) ? r->effect.arg[DAVY_SIM_FAULT_DRIP] * DAVY_NS_PER_MS : 0;
 }
 
-static void drip(struct davy_sim *sim, struct davy_sim_channel *channel, const struct reply *r, davy_span delay)
+static davy_span turn_around(const struct reply *r)
 {
-    for (size_t i = 0; i < r->length; i++) {
-        davy_sim_channel_send(sim, channel, &r->adu[i], 1, delay);
-        delay.ns += r->effect.arg[DAVY_SIM_FAULT_DRIP] * DAVY_NS_PER_MS;
+    int64_t late = has(r, DAVY_SIM_FAULT_LATE) ? r->effect.arg[DAVY_SIM_FAULT_LATE] * DAVY_NS_PER_MS : 0;
+    return (davy_span){(r->device ? r->device->turnaround.ns : 0) + late};
+}
+
+/* On a line without a speed. */
+static void hand_over(struct davy_sim *sim, struct davy_sim_channel *channel, const struct reply *r)
+{
+    davy_span delay = turn_around(r);
+    size_t portion = drip_ns(r) > 0 ? 1 : r->length;
+    for (size_t i = 0; i < r->length; i += portion) {
+        davy_sim_channel_send(sim, channel, &r->adu[i], portion, delay);
+        delay.ns += drip_ns(r);
     }
+}
+
+/*
+ * Each portion is there when the last bit of its last byte is; the first byte is one of its own, so that its reader can
+ * tell how long the device took. returns the last bit of the reply.
+ */
+static davy_mono transmit(struct davy_sim *sim, struct davy_sim_channel *channel, const struct reply *r,
+                          davy_mono start)
+{
+    const struct davy_sim_wire *wire = &channel->line->wire;
+    int64_t step = wire->character.ns + drip_ns(r);
+    davy_mono end = davy_mono_add(start, (davy_span){wire->character.ns + (int64_t)(r->length - 1) * step});
+    size_t portion = 1;
+    for (size_t done = 0; done < r->length; done += portion) {
+        portion = done == 0 || drip_ns(r) > 0 ? 1 : davy_sim_wire_portion(wire);
+        portion = portion < r->length - done ? portion : r->length - done;
+        davy_mono due = davy_mono_add(start, (davy_span){wire->character.ns + (int64_t)(done + portion - 1) * step});
+        bool begins = done == 0 && channel->line->type == DAVY_BUS_RTU;
+        davy_sim_postpone(sim, channel, due, begins ? end : (davy_mono){0}, &r->adu[done], portion);
+    }
+    return end;
+}
+
+/* The master of a line behind a connection is the gateway: it sends the request now, or after what it still does. */
+static void emit_timed(struct davy_sim *sim, struct davy_sim_channel *channel, const struct reply *r, int copies)
+{
+    struct davy_sim_wire *wire = &channel->line->wire;
+    bool gateway = channel->line->type != DAVY_BUS_RTU;
+    if (gateway)
+        (void)davy_sim_wire_hear(wire, sim->now, r->frame->length, false); /* it keeps the order by itself */
+    davy_mono at = davy_sim_wire_turn(wire, turn_around(r));
+    for (; copies > 0; copies--)
+        at = transmit(sim, channel, r, at);
+    if (gateway)
+        wire->asked_until = davy_mono_add(at, wire->silence);
 }
 
 static void emit(struct davy_sim *sim, struct davy_sim_channel *channel, const struct reply *r)
 {
-    davy_span delay = wire_time(channel->line, r);
-    if (r->device)
-        delay.ns += r->device->turnaround.ns;
-    if (has(r, DAVY_SIM_FAULT_LATE))
-        delay.ns += r->effect.arg[DAVY_SIM_FAULT_LATE] * DAVY_NS_PER_MS;
-    for (int copies = has(r, DAVY_SIM_FAULT_DUPLICATE) ? 2 : 1; copies > 0; copies--) {
-        if (has(r, DAVY_SIM_FAULT_DRIP))
-            drip(sim, channel, r, delay);
-        else
-            davy_sim_channel_send(sim, channel, r->adu, r->length, delay);
+    int copies = has(r, DAVY_SIM_FAULT_DUPLICATE) ? 2 : 1;
+    if (davy_sim_wire_is_timed(&channel->line->wire)) {
+        emit_timed(sim, channel, r, copies);
+        return;
     }
+    for (; copies > 0; copies--)
+        hand_over(sim, channel, r);
 }
 
 void davy_sim_serve(struct davy_sim *sim, struct davy_sim_channel *channel, const struct davy_sim_frame *frame)

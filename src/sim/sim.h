@@ -22,11 +22,12 @@ struct davy_sim_handler {
     void (*ready)(struct davy_sim *sim, struct davy_sim_handler *handler, uint32_t events);
 };
 
-/* Something to be done with a channel later: bytes to send, or without bytes a look at its silence. */
+/* Something to be done with a channel later: bytes to send, or without bytes a look at what it has heard. */
 struct davy_sim_pending {
     struct davy_sim_pending *next;
     struct davy_sim_channel *channel;
     davy_mono due;
+    davy_mono until; /* ns > 0: these bytes begin a reply on a line with a speed, which ends then */
     size_t length;
     uint8_t bytes[];
 };
@@ -54,9 +55,12 @@ struct davy_sim {
 int davy_sim_watch(struct davy_sim *sim, struct davy_sim_handler *handler, uint32_t events) DAVY_MUST_CHECK;
 int davy_sim_rewatch(struct davy_sim *sim, struct davy_sim_handler *handler, uint32_t events) DAVY_MUST_CHECK;
 
-/* Queue `length` bytes (0: a look at the silence) for `channel` at `due`. Without memory it is lost, as on a wire. */
-void davy_sim_postpone(struct davy_sim *sim, struct davy_sim_channel *channel, davy_mono due, const uint8_t *bytes,
-                       size_t length);
+/*
+ * Queue `length` bytes (0: a look at what was heard) for `channel` at `due`; `until` as in struct davy_sim_pending.
+ * Without memory it is lost, as on a wire.
+ */
+void davy_sim_postpone(struct davy_sim *sim, struct davy_sim_channel *channel, davy_mono due, davy_mono until,
+                       const uint8_t *bytes, size_t length);
 
 /* Forget what is queued for `channel`. */
 void davy_sim_forget(struct davy_sim *sim, const struct davy_sim_channel *channel);
