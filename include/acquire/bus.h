@@ -8,6 +8,7 @@
 #include <stdatomic.h>
 #include <stdint.h>
 
+#include "acquire/capture.h"
 #include "base/attr.h"
 #include "base/clock.h"
 #include "model/config.h"
@@ -24,7 +25,10 @@ struct davy_bus_request {
 
 struct davy_bus_reply {
     enum davy_answer answer;
-    uint8_t exception; /* when answer is EXCEPTION */
+    uint8_t exception;     /* when answer is EXCEPTION */
+    davy_span turn_around; /* from the end of the request to the first byte of the reply; 0: not measured */
+    uint32_t foreign;      /* bytes thrown away since the last read that no request of ours explains: noise, a second
+                              master, double replies */
     uint16_t words[DAVY_BLOCK_WORDS];
 };
 
@@ -45,6 +49,8 @@ struct davy_bus_ops {
      * then no wait is long.
      */
     void (*obey)(void *link, const atomic_bool *stop);
+    /* From now on all that is sent and heard goes into *capture too, which the caller owns; NULL: no more. May be NULL. */
+    void (*record)(void *link, struct davy_capture *capture);
     /* Frees the link (closes it first). Accepts NULL. */
     void (*free)(void *link);
 };

@@ -56,8 +56,10 @@ struct link {
     modbus_t *modbus;
     uint16_t transaction;
     davy_mono quiet_until;
-    struct shape shapes[256]; /* by unit, of serial lines */
-    const atomic_bool *stop;  /* ends waits early; may be NULL */
+    struct shape shapes[256];     /* by unit, of serial lines */
+    const atomic_bool *stop;      /* ends waits early; may be NULL */
+    struct davy_capture *capture; /* may be NULL */
+    uint32_t foreign;             /* bytes since the last read */
 };
 
 static davy_mono now(void)
@@ -99,6 +101,12 @@ static bool wait_readable(const struct link *link, int fd, short events, davy_mo
         if (left.ns <= 0 || is_stopping(link))
             return false;
     }
+}
+
+static void capture(const struct link *link, enum davy_capture_kind kind, const uint8_t *bytes, size_t length)
+{
+    if (link->capture)
+        davy_capture_add(link->capture, kind, davy_clock_now(&davy_system_clock), bytes, length);
 }
 
 static bool is_line(const struct link *link)
@@ -232,9 +240,11 @@ static enum davy_answer send_request(struct link *link, const struct davy_bus_re
     uint8_t frame[DAVY_FRAME_TCP_REQUEST];
     if (link->type == DAVY_BUS_TCP) {
         davy_frame_tcp_request(request, ++link->transaction, frame);
+        capture(link, DAVY_CAPTURE_SENT, frame, DAVY_FRAME_TCP_REQUEST);
         return send_socket(fd, frame, DAVY_FRAME_TCP_REQUEST);
     }
     davy_frame_rtu_request(request, frame);
+    capture(link, DAVY_CAPTURE_SENT, frame, DAVY_FRAME_RTU_REQUEST);
     if (link->type == DAVY_BUS_RTU_OVER_TCP)
         return send_socket(fd, frame, DAVY_FRAME_RTU_REQUEST);
     /* It puts the CRC on by itself. */
@@ -279,33 +289,32 @@ static enum davy_answer receive_reply(struct link *link, const struct davy_bus_r
         return answer;
     if (!wait_readable(link, modbus_get_socket(link->modbus), POLLIN, first))
         return DAVY_ANSWER_TIMEOUT;
+    davy_span turn_around = davy_mono_sub(now(), sent);
+    ret_reply->turn_around = (davy_span){turn_around.ns > 0 ? turn_around.ns : 0};
     limit_receive(link, last);
     uint8_t frame[MODBUS_TCP_MAX_ADU_LENGTH];
     int length = modbus_receive_confirmation(link->modbus, frame);
     if (length < 0)
         return answer_of_errno(errno);
+    capture(link, DAVY_CAPTURE_HEARD, frame, (size_t)length);
     return link->type == DAVY_BUS_TCP
                ? davy_frame_tcp_reply(request, link->transaction, frame, (size_t)length, ret_reply)
                : davy_frame_rtu_reply(request, frame, (size_t)length, ret_reply);
 }
 
-/* Throw away what came unasked. False when the other end is gone. */
-static bool drain_socket(int fd)
+/* Throw away what came unasked; the port is non-blocking too. False when the other end is gone. */
+static bool drain_line(struct link *link)
 {
     uint8_t waste[256];
     ssize_t got;
-    int rounds = 0;
+    int fd = modbus_get_socket(link->modbus), rounds = 0;
     do {
-        got = recv(fd, waste, sizeof waste, MSG_DONTWAIT);
+        got = link->type == DAVY_BUS_RTU ? read(fd, waste, sizeof waste) : recv(fd, waste, sizeof waste, MSG_DONTWAIT);
+        link->foreign += got > 0 ? (uint32_t)got : 0;
+        capture(link, DAVY_CAPTURE_FOREIGN, waste, got > 0 ? (size_t)got : 0);
     } while (got > 0 && ++rounds < 64);
-    return got > 0 || (got < 0 && errno == EAGAIN);
-}
-
-static bool drain_line(struct link *link)
-{
-    if (link->type == DAVY_BUS_RTU_OVER_TCP)
-        return drain_socket(modbus_get_socket(link->modbus));
-    return modbus_flush(link->modbus) >= 0;
+    /* A port without anything to read gives 0, as libmodbus sets it up; one that is gone refuses the next request. */
+    return got > 0 || (got == 0 && link->type == DAVY_BUS_RTU) || (got < 0 && errno == EAGAIN);
 }
 
 /* A TCP connection with something to read before the request is out of step or closed by the other end. */
@@ -439,13 +448,26 @@ static void link_obey(void *context, const atomic_bool *stop)
     link->stop = stop;
 }
 
+static void link_record(void *context, struct davy_capture *capture)
+{
+    struct link *link = context;
+    link->capture = capture;
+}
+
 static void link_read(void *context, const struct davy_bus_request *request, struct davy_bus_reply *ret_reply)
 {
     struct link *link = context;
     enum davy_answer answer = DAVY_ANSWER_DOWN;
+    ret_reply->turn_around = (davy_span){0};
+    if (link->capture)
+        davy_capture_begin(link->capture);
     if (modbus_get_socket(link->modbus) >= 0)
         answer = is_line(link) ? read_line(link, request, ret_reply) : read_tcp(link, request, ret_reply);
     ret_reply->answer = answer;
+    ret_reply->foreign = link->foreign;
+    link->foreign = 0;
+    if (link->capture)
+        davy_capture_end(link->capture, request->unit, answer);
 }
 
 /* ---- life ---- */
@@ -501,8 +523,12 @@ static int link_fill(struct link *link, const struct davy_bus *bus)
 
 int davy_bus_modbus_new(const struct davy_bus *bus, struct davy_bus_link *ret_link)
 {
-    static const struct davy_bus_ops ops = {
-        .open = link_open, .close = link_close, .read = link_read, .obey = link_obey, .free = link_free};
+    static const struct davy_bus_ops ops = {.open = link_open,
+                                            .close = link_close,
+                                            .read = link_read,
+                                            .obey = link_obey,
+                                            .record = link_record,
+                                            .free = link_free};
     if (bus->type == DAVY_BUS_RTU ? !bus->device || bus->baud <= 0 : !bus->host)
         return -EINVAL;
     struct link *link = calloc(1, sizeof *link);
