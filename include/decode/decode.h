@@ -32,7 +32,8 @@ struct davy_decoder *davy_decoder_free(struct davy_decoder *decoder);
 
 /*
  * readings  room for DAVY_DECODE_MAX
- * returns   how many were written: one for each point of the block's request, in order
+ * returns   how many were written: one for each point of the block's request, or of the part of it that the block
+ *           speaks of, in order; status words and values outside that part stay as they were
  * A block whose request does not exist gives none.
  */
 size_t davy_decode_block(struct davy_decoder *decoder, const struct davy_block *block, struct davy_reading *readings);

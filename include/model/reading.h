@@ -38,8 +38,14 @@ enum davy_answer {
 struct davy_block {
     uint32_t generation; /* davy_config.generation of the plan that it belongs to */
     uint32_t request;    /* index into davy_config.requests */
+    /*
+     * The part of the request that was asked for: the device refused the whole, or some other part of it. Nothing is said
+     * of the rest. count 0: the whole request.
+     */
+    uint16_t start; /* zero-based, as that of the request */
+    uint16_t count; /* registers or bits */
     enum davy_answer answer;
     uint8_t exception;                /* Modbus code when answer is EXCEPTION */
-    uint16_t words[DAVY_BLOCK_WORDS]; /* registers; of bit tables bit i is words[i / 16] >> (i % 16) & 1 */
+    uint16_t words[DAVY_BLOCK_WORDS]; /* from `start` on; of bit tables bit i is words[i / 16] >> (i % 16) & 1 */
     struct davy_stamp at;
 };

@@ -161,19 +161,38 @@ static bool is_bits(enum davy_table table)
     return table == DAVY_TABLE_COIL || table == DAVY_TABLE_DISCRETE;
 }
 
-/* True when `count` registers or bits from `address` lie inside the request; their place in it. */
-static bool locate(const struct davy_request *request, enum davy_table table, uint16_t address, unsigned count,
-                   size_t *ret_place)
+/* The registers or bits that a block speaks of: its request, or a part of it. */
+struct area {
+    enum davy_table table;
+    uint16_t start;
+    uint16_t count;
+};
+
+static struct area area_of(const struct davy_request *request, const struct davy_block *block)
+{
+    bool part = block->count > 0;
+    return (struct area){.table = request->table,
+                         .start = part ? block->start : request->start,
+                         .count = part ? block->count : request->count};
+}
+
+/* True when `count` registers or bits from `address` lie inside the area and the block's words; their place in it. */
+static bool locate(const struct area *area, enum davy_table table, uint16_t address, unsigned count, size_t *ret_place)
 {
     size_t room = is_bits(table) ? DAVY_BLOCK_WORDS * 16 : DAVY_BLOCK_WORDS;
-    size_t end = request->count < room ? request->count : room;
-    if (table != request->table || address < request->start)
+    size_t end = area->count < room ? area->count : room;
+    if (table != area->table || address < area->start)
         return false;
-    size_t place = (size_t)address - request->start;
+    size_t place = (size_t)address - area->start;
     if (place + count > end)
         return false;
     *ret_place = place;
     return true;
+}
+
+static unsigned width_of(const struct davy_point *point)
+{
+    return is_bits(point->table) ? 1 : davy_type_registers(point->type);
 }
 
 static uint16_t word_at(const struct davy_block *block, enum davy_table table, size_t place)
@@ -197,17 +216,18 @@ static size_t first_word(const struct davy_decoder *decoder, uint32_t device)
     return low;
 }
 
-/* Status words that the block's request reads: known anew, or lost with it. */
+/* Status words that the block speaks of: known anew, or lost with it. */
 static void learn_status(struct davy_decoder *decoder, const struct davy_request *request,
                          const struct davy_block *block)
 {
+    const struct area area = area_of(request, block);
     size_t count = decoder->word_count;
     for (size_t i = first_word(decoder, request->device); i < count; i++) {
         struct word *word = &decoder->words[i];
         size_t place;
         if (word->device != request->device)
             break;
-        if (!locate(request, word->table, word->address, 1, &place))
+        if (!locate(&area, word->table, word->address, 1, &place))
             continue;
         word->known = block->answer == DAVY_ANSWER_OK;
         if (word->known)
@@ -358,20 +378,26 @@ static enum davy_reason failure_reason(enum davy_answer answer)
     return answer == DAVY_ANSWER_EXCEPTION ? DAVY_REASON_EXCEPTION : DAVY_REASON_COMM;
 }
 
-static void decode_point(struct davy_decoder *decoder, const struct davy_request *request,
-                         const struct davy_block *block, struct davy_reading *reading)
+static void decode_point(struct davy_decoder *decoder, const struct area *area, const struct davy_block *block,
+                         struct davy_reading *reading)
 {
     const struct davy_point *point = &decoder->config->points[reading->point];
     size_t place;
-    unsigned width = is_bits(point->table) ? 1 : davy_type_registers(point->type);
     if (block->answer != DAVY_ANSWER_OK)
         reading->reason = failure_reason(block->answer);
-    else if (!locate(request, point->table, point->address, width, &place))
+    else if (!locate(area, point->table, point->address, width_of(point), &place))
         reading->reason = DAVY_REASON_NOT_A_NUMBER; /* beyond the address space: there is no such value */
     else
         judge_value(decoder, block, place, reading);
     reading->quality = davy_reason_quality(reading->reason);
     settle(&decoder->config->devices[point->device], &decoder->points[reading->point], reading);
+}
+
+/* Of a part only the points that lie wholly inside: what else the request reads has blocks of its own. */
+static bool speaks_of(const struct davy_block *block, const struct area *area, const struct davy_point *point)
+{
+    size_t place;
+    return block->count == 0 || locate(area, point->table, point->address, width_of(point), &place);
 }
 
 size_t davy_decode_block(struct davy_decoder *decoder, const struct davy_block *block, struct davy_reading *readings)
@@ -380,11 +406,15 @@ size_t davy_decode_block(struct davy_decoder *decoder, const struct davy_block *
     if (block->generation != config->generation || block->request >= config->request_count)
         return 0;
     const struct davy_request *request = &config->requests[block->request];
-    size_t count = request->point_count < DAVY_DECODE_MAX ? request->point_count : DAVY_DECODE_MAX;
+    const struct area area = area_of(request, block);
+    size_t count = 0;
     learn_status(decoder, request, block);
-    for (size_t i = 0; i < count; i++) {
-        readings[i] = (struct davy_reading){.point = request->points[i], .at = block->at};
-        decode_point(decoder, request, block, &readings[i]);
+    for (size_t i = 0; i < request->point_count && count < DAVY_DECODE_MAX; i++) {
+        if (!speaks_of(block, &area, &config->points[request->points[i]]))
+            continue;
+        readings[count] = (struct davy_reading){.point = request->points[i], .at = block->at};
+        decode_point(decoder, &area, block, &readings[count]);
+        count++;
     }
     return count;
 }

@@ -267,6 +267,38 @@ static void status_of_its_own_request_is_remembered_until_lost(void **state)
     rig_done(&rig);
 }
 
+/* Four values at 0, 2, 4 and 6, a status word at 10; the words of a block are 1000 + address. */
+static void a_part_of_a_request_tells_only_of_what_lies_inside(void **state)
+{
+    (void)state;
+    struct davy_config *config = plain_config(DAVY_TYPE_UINT32);
+    for (uint16_t i = 1; i < 4; i++)
+        small_point(config, "q", (uint16_t)(2 * i), DAVY_TYPE_UINT32);
+    for (size_t i = 0; i < 4; i++) {
+        config->points[i].status = statuses;
+        config->points[i].status_count = 1;
+    }
+    config->requests[0].point_count = 4;
+    struct rig rig;
+    rig_init(&rig, config);
+    rig.block = (struct davy_block){.generation = 1, .at = rig.block.at, .start = 10, .count = 1};
+    assert_int_equal(davy_decode_block(rig.decoder, &rig.block, rig.readings), 0); /* status words only */
+    rig.block =
+        (struct davy_block){.generation = 1, .at = rig.block.at, .start = 2, .count = 5, .words = {0, 77, 0, 78}};
+    assert_int_equal(davy_decode_block(rig.decoder, &rig.block, rig.readings), 2); /* the one at 6 is cut: not there */
+    assert_int_equal(rig.readings[0].point, 1);
+    assert_true(rig.readings[0].value == 77);
+    assert_int_equal(rig.readings[0].reason, DAVY_REASON_NONE); /* the status stays known */
+    assert_int_equal(rig.readings[1].point, 2);
+    assert_true(rig.readings[1].value == 78);
+    rig.block.answer = DAVY_ANSWER_EXCEPTION;
+    assert_int_equal(davy_decode_block(rig.decoder, &rig.block, rig.readings), 2);
+    assert_int_equal(rig.readings[1].reason, DAVY_REASON_EXCEPTION);
+    rig.block = (struct davy_block){.generation = 1, .at = rig.block.at};
+    assert_int_equal(davy_decode_block(rig.decoder, &rig.block, rig.readings), 4);
+    rig_done(&rig);
+}
+
 static void a_status_with_a_value_holds_only_when_equal(void **state)
 {
     (void)state;
@@ -572,6 +604,7 @@ int main(void)
         cmocka_unit_test(only_the_first_readings_after_a_bad_one_settle),
         cmocka_unit_test(warm_up_beyond_its_time_is_a_fault_and_hides_no_over_range),
         cmocka_unit_test(status_of_its_own_request_is_remembered_until_lost),
+        cmocka_unit_test(a_part_of_a_request_tells_only_of_what_lies_inside),
         cmocka_unit_test(a_status_with_a_value_holds_only_when_equal),
         cmocka_unit_test(nan_infinity_and_overflow_are_not_numbers),
         cmocka_unit_test(parts_of_a_register_are_unsigned),

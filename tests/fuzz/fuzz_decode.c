@@ -119,7 +119,12 @@ static void take_block(struct input *input, struct davy_decoder *decoder, davy_m
 {
     static struct davy_reading readings[DAVY_DECODE_MAX];
     struct davy_block block = {.generation = 1, .at.mono = now};
-    block.request = (uint32_t)(take(input, 1) % 3);
+    const unsigned which = (unsigned)take(input, 1);
+    block.request = which % 3;
+    if (which >= 128) {
+        block.start = (uint16_t)take(input, 2);
+        block.count = (uint16_t)take(input, 2);
+    }
     block.answer = (enum davy_answer)(take(input, 1) % 8 < 4 ? 0 : take(input, 1) % DAVY_ANSWER_COUNT_);
     for (size_t i = 0; i < DAVY_BLOCK_WORDS; i++)
         block.words[i] = (uint16_t)take(input, 2);
