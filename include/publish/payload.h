@@ -42,7 +42,8 @@ struct davy_status_bus {
     double utilization;
     uint64_t requests;
     uint64_t errors;
-    double age_s; /* below 0: never answered, null */
+    uint64_t skipped; /* polls left out since the bus did not keep up */
+    double age_s;     /* below 0: never answered, null */
 };
 
 struct davy_status_report {

@@ -30,6 +30,7 @@ static void bus_rows(struct pipeline *pipeline, struct davy_status_bus *rows, da
             .utilization = status.utilization,
             .requests = status.requests,
             .errors = status.timeouts + status.invalid + status.exceptions,
+            .skipped = status.skipped,
             .age_s = answered ? (double)(davy_mono_sub(now, status.last_answer).ns / DAVY_NS_PER_MS) / 1e3 : -1,
         };
     }

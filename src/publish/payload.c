@@ -252,6 +252,7 @@ static void status_bus(struct davy_buf *out, const struct davy_status_bus *bus)
     davy_json_number(out, "utilization", rounded_ms(bus->utilization));
     davy_json_integer(out, "requests", (int64_t)bus->requests);
     davy_json_integer(out, "errors", (int64_t)bus->errors);
+    davy_json_integer(out, "skipped", (int64_t)bus->skipped);
     optional_number(out, "age_s", bus->age_s >= 0, rounded_ms(bus->age_s));
     davy_json_close(out, '}');
 }

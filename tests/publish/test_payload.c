@@ -221,7 +221,7 @@ static void writes_the_status(void **state)
 {
     struct davy_buf out;
     struct davy_config *config = new_plant();
-    const struct davy_status_bus buses[] = {{"rs485-1", "up", 0.25, 10, 1, 0.5}, {"tcp-1", "down", 0, 0, 3, -1}};
+    const struct davy_status_bus buses[] = {{"rs485-1", "up", 0.25, 10, 1, 4, 0.5}, {"tcp-1", "down", 0, 0, 3, 0, -1}};
     struct davy_status_report report = {.online = true,
                                         .since = {1},
                                         .boot_id = "b-1",
@@ -248,7 +248,9 @@ static void writes_the_status(void **state)
               "\"alarms\":{\"blue\":1,\"yellow\":2,\"orange\":3,\"red\":4,\"unacknowledged\":5,\"shelved\":6,"
               "\"out_of_service\":7},\"points\":{\"good\":8,\"uncertain\":9,\"bad\":10},"
               "\"buses\":[{\"name\":\"rs485-1\",\"state\":\"up\",\"utilization\":0.25,\"requests\":10,\"errors\":1,"
+              "\"skipped\":4,"
               "\"age_s\":0.5},{\"name\":\"tcp-1\",\"state\":\"down\",\"utilization\":0,\"requests\":0,\"errors\":3,"
+              "\"skipped\":0,"
               "\"age_s\":null}],\"storage\":{\"bytes\":11,\"free_bytes\":12,\"ok\":true},\"clock\":\"synchronized\"}");
     davy_config_unref(config);
     (void)state;
