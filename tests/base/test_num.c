@@ -90,6 +90,47 @@ static void subnormals_and_extremes_read_back_as_themselves(void **unused)
         check_round_trip(of_bits(davy_random_next(&random) >> 12));
 }
 
+/* How the C library says it: 15 to 17 digits, the first that read back. */
+static void check_as_the_library(double value)
+{
+    char text[DAVY_NUM_TEXT], wanted[DAVY_NUM_TEXT];
+    for (int digits = 15; digits <= 17; digits++) {
+        snprintf(wanted, sizeof wanted, "%.*g", digits, value);
+        if (bits_of(strtod(wanted, NULL)) == bits_of(value))
+            break;
+    }
+    assert_string_equal(davy_num_print(value, text), wanted);
+}
+
+static void measured_values_print_as_the_c_library_says_them(void **unused)
+{
+    (void)unused;
+    struct davy_random random = seeded();
+    for (int i = 0; i < ROUNDS; i++) {
+        double unit = davy_random_unit(&random), place = pow(10, davy_random_unit(&random) * 24 - 6);
+        check_as_the_library(unit * place);
+        check_as_the_library(-(double)(float)(unit * place));
+        check_as_the_library(rint(unit * 1e6) / 1e3);
+        check_as_the_library(rint(unit * place));
+    }
+}
+
+static void neighbours_of_powers_and_ties_print_as_the_c_library_says_them(void **unused)
+{
+    (void)unused;
+    for (int exponent = -20; exponent <= 20; exponent++) {
+        double around[] = {pow(10, exponent), 5 * pow(10, exponent), ldexp(1, exponent * 3), ldexp(3, exponent * 3)};
+        for (size_t i = 0; i < DAVY_LENGTH(around); i++) {
+            check_as_the_library(around[i]);
+            check_as_the_library(nextafter(around[i], 0));
+            check_as_the_library(nextafter(around[i], INFINITY));
+        }
+    }
+    for (int i = 1; i < 4096; i++) /* exact ties at each place that a binary fraction has */
+        for (int shift = 0; shift < 60; shift += 3)
+            check_as_the_library(ldexp(i, -shift));
+}
+
 static void numbers_of_instruments_print_as_people_write_them(void **unused)
 {
     (void)unused;
@@ -241,6 +282,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(any_double_reads_back_as_itself),
         cmocka_unit_test(subnormals_and_extremes_read_back_as_themselves),
+        cmocka_unit_test(measured_values_print_as_the_c_library_says_them),
+        cmocka_unit_test(neighbours_of_powers_and_ties_print_as_the_c_library_says_them),
         cmocka_unit_test(numbers_of_instruments_print_as_people_write_them),
         cmocka_unit_test(only_whole_finite_decimals_are_numbers),
         cmocka_unit_test(whole_numbers_fill_64_bits_and_no_more),
