@@ -25,6 +25,62 @@ static struct davy_stamp system_now(void *context)
 
 const struct davy_clock davy_system_clock = {.now = system_now};
 
+#define DAY_S 86400
+
+struct date {
+    int64_t year;
+    unsigned month, day; /* from 1 */
+};
+
+/*
+ * The civil date, without the C library, whose gmtime_r() takes a lock and is too slow for each reading. Years begin in
+ * March, eras of 400 years have 146,097 days: H. Hinnant, "chrono-Compatible Low-Level Date Algorithms",
+ * civil_from_days, howardhinnant.github.io/date_algorithms.html.
+ * day       since 1970-01-01; 719,468 lie between 0000-03-01 and that
+ */
+static struct date date_of(int64_t day)
+{
+    const int64_t era_days = 146097;
+    int64_t since = day + 719468;
+    int64_t era = (since >= 0 ? since : since - era_days + 1) / era_days;
+    unsigned in_era = (unsigned)(since - era * era_days);
+    unsigned year = (in_era - in_era / 1460 + in_era / 36524 - in_era / 146096) / 365;
+    unsigned in_year = in_era - (365 * year + year / 4 - year / 100);
+    unsigned month = (5 * in_year + 2) / 153; /* from March, 0 */
+    struct date date = {.year = era * 400 + year, .day = in_year - (153 * month + 2) / 5 + 1};
+    date.month = month < 10 ? month + 3 : month - 9;
+    date.year += date.month <= 2;
+    return date;
+}
+
+static void write_digits(char *text, unsigned value, int count)
+{
+    for (int i = count; i-- > 0; value /= 10)
+        text[i] = (char)('0' + value % 10);
+}
+
+/* "YYYY-MM-DD" */
+static void write_date(struct date date, char *text)
+{
+    write_digits(text, (unsigned)date.year, 4);
+    write_digits(text + 5, date.month, 2);
+    write_digits(text + 8, date.day, 2);
+    text[4] = text[7] = '-';
+}
+
+/* "hh:mm:ss.mmmZ" and the end; second: of the day */
+static void write_time(unsigned second, unsigned ms, char *text)
+{
+    write_digits(text, second / 3600, 2);
+    write_digits(text + 3, second / 60 % 60, 2);
+    write_digits(text + 6, second % 60, 2);
+    write_digits(text + 9, ms, 3);
+    text[2] = text[5] = ':';
+    text[8] = '.';
+    text[12] = 'Z';
+    text[13] = '\0';
+}
+
 char *davy_wall_format(davy_wall t, char text[DAVY_WALL_TEXT])
 {
     int64_t ms = t.ns / DAVY_NS_PER_MS;
@@ -36,14 +92,10 @@ char *davy_wall_format(davy_wall t, char text[DAVY_WALL_TEXT])
     if (rest >= DAVY_NS_PER_MS / 2)
         ms++;
     int64_t s = ms / 1000 - (ms % 1000 < 0);
-    struct tm tm;
-    time_t seconds = (time_t)s;
-    if (!gmtime_r(&seconds, &tm))
-        memset(&tm, 0, sizeof tm);
-    unsigned year = (unsigned)(tm.tm_year + 1900) % 10000;
-    snprintf(text, DAVY_WALL_TEXT, "%04u-%02u-%02uT%02u:%02u:%02u.%03uZ", year, (unsigned)(tm.tm_mon + 1) % 100,
-             (unsigned)tm.tm_mday % 100, (unsigned)tm.tm_hour % 100, (unsigned)tm.tm_min % 100,
-             (unsigned)tm.tm_sec % 100, (unsigned)(ms - s * 1000) % 1000);
+    int64_t day = s / DAY_S - (s % DAY_S < 0);
+    write_date(date_of(day), text);
+    text[10] = 'T';
+    write_time((unsigned)(s - day * DAY_S), (unsigned)(ms - s * 1000), text + 11);
     return text;
 }
 

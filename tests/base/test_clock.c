@@ -50,6 +50,22 @@ static void times_are_formatted_to_the_nearest_millisecond(void **unused)
         assert_string_equal(davy_wall_format((davy_wall){cases[i].ns}, text), cases[i].text);
 }
 
+static void dates_are_those_of_the_c_library(void **unused)
+{
+    (void)unused;
+    struct davy_random random = seeded();
+    for (int i = 0; i < ROUNDS; i++) {
+        const int64_t ms = (int64_t)davy_random_next(&random) / DAVY_NS_PER_MS; /* all that 64 bits of ns hold */
+        const time_t seconds = ms / 1000 - (ms % 1000 < 0);
+        char text[DAVY_WALL_TEXT], wanted[DAVY_WALL_TEXT];
+        struct tm tm;
+        assert_non_null(gmtime_r(&seconds, &tm));
+        size_t length = strftime(wanted, sizeof wanted, "%Y-%m-%dT%H:%M:%S", &tm);
+        snprintf(wanted + length, sizeof wanted - length, ".%03dZ", (int)(ms - seconds * 1000));
+        assert_string_equal(davy_wall_format((davy_wall){ms * DAVY_NS_PER_MS}, text), wanted);
+    }
+}
+
 static void what_is_formatted_is_parsed_within_half_a_millisecond(void **unused)
 {
     (void)unused;
@@ -274,6 +290,7 @@ int main(void)
         cmocka_unit_test(signs_and_blanks_are_no_digits),
         cmocka_unit_test(a_leap_second_at_midnight_is_the_next_day),
         cmocka_unit_test(times_are_formatted_to_the_nearest_millisecond),
+        cmocka_unit_test(dates_are_those_of_the_c_library),
         cmocka_unit_test(what_is_formatted_is_parsed_within_half_a_millisecond),
         cmocka_unit_test(rfc3339_is_parsed_with_any_offset_and_up_to_nine_decimals),
         cmocka_unit_test(days_and_times_that_do_not_exist_are_refused),
