@@ -50,9 +50,11 @@ void davy_buf_printf(struct davy_buf *buf, const char *format, ...)
     buf->length += (size_t)length;
 }
 
+/* Behind everything but an opening and a colon. */
 static void comma(struct davy_buf *buf)
 {
-    if (buf->length > 0 && !strchr("{[:,", buf->text[buf->length - 1]))
+    char last = buf->length > 0 ? buf->text[buf->length - 1] : '{';
+    if (last != '{' && last != '[' && last != ':' && last != ',')
         davy_buf_char(buf, ',');
 }
 
@@ -76,11 +78,26 @@ static size_t utf8_length(const unsigned char *s)
     return 0;
 }
 
+/* How many bytes need no escape and are ASCII. */
+static size_t plain_length(const unsigned char *s)
+{
+    size_t length = 0;
+    while (s[length] >= 0x20 && s[length] < 0x7f && s[length] != '"' && s[length] != '\\')
+        length++;
+    return length;
+}
+
 static void quoted(struct davy_buf *buf, const char *value)
 {
     davy_buf_char(buf, '"');
     for (const unsigned char *s = (const unsigned char *)value; *s && !buf->overflow;) {
-        size_t length = utf8_length(s);
+        size_t length = plain_length(s);
+        if (length > 0) {
+            davy_buf_bytes(buf, (const char *)s, length);
+            s += length;
+            continue;
+        }
+        length = utf8_length(s);
         if (length == 0) {
             davy_buf_text(buf, "\xef\xbf\xbd");
             s++;
