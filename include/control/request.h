@@ -16,8 +16,14 @@
  *   {"verb":"reload"}                         {"ok":true,"changes":N} or {"ok":false,"error":…,"problems":[…]}
  *   {"verb":"read","bus":B,"unit":U,"table":T,"register":R,"count":N}   {"ok":true,"words":[…]}
  *                                             (of bit tables 0 or 1, one each)
+ *                                             or {"ok":false,"error":…,"answer":A,"exception":N}
+ *   {"verb":"scan-begin","bus":B,"id":U}      {"ok":true,"bus":B,"type":T,"timeout_s":S,"utilization":F,"devices":[
+ *                                             {"device","name","unit","profile"}]}   U: of this scan, any UUID
+ *   {"verb":"scan","bus":B,"id":U,"unit":N,"table":T,"register":R}   {"ok":true,"answer":A,"exception":N}
+ *   {"verb":"scan-end","bus":B,"id":U}        {"ok":true}
  *   {"verb":"log-level","level":L}            {"ok":true}
- * The answer of any may be {"ok":false,"error":…}.
+ * The answer of any may be {"ok":false,"error":…}. A, how a read ended: ok, exception (then N, else null), timeout, invalid,
+ * down. One scan at a time owns a bus, until it ends or asks nothing for a minute.
  *
  * ALARM is an occurrence's id or RULE:DEVICE.POINT. `id` and `level` of an ack name what the person saw: an ack of what
  * has risen since is refused. Globs are resolved by the client, which lists first.
@@ -53,6 +59,9 @@ enum davy_verb {
     DAVY_VERB_SETTINGS,
     DAVY_VERB_RELOAD,
     DAVY_VERB_READ,
+    DAVY_VERB_SCAN_BEGIN,
+    DAVY_VERB_SCAN,
+    DAVY_VERB_SCAN_END,
     DAVY_VERB_LOG_LEVEL,
     DAVY_VERB_COUNT_
 };
@@ -65,7 +74,7 @@ struct davy_request_line {
     char after[DAVY_KEY_SIZE]; /* the last name of the page before */
     int from;                  /* settings: the first of the page */
     bool all;
-    struct davy_uuid id; /* nil: not given */
+    struct davy_uuid id; /* of an occurrence, or of a scan; nil: not given */
     enum davy_level level;
     char note[DAVY_NOTE_SIZE]; /* `note`, or the `reason` of who hides something */
     davy_span duration;        /* ns = 0: not given */

@@ -25,6 +25,9 @@ static const char *const verb_names[] = {
     [DAVY_VERB_SETTINGS] = "settings",
     [DAVY_VERB_RELOAD] = "reload",
     [DAVY_VERB_READ] = "read",
+    [DAVY_VERB_SCAN_BEGIN] = "scan-begin",
+    [DAVY_VERB_SCAN] = "scan",
+    [DAVY_VERB_SCAN_END] = "scan-end",
     [DAVY_VERB_LOG_LEVEL] = "log-level",
 };
 _Static_assert(DAVY_LENGTH(verb_names) == DAVY_VERB_COUNT_, "a name for each verb");
@@ -173,6 +176,8 @@ static void take_count(struct davy_request_line *request, int64_t value)
 #define SHOWS      (BIT(UNSHELVE) | BIT(IN_SERVICE) | BIT(UNINHIBIT))
 #define OF_ALARM   (BIT(ACK) | BIT(RESET) | BIT(SHELVE) | BIT(UNSHELVE) | BIT(OUT_OF_SERVICE) | BIT(IN_SERVICE))
 #define OF_DEVICE  (BIT(INHIBIT) | BIT(UNINHIBIT))
+#define OF_SCAN    (BIT(SCAN_BEGIN) | BIT(SCAN) | BIT(SCAN_END))
+#define READS      (BIT(READ) | BIT(SCAN))
 
 /* A year: far longer than anything may be hidden, so that who decides refuses it, in words and audited. */
 #define DURATION_MAX_S (366LL * 24 * 3600)
@@ -186,16 +191,16 @@ static const struct field fields[] = {
     {"device", JSON_STRING, OF_DEVICE, OF_DEVICE, .text = take_device},
     {"rule", JSON_STRING, BIT(EXPLAIN), BIT(EXPLAIN), .text = take_alarm},
     {"point", JSON_STRING, BIT(EXPLAIN), 0, .text = take_point},
-    {"id", JSON_STRING, BIT(ACK), 0, .text = take_id},
+    {"id", JSON_STRING, BIT(ACK) | OF_SCAN, OF_SCAN, .text = take_id},
     {"level", JSON_STRING, BIT(ACK) | BIT(LOG_LEVEL), BIT(LOG_LEVEL), .text = take_level},
     {"note", JSON_STRING, BIT(ACK) | BIT(RESET) | SHOWS, 0, .text = take_note},
     {"reason", JSON_STRING, HIDES, HIDES, .text = take_note},
     {"duration_s", JSON_INTEGER, BIT(SHELVE) | BIT(INHIBIT), 0, 1, DURATION_MAX_S, .number = take_duration},
     {"from", JSON_INTEGER, BIT(SETTINGS), 0, 0, INT32_MAX, .number = take_from},
-    {"bus", JSON_STRING, BIT(READ), BIT(READ), .text = take_bus},
-    {"unit", JSON_INTEGER, BIT(READ), BIT(READ), 0, 255, .number = take_unit},
-    {"table", JSON_STRING, BIT(READ), BIT(READ), .text = take_table},
-    {"register", JSON_INTEGER, BIT(READ), BIT(READ), 0, 65535, .number = take_register},
+    {"bus", JSON_STRING, BIT(READ) | OF_SCAN, BIT(READ) | OF_SCAN, .text = take_bus},
+    {"unit", JSON_INTEGER, READS, READS, 0, 255, .number = take_unit},
+    {"table", JSON_STRING, READS, READS, .text = take_table},
+    {"register", JSON_INTEGER, READS, READS, 0, 65535, .number = take_register},
     {"count", JSON_INTEGER, BIT(READ), BIT(READ), 1, 2000, .number = take_count},
 };
 
@@ -285,6 +290,8 @@ static int take_all_members(json_t *root, struct davy_request_line *request, con
     for (size_t i = 0; i < DAVY_LENGTH(fields); i++)
         if ((fields[i].required & (1U << request->verb)) && !json_object_get(root, fields[i].name))
             return complain(complaint, "the verb %s needs '%s'", davy_verb_name(request->verb), fields[i].name);
+    if ((OF_SCAN & (1U << request->verb)) && davy_uuid_is_nil(&request->id))
+        return complain(complaint, "id: must not be nil");
     return request->verb == DAVY_VERB_READ ? check_read(request, complaint) : 0;
 }
 

@@ -74,25 +74,6 @@ static void do_log_level(struct daemon *daemon, uint64_t ticket, const struct da
     davy_control_reply(daemon->control, ticket, "{\"ok\":true}");
 }
 
-static void do_read(struct daemon *daemon, uint64_t ticket, const struct davy_request_line *request)
-{
-    struct davy_poller *poller = pipeline_poller(daemon->pipeline, request->bus);
-    if (!poller) {
-        davy_control_refuse(daemon->control, ticket, "no such bus: %s", request->bus);
-        return;
-    }
-    struct davy_poller_demand demand = {
-        .ticket = ticket,
-        .unit = (uint8_t)request->unit,
-        .table = request->table,
-        .start = (uint16_t)request->address,
-        .count = (uint16_t)request->count,
-        .max_reply = davy_span_s(1),
-    };
-    if (davy_poller_demand(poller, &demand) < 0)
-        davy_control_refuse(daemon->control, ticket, "the bus %s has enough reads waiting: try again", request->bus);
-}
-
 static void ask_evaluator(struct daemon *daemon, const struct davy_control_peer *peer,
                           const struct davy_request_line *request)
 {
@@ -120,7 +101,12 @@ void daemon_request(void *context, const struct davy_control_peer *peer, const c
         daemon_reload(daemon, peer->ticket, peer->user);
         break;
     case DAVY_VERB_READ:
-        do_read(daemon, peer->ticket, &request);
+        commission_read(daemon, peer->ticket, &request);
+        break;
+    case DAVY_VERB_SCAN_BEGIN:
+    case DAVY_VERB_SCAN:
+    case DAVY_VERB_SCAN_END:
+        commission_scan(daemon, peer, &request);
         break;
     case DAVY_VERB_LOG_LEVEL:
         do_log_level(daemon, peer->ticket, &request);
@@ -146,41 +132,6 @@ void daemon_request(void *context, const struct davy_control_peer *peer, const c
     }
 }
 
-/* Bits are packed in words; the person gets one number each. */
-static unsigned nth_value(const struct davy_poller_demand_reply *reply, unsigned i)
-{
-    bool bits = reply->demand.table == DAVY_TABLE_COIL || reply->demand.table == DAVY_TABLE_DISCRETE;
-    return bits ? (reply->reply.words[i / 16] >> (i % 16)) & 1U : reply->reply.words[i];
-}
-
-static void answer_read(struct daemon *daemon, const struct davy_poller_demand_reply *reply)
-{
-    static const char *const failures[] = {
-        [DAVY_ANSWER_OK] = "",
-        [DAVY_ANSWER_EXCEPTION] = "exception",
-        [DAVY_ANSWER_TIMEOUT] = "no reply in time",
-        [DAVY_ANSWER_INVALID] = "a reply that does not belong to the request",
-        [DAVY_ANSWER_DOWN] = "the line or connection is down",
-    };
-    if (reply->reply.answer == DAVY_ANSWER_EXCEPTION) {
-        davy_control_refuse(daemon->control, reply->ticket, "the device answered with exception %u",
-                            reply->reply.exception);
-        return;
-    }
-    if (reply->reply.answer != DAVY_ANSWER_OK) {
-        davy_control_refuse(daemon->control, reply->ticket, "%s", failures[reply->reply.answer]);
-        return;
-    }
-    char text[16384];
-    struct davy_buf out;
-    davy_buf_init(&out, text, sizeof text);
-    davy_buf_text(&out, "{\"ok\":true,\"words\":[");
-    for (unsigned i = 0; i < reply->demand.count; i++)
-        davy_buf_printf(&out, i ? ",%u" : "%u", nth_value(reply, i));
-    davy_buf_text(&out, "]}");
-    davy_control_reply(daemon->control, reply->ticket, text);
-}
-
 void daemon_take_replies(struct daemon *daemon)
 {
     struct route *route = pipeline_route(daemon->pipeline);
@@ -193,5 +144,5 @@ void daemon_take_replies(struct daemon *daemon)
     struct davy_poller_demand_reply read;
     while (davy_queue_pop(&route->demands, &read))
         if (daemon->control)
-            answer_read(daemon, &read);
+            commission_take(daemon, &read);
 }

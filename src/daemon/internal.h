@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The main thread's state, shared by daemon.c (loop), commands.c (control requests), reload.c and selfwatch.c. */
+/* The main thread's state, shared by daemon.c (loop), commands.c and commission.c (control requests), reload.c and selfwatch.c. */
 #pragma once
 
 #include <systemd/sd-event.h>
 
 #include "base/queue.h"
 #include "control/server.h"
+#include "daemon/commission.h"
 #include "daemon/judge.h"
 #include "daemon/options.h"
 #include "daemon/pipeline.h"
@@ -34,6 +35,7 @@ struct daemon {
     struct pipeline *pipeline;
     struct davy_control *control;
     struct selfwatch watch;
+    struct scan scans[SCANS];
     uint32_t generation;
     bool reload_again; /* one more was asked for while one was under way */
     bool reloading;    /* the evaluator has not switched yet */

@@ -64,6 +64,23 @@ static void takes_a_read(void **state)
     assert_int_equal(read.count, 2000);
 }
 
+#define SCAN_ID "\"id\":\"0192f3c1-7b1e-7c44-9d0a-3f6f1f0a2b11\""
+
+static void takes_the_steps_of_a_scan(void **state)
+{
+    (void)state;
+    struct davy_request_line scan = parse("{\"verb\":\"scan-begin\",\"bus\":\"b\"," SCAN_ID "}");
+    assert_int_equal(scan.verb, DAVY_VERB_SCAN_BEGIN);
+    assert_string_equal(scan.bus, "b");
+    assert_int_equal(scan.id.bytes[1], 0x92);
+    scan = parse("{\"verb\":\"scan\",\"bus\":\"b\",\"unit\":247,\"table\":\"holding\",\"register\":9," SCAN_ID "}");
+    assert_int_equal(scan.verb, DAVY_VERB_SCAN);
+    assert_int_equal(scan.unit, 247);
+    assert_int_equal(scan.table, DAVY_TABLE_HOLDING);
+    assert_int_equal(scan.address, 9);
+    assert_int_equal(parse("{\"verb\":\"scan-end\",\"bus\":\"b\"," SCAN_ID "}").verb, DAVY_VERB_SCAN_END);
+}
+
 static void takes_what_hides_and_what_shows(void **state)
 {
     (void)state;
@@ -106,6 +123,10 @@ static const struct {
     const char *reason; /* part of the sentence */
 } refused[] = {
     {"", "not JSON"},
+    {"{\"verb\":\"scan-begin\",\"bus\":\"b\"}", "needs 'id'"},
+    {"{\"verb\":\"scan\",\"bus\":\"b\",\"unit\":1,\"table\":\"input\"," SCAN_ID "}", "needs 'register'"},
+    {"{\"verb\":\"scan-end\",\"bus\":\"b\",\"unit\":1," SCAN_ID "}", "'unit' is not known of the verb scan-end"},
+    {"{\"verb\":\"scan-begin\",\"bus\":\"b\",\"id\":\"00000000-0000-0000-0000-000000000000\"}", "must not be nil"},
     {"status", "not JSON"},
     {"{\"verb\":\"status\"", "not JSON"},
     {"{\"verb\":\"status\"} x", "not JSON"},
@@ -209,6 +230,7 @@ int main(void)
         cmocka_unit_test(takes_each_verb),
         cmocka_unit_test(takes_what_was_seen_with_an_ack),
         cmocka_unit_test(takes_a_read),
+        cmocka_unit_test(takes_the_steps_of_a_scan),
         cmocka_unit_test(takes_what_hides_and_what_shows),
         cmocka_unit_test(takes_questions),
         cmocka_unit_test(refuses_what_is_wrong_with_its_reason),
