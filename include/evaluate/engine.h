@@ -57,8 +57,9 @@ void davy_engine_restore(struct davy_engine *engine, const struct davy_alarm_mem
 
 /*
  * History from before the start, which fills windows and judges nothing: readings for stel and twa, and `raised` events
- * of rules for occurrences, flood and chatter. In order of time, each not after `now` of the start; between the restores
- * and davy_engine_start(). How far back they are wanted: 0 for not at all.
+ * of rules for occurrences, flood and chatter. In order of time (readings: of each point), each not after `now` of the
+ * start; between the restores and davy_engine_start(). How far back they are wanted: 0 for not at all. Where there is a
+ * lookback, the last reading before it that counts is wanted too: a gap may have begun with it.
  */
 void davy_engine_past_reading(struct davy_engine *engine, const struct davy_reading *reading);
 void davy_engine_past_raise(struct davy_engine *engine, const char *key, struct davy_stamp at);

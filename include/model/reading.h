@@ -22,6 +22,13 @@ struct davy_reading {
     struct davy_stamp at;
 };
 
+/* Whether windows of measures take it. Above the range of its point, if that has one, it counts as the high end. */
+static inline bool davy_reading_counts(const struct davy_reading *reading, bool has_range)
+{
+    bool over = reading->reason == DAVY_REASON_OVER_RANGE;
+    return (reading->has_value || (over && has_range)) && (reading->quality == DAVY_QUALITY_GOOD || over);
+}
+
 /* How a request on the wire ended. */
 enum davy_answer {
     DAVY_ANSWER_OK,

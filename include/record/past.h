@@ -13,6 +13,9 @@
 /* Rows of readings that are looked at, whatever points they are of: about a second of work. */
 #define DAVY_PAST_READINGS INT64_C(1000000)
 
+/* And for the reading that a gap may have begun with, of each length of lookback. */
+#define DAVY_PAST_EARLIER INT64_C(50000)
+
 /* Events that are looked at. */
 #define DAVY_PAST_EVENTS INT64_C(200000)
 
@@ -27,8 +30,9 @@ struct davy_past_readings {
 #define DAVY_PAST_CUT 1
 
 /*
- * The readings of some points, as they arrived; times never go back (where the clock did, they stand still). `at.mono` is
- * not filled.
+ * First, of each point, the last reading before the lookback that counts, where it is among the DAVY_PAST_EARLIER rows
+ * before that: a gap may have begun with it. Then all since, as they arrived; times of a point never go back (where the
+ * clock did, they stand still). `at.mono` is not filled.
  * file       the readings.db
  * ret_from   with DAVY_PAST_CUT: the time from which on they were looked at
  * ret_error  a sentence, when the result is below 0

@@ -33,8 +33,7 @@ static double value_of(const struct davy_engine *engine, const struct davy_readi
 /* Whether a reading enters windows. */
 static bool counts(const struct davy_engine *engine, const struct davy_reading *reading)
 {
-    return has_value(engine, reading) &&
-           (reading->quality == DAVY_QUALITY_GOOD || reading->reason == DAVY_REASON_OVER_RANGE);
+    return davy_reading_counts(reading, engine->options.config->points[reading->point].has_range);
 }
 
 bool davy_engine_is_exposure(const struct davy_engine *engine, const struct alarm *alarm)
@@ -179,8 +178,9 @@ void davy_engine_take(struct davy_engine *engine, struct alarm *alarm, const str
 {
     struct window *window = alarm->window;
     bool count = counts(engine, reading);
-    davy_engine_take_memory(alarm);
     davy_measure_take(window->state, reading->at.mono, count, value_of(engine, reading));
+    if (window->waits)
+        return; /* what the memory tells came later */
     if (!count && window->has_read && !window->gap && davy_engine_is_exposure(engine, alarm))
         davy_engine_touch(engine, index_of(engine, alarm)); /* what a gap began with must survive a restart */
     window->gap = !count;

@@ -11,8 +11,10 @@ void davy_engine_past_reading(struct davy_engine *engine, const struct davy_read
         struct alarm *alarm = &engine->alarms[engine->point_alarms[i]];
         if (!davy_engine_is_exposure(engine, alarm))
             continue;
-        if (alarm->window->waits && reading->at.mono.ns <= alarm->window->read_at.mono.ns)
-            alarm->window->waits = false; /* the history reaches as far back, and tells more */
+        if (reading->at.mono.ns > alarm->window->read_at.mono.ns)
+            davy_engine_take_memory(alarm); /* in order of time */
+        else if (reading->at.mono.ns == alarm->window->read_at.mono.ns)
+            alarm->window->waits = false; /* the history tells it too */
         davy_engine_take(engine, alarm, reading);
     }
 }

@@ -105,8 +105,8 @@ static int64_t time_at(struct past *past, sqlite3_stmt *statement, int64_t rowid
     return time;
 }
 
-/* The first row that is late enough, by halves; rows are nearly in order of time. */
-static int first_late_enough(struct past *past, struct stretch *stretch)
+/* The first row that is not before a time, by halves; rows are nearly in order of time. */
+static int find_row(struct past *past, const struct stretch *stretch, int64_t since_us, int64_t *ret_row)
 {
     char sql[128];
     sqlite3_stmt *statement = NULL;
@@ -116,14 +116,13 @@ static int first_late_enough(struct past *past, struct stretch *stretch)
     int64_t low = stretch->first, high = stretch->last;
     while (r == 0 && low < high) {
         int64_t middle = low + (high - low) / 2;
-        if (time_at(past, statement, middle) < past->since_us)
+        if (time_at(past, statement, middle) < since_us)
             low = middle + 1;
         else
             high = middle;
     }
     sqlite3_finalize(statement);
-    if (r == 0 && low - MARGIN > stretch->first)
-        stretch->first = low - MARGIN;
+    *ret_row = low;
     return r;
 }
 
@@ -135,7 +134,10 @@ static int add_stretch(struct past *past, int64_t partition)
     stretch.last = end_of(past, "max", partition);
     if (stretch.last == 0)
         return 0;
-    int r = first_late_enough(past, &stretch);
+    int64_t row;
+    int r = find_row(past, &stretch, past->since_us, &row);
+    if (r == 0 && row - MARGIN > stretch.first)
+        stretch.first = row - MARGIN;
     if (stretch.last - stretch.first + 1 > past->rows_left) {
         stretch.first = stretch.last - past->rows_left + 1;
         past->cut = true;
@@ -145,24 +147,31 @@ static int add_stretch(struct past *past, int64_t partition)
     return r;
 }
 
-static int find_stretches(struct past *past)
+/* Those with rows that are late enough, and the latest one; newest first. */
+static int list_partitions(struct past *past, int64_t since_us, int64_t ids[PARTITIONS_MAX], size_t *ret_count)
 {
     sqlite3_stmt *statement = NULL;
-    int64_t ids[PARTITIONS_MAX];
-    size_t count = 0;
+    *ret_count = 0;
     int r = davy_reader_prepare(past->reader,
                                 "SELECT id FROM partition WHERE last_us >= ?1 OR id = (SELECT max(id) FROM partition)"
                                 " ORDER BY id DESC LIMIT ?2",
                                 &statement);
     if (r == 0)
-        r = davy_db_bind(statement, "ii", past->since_us, (int64_t)PARTITIONS_MAX);
+        r = davy_db_bind(statement, "ii", since_us, (int64_t)PARTITIONS_MAX);
     while (r == 0) {
         r = davy_reader_step(past->reader, statement);
         if (r == 0)
-            ids[count++] = sqlite3_column_int64(statement, 0);
+            ids[(*ret_count)++] = sqlite3_column_int64(statement, 0);
     }
     sqlite3_finalize(statement);
-    r = r < 0 ? r : 0;
+    return r < 0 ? r : 0;
+}
+
+static int find_stretches(struct past *past)
+{
+    int64_t ids[PARTITIONS_MAX];
+    size_t count = 0;
+    int r = list_partitions(past, past->since_us, ids, &count);
     for (size_t i = 0; r == 0 && i < count; i++) {
         past->cut |= past->rows_left == 0;
         if (past->rows_left > 0)
@@ -173,25 +182,39 @@ static int find_stretches(struct past *past)
 
 /* ---- the readings ---- */
 
-/* Columns: time_us, point, value, quality, reason. */
-static void give(struct past *past, sqlite3_stmt *statement)
+#define COLUMNS "r.time_us, r.point, r.value, q.quality, q.reason"
+
+/* `point` is DAVY_NONE where it is not wanted. */
+static struct davy_reading reading_of(const struct past *past, sqlite3_stmt *statement)
 {
     int64_t time_us = sqlite3_column_int64(statement, 0), id = sqlite3_column_int64(statement, 1);
-    uint32_t point = id >= 0 && id <= past->point_ids ? past->points[id] : DAVY_NONE;
-    if (point == DAVY_NONE || time_us < micros(past->what->now) - past->what->lookback[point].ns / DAVY_NS_PER_US)
-        return;
     const char *quality = (const char *)sqlite3_column_text(statement, 3);
     const char *reason = (const char *)sqlite3_column_text(statement, 4);
     int found = quality ? davy_quality_find(quality) : -1, why = reason ? davy_reason_find(reason) : DAVY_REASON_NONE;
-    past->time_us = time_us > past->time_us ? time_us : past->time_us;
-    struct davy_reading reading = {
-        .point = point,
+    return (struct davy_reading){
+        .point = id >= 0 && id <= past->point_ids ? past->points[id] : DAVY_NONE,
         .quality = found < 0 ? DAVY_QUALITY_BAD : (enum davy_quality)found, /* of a later version: not to be trusted */
         .reason = why < 0 ? DAVY_REASON_NONE : (enum davy_reason)why,
         .has_value = sqlite3_column_type(statement, 2) != SQLITE_NULL,
         .value = sqlite3_column_double(statement, 2),
-        .at.wall.ns = past->time_us * DAVY_NS_PER_US,
+        .at.wall.ns = time_us * DAVY_NS_PER_US,
     };
+}
+
+/* The time from which on readings of a point are wanted. */
+static int64_t lookback_us(const struct past *past, uint32_t point)
+{
+    return micros(past->what->now) - past->what->lookback[point].ns / DAVY_NS_PER_US;
+}
+
+static void give(struct past *past, sqlite3_stmt *statement)
+{
+    struct davy_reading reading = reading_of(past, statement);
+    int64_t time_us = sqlite3_column_int64(statement, 0);
+    if (reading.point == DAVY_NONE || time_us < lookback_us(past, reading.point))
+        return;
+    past->time_us = time_us > past->time_us ? time_us : past->time_us;
+    reading.at.wall.ns = past->time_us * DAVY_NS_PER_US;
     past->each(past->context, &reading);
 }
 
@@ -212,13 +235,91 @@ static int give_stretch(struct past *past, const struct stretch *stretch)
     char sql[320];
     sqlite3_stmt *statement = NULL;
     snprintf(sql, sizeof sql,
-             "SELECT r.time_us, r.point, r.value, q.quality, q.reason FROM reading_%lld r LEFT JOIN quality q"
+             "SELECT " COLUMNS " FROM reading_%lld r LEFT JOIN quality q"
              " ON q.code = r.quality WHERE r.rowid BETWEEN ?1 AND ?2 AND r.time_us BETWEEN ?3 AND ?4 ORDER BY r.rowid",
              (long long)stretch->partition);
     int r = davy_reader_prepare(past->reader, sql, &statement);
     for (int64_t first = stretch->first; r == 0 && first <= stretch->last; first += PAGE)
         r = give_page(past, statement, first, first + PAGE - 1 < stretch->last ? first + PAGE - 1 : stretch->last);
     sqlite3_finalize(statement);
+    return r;
+}
+
+/* ---- what a gap began with ---- */
+
+/* The search for the last reading that counts, of all points whose lookback begins at one time. */
+struct search {
+    int64_t before_us;
+    int64_t rows_left;
+    size_t missing; /* points */
+    bool *found;    /* by point */
+};
+
+static void give_earlier(struct past *past, struct search *search, sqlite3_stmt *statement)
+{
+    struct davy_reading reading = reading_of(past, statement);
+    uint32_t point = reading.point;
+    if (point == DAVY_NONE || search->found[point] || lookback_us(past, point) != search->before_us ||
+        !davy_reading_counts(&reading, past->what->config->points[point].has_range))
+        return;
+    search->found[point] = true;
+    search->missing--;
+    past->each(past->context, &reading);
+}
+
+/* From the beginning of the lookback towards the past. */
+static int search_partition(struct past *past, struct search *search, int64_t partition)
+{
+    struct stretch stretch = {partition, end_of(past, "min", partition), end_of(past, "max", partition)};
+    char sql[320];
+    sqlite3_stmt *statement = NULL;
+    int64_t row;
+    int r = find_row(past, &stretch, search->before_us, &row);
+    snprintf(sql, sizeof sql,
+             "SELECT " COLUMNS " FROM reading_%lld r LEFT JOIN quality q ON q.code = r.quality"
+             " WHERE r.rowid BETWEEN ?1 AND ?2 AND r.time_us < ?3 ORDER BY r.rowid DESC",
+             (long long)partition);
+    int64_t last = row + MARGIN < stretch.last ? row + MARGIN : stretch.last;
+    int64_t first = last - search->rows_left + 1 > stretch.first ? last - search->rows_left + 1 : stretch.first;
+    search->rows_left -= last - first + 1;
+    if (r == 0)
+        r = davy_reader_prepare(past->reader, sql, &statement);
+    if (r == 0)
+        r = davy_db_bind(statement, "iii", first, last, search->before_us);
+    while (r == 0 && search->missing > 0) {
+        r = davy_reader_step(past->reader, statement);
+        if (r == 0)
+            give_earlier(past, search, statement);
+    }
+    sqlite3_finalize(statement);
+    return r < 0 ? r : 0;
+}
+
+/* Whether a search for an earlier point has looked for this one too. */
+static bool is_searched(const struct past *past, uint32_t point)
+{
+    for (uint32_t p = 0; p < point; p++)
+        if (past->what->lookback[p].ns == past->what->lookback[point].ns)
+            return true;
+    return past->what->lookback[point].ns <= 0;
+}
+
+static int search_earlier(struct past *past)
+{
+    int64_t ids[PARTITIONS_MAX];
+    size_t count = 0, points = past->what->config->point_count;
+    bool *found = calloc(points + 1, sizeof *found);
+    int r = found ? list_partitions(past, INT64_MIN, ids, &count) : -ENOMEM;
+    for (uint32_t p = 0; r == 0 && p < points; p++) {
+        struct search search = {lookback_us(past, p), DAVY_PAST_EARLIER, 0, found};
+        if (is_searched(past, p))
+            continue;
+        for (int64_t id = 0; id <= past->point_ids; id++)
+            search.missing += past->points[id] != DAVY_NONE && lookback_us(past, past->points[id]) == search.before_us;
+        for (size_t i = 0; r == 0 && i < count && search.missing > 0 && search.rows_left > 0; i++)
+            r = search_partition(past, &search, ids[i]);
+    }
+    free(found);
     return r;
 }
 
@@ -242,6 +343,8 @@ static int run_readings(struct past *past)
     if (r == 0)
         r = find_stretches(past);
     note_cut(past);
+    if (r == 0)
+        r = search_earlier(past);
     for (size_t i = past->stretch_count; r == 0 && i-- > 0;)
         r = give_stretch(past, &past->stretches[i]);
     free(past->points);

@@ -249,6 +249,65 @@ static void restart_goes_on_with_the_same_occurrence(void **unused)
     end(&after);
 }
 
+/* The upper bound of 15 min of exposure, 10 ppm. */
+static struct davy_config *exposed(void)
+{
+    const struct davy_limit limits[] = {
+        {.level = DAVY_LEVEL_ORANGE, .condition = DAVY_CONDITION_ABOVE, .a = 10, .upper = true},
+        {.level = DAVY_LEVEL_RED, .condition = DAVY_CONDITION_ABOVE, .a = 10}};
+    struct davy_config *config = plant_new(2);
+    plant_add_rule(config, "h2s", limits, 2);
+    config->rules[0].measure = DAVY_MEASURE_STEL;
+    config->rules[0].options = (struct davy_measure_options){.window = davy_span_s(900)};
+    config->points[0].max_age = davy_span_s(20);
+    return config;
+}
+
+static void past(struct bench *bench, double seconds, double value)
+{
+    const struct davy_reading reading = {.has_value = true, .value = value, .at = at(seconds)};
+    davy_engine_past_reading(bench->engine, &reading);
+}
+
+/* The record lacks the newest reading, which the memory has: it is beside the gap. */
+static void record_and_memory_fill_a_window_in_order_of_time(void **unused)
+{
+    (void)unused;
+    struct bench bench, after;
+    engine_of(&bench, exposed());
+    davy_engine_start(bench.engine, at(0), false);
+    good(&bench, 1, 5);
+    good(&bench, 2, 60);
+    read_point(&bench, 0, 3, 0, DAVY_REASON_COMM);
+    struct davy_alarm_memory memory = bench.memory;
+    end(&bench);
+
+    engine_of(&after, exposed());
+    davy_engine_restore(after.engine, &memory, at(100));
+    past(&after, 1, 5);
+    davy_engine_start(after.engine, at(100), true);
+    good(&after, 902, 5); /* unread until 1 s, 1 s of 5 ppm, and a gap beside 60 ppm since */
+    struct davy_alarm_view view;
+    davy_engine_alarm(after.engine, 0, &view);
+    assert_true(view.active && view.value > 59.99);
+    end(&after);
+}
+
+/* It counted long before the window, and nothing did until the window was half over. */
+static void a_gap_over_a_restart_is_beside_what_it_began_with(void **unused)
+{
+    (void)unused;
+    struct bench bench;
+    engine_of(&bench, exposed());
+    past(&bench, 0, 60);
+    past(&bench, 5000, 5);
+    davy_engine_start(bench.engine, at(5400), false);
+    good(&bench, 5450, 5);
+    const struct davy_event *raised = said(&bench, 0, DAVY_EVENT_RAISED, DAVY_STATE_ACKNOWLEDGED, DAVY_LEVEL_ORANGE);
+    assert_true(raised->uncertain && raised->value > (60 * 449 + 5 * 450) / 900.0);
+    end(&bench);
+}
+
 static void reload_keeps_what_stays_retires_what_goes_and_raises_what_changed(void **unused)
 {
     (void)unused;
@@ -287,6 +346,8 @@ int main(void)
         cmocka_unit_test(fault_of_a_bus_stands_for_all_below),
         cmocka_unit_test(silence_becomes_stale_and_then_a_fault),
         cmocka_unit_test(restart_goes_on_with_the_same_occurrence),
+        cmocka_unit_test(record_and_memory_fill_a_window_in_order_of_time),
+        cmocka_unit_test(a_gap_over_a_restart_is_beside_what_it_began_with),
         cmocka_unit_test(reload_keeps_what_stays_retires_what_goes_and_raises_what_changed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

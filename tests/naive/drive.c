@@ -123,14 +123,35 @@ static void make_engine(struct drive *drive)
         die("no memory");
 }
 
-static void refill(struct drive *drive)
+static bool is_wanted(const struct drive *drive, const struct davy_reading *reading)
 {
+    davy_span lookback = davy_engine_reading_lookback(drive->engine, reading->point);
+    return davy_mono_sub(drive->now.mono, reading->at.mono).ns <= lookback.ns;
+}
+
+/* Of each point the last one before the lookback that counts. */
+static void give_earlier(struct drive *drive)
+{
+    size_t *last = calloc(drive->config->point_count + 1, sizeof *last);
+    if (!last)
+        die("no memory");
     for (size_t i = 0; i < drive->reading_count; i++) {
         const struct davy_reading *reading = &drive->readings[i];
-        davy_span lookback = davy_engine_reading_lookback(drive->engine, reading->point);
-        if (davy_mono_sub(drive->now.mono, reading->at.mono).ns <= lookback.ns)
-            davy_engine_past_reading(drive->engine, reading);
+        if (davy_reading_counts(reading, drive->config->points[reading->point].has_range) && !is_wanted(drive, reading))
+            last[reading->point] = i + 1;
     }
+    for (size_t p = 0; p < drive->config->point_count; p++)
+        if (last[p] > 0)
+            davy_engine_past_reading(drive->engine, &drive->readings[last[p] - 1]);
+    free(last);
+}
+
+static void refill(struct drive *drive)
+{
+    give_earlier(drive);
+    for (size_t i = 0; i < drive->reading_count; i++)
+        if (is_wanted(drive, &drive->readings[i]))
+            davy_engine_past_reading(drive->engine, &drive->readings[i]);
     for (size_t i = 0; i < drive->raise_count; i++)
         davy_engine_past_raise(drive->engine, drive->raises[i].key, drive->raises[i].at);
 }

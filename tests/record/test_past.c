@@ -68,8 +68,12 @@ static void see(void *context, const struct davy_reading *reading)
 {
     struct seen *seen = context;
     assert_true(seen->count < DAVY_LENGTH(seen->readings));
-    if (seen->count > 0)
-        assert_true(reading->at.wall.ns >= seen->readings[seen->count - 1].at.wall.ns);
+    for (size_t i = seen->count; i-- > 0;) {
+        if (seen->readings[i].point != reading->point)
+            continue;
+        assert_true(reading->at.wall.ns >= seen->readings[i].at.wall.ns);
+        break;
+    }
     seen->readings[seen->count++] = *reading;
 }
 
@@ -94,9 +98,13 @@ static void gives_what_is_wanted_of_each_point_in_order(void **state)
     f->lookback[H2S] = davy_span_s(900);
     f->lookback[CO] = davy_span_s(100);
     assert_int_equal(ask(f, 0, &seen, &from), 0);
-    assert_int_equal(seen.count, 901 + 101);
+    assert_int_equal(seen.count, 2 + 901 + 101); /* and of each the one before */
     assert_int_equal(seen.readings[0].point, H2S);
-    assert_true(seen.readings[0].value == NOW - 900);
+    assert_true(seen.readings[0].value == NOW - 901);
+    assert_int_equal(seen.readings[1].point, CO);
+    assert_true(seen.readings[1].value == NOW - 101);
+    assert_int_equal(seen.readings[2].point, H2S);
+    assert_true(seen.readings[2].value == NOW - 900);
     assert_int_equal(seen.readings[seen.count - 1].point, CO);
     assert_int_equal(seen.readings[seen.count - 1].at.wall.ns, wall_s(NOW).ns);
 }
@@ -157,8 +165,8 @@ static void goes_back_over_partitions(void **state)
     assert_int_equal(davy_readings_commit(f->readings), 0);
     f->lookback[H2S] = davy_span_s(2 * 86400 + 1800);
     assert_int_equal(ask(f, 0, &seen, &from), 0);
-    assert_int_equal(seen.count, 49);
-    assert_true(seen.readings[0].value == NOW - 2 * 86400);
+    assert_int_equal(seen.count, 1 + 49);
+    assert_true(seen.readings[1].value == NOW - 2 * 86400);
 }
 
 static void the_newest_rows_are_given_where_there_are_too_many(void **state)
@@ -193,7 +201,46 @@ static void rows_that_cross_in_time_are_all_there_and_never_go_back(void **state
     assert_int_equal(davy_readings_commit(f->readings), 0);
     f->lookback[H2S] = f->lookback[O2] = davy_span_s(1000);
     assert_int_equal(ask(f, 0, &seen, &from), 0); /* see() holds that they do not go back */
-    assert_int_equal(seen.count, 1000);
+    assert_int_equal(seen.count, 2 + 1000);
+}
+
+static void append_as(struct fixture *f, uint32_t point, int64_t s, enum davy_reason reason)
+{
+    enum davy_quality quality = davy_reason_quality(reason);
+    struct davy_reading reading = {.point = point,
+                                   .quality = quality,
+                                   .reason = reason,
+                                   .has_value = quality != DAVY_QUALITY_BAD,
+                                   .value = quality != DAVY_QUALITY_BAD ? (double)s : 0,
+                                   .at.wall = wall_s(s)};
+    assert_int_equal(davy_readings_append(f->readings, &reading), 0);
+}
+
+/* What counted last before the lookback is found behind whatever did not count, and in another partition (of a day). */
+static void the_reading_that_a_gap_began_with_is_given_first(void **state)
+{
+    struct fixture *f = *state;
+    static struct seen seen;
+    davy_wall from;
+    assert_int_equal(davy_readings_begin(f->readings), 0);
+    append_as(f, CO, NOW - 3 * 86400, DAVY_REASON_COMM); /* this one never counted */
+    append(f, H2S, NOW - 3 * 86400);
+    append_as(f, H2S, NOW - 2 * 86400, DAVY_REASON_OVER_RANGE);
+    for (int64_t s = NOW - 2 * 86400 + 1; s < NOW - 10; s += 100) {
+        append_as(f, H2S, s, s % 200 == 0 ? DAVY_REASON_COMM : DAVY_REASON_CALIBRATION);
+        append(f, O2, s);
+    }
+    append(f, H2S, NOW - 10);
+    append(f, CO, NOW - 9);
+    assert_int_equal(davy_readings_commit(f->readings), 0);
+    f->lookback[H2S] = f->lookback[CO] = davy_span_s(50);
+    assert_int_equal(ask(f, 0, &seen, &from), 0);
+    assert_true(seen.count >= 3);
+    assert_true(seen.readings[0].point == H2S && seen.readings[0].value == NOW - 2 * 86400);
+    assert_int_equal(seen.readings[0].reason, DAVY_REASON_OVER_RANGE);
+    assert_true(seen.readings[seen.count - 1].point == CO && seen.readings[seen.count - 2].point == H2S);
+    for (size_t i = 1; i < seen.count; i++)
+        assert_true(seen.readings[i].at.wall.ns >= wall_s(NOW - 50).ns);
 }
 
 static void points_of_another_configuration_are_left_out(void **state)
@@ -284,6 +331,7 @@ int main(void)
         TEST(quality_and_missing_values_come_back),
         TEST(goes_back_over_partitions),
         TEST(the_newest_rows_are_given_where_there_are_too_many),
+        TEST(the_reading_that_a_gap_began_with_is_given_first),
         TEST(rows_that_cross_in_time_are_all_there_and_never_go_back),
         TEST(points_of_another_configuration_are_left_out),
         TEST(gives_raises_of_the_time_asked_for),
