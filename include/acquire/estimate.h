@@ -15,8 +15,18 @@ davy_span davy_estimate_request(const struct davy_config *config, const struct d
 /* Planned share of the bus time, 1.0 is full: sum of request time over interval. */
 double davy_estimate_utilization(const struct davy_config *config, uint32_t bus);
 
+/* More dead devices than that are counted as so many. */
+#define DAVY_ESTIMATE_DEAD_MAX 64
+
 /*
- * The longest time from a step at the sensor's register to its reading, for one point: interval plus the longest time
- * that the rest of the bus can hold the line, once; with `dead` devices that do not answer (the slowest first).
+ * The longest time from a step at the sensor's register to its reading, for one point. The step comes just after the
+ * register was read: one interval, and from when it is due again the longest time to its reply. That is all reads of the
+ * bus that earliest-deadline-first may take before it, the one that is going on, and `dead` other devices (those that
+ * hold the bus longest) that fall silent at that moment: three misses each with the retries, then probes in a tenth of
+ * the time. Devices that answer take the assumed turn-around; reads on demand are not in it. 0 for a point that is not
+ * read.
  */
 davy_span davy_estimate_detection(const struct davy_config *config, uint32_t point, unsigned dead);
+
+/* How many other devices are read on the bus of this point. */
+unsigned davy_estimate_neighbours(const struct davy_config *config, uint32_t point);

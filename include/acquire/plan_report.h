@@ -12,7 +12,8 @@
 /*
  * Buses with their requests and the share of their time that these take; then of each rule its measure, vote, `when`
  * and ladder, where it has any, and per limit the longest time from a step at a sensor to the alarm (of a measure that
- * looks back: to its evaluation): its worst point's detection time, alone and beside one dead device, plus on_delay.
+ * looks back: to its evaluation): its worst point's detection time (acquire/estimate.h), alone, beside one and beside
+ * three dead devices where there are so many, plus on_delay.
  */
 void davy_plan_report_print(FILE *out, const struct davy_config *config);
 

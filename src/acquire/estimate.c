@@ -14,6 +14,10 @@ static const davy_span tcp_round_trip = {1 * DAVY_NS_PER_MS};
 #define REQUEST_CHARACTERS 8
 #define REPLY_CHARACTERS   5
 
+/* Of acquire/quarantine.h: misses until a device is only probed; a probe takes one part of so many of the bus's time. */
+#define MISSES      3
+#define PROBE_PARTS 10
+
 static bool is_line(const struct davy_bus *bus)
 {
     return bus->type == DAVY_BUS_RTU && bus->baud > 0;
@@ -63,43 +67,144 @@ double davy_estimate_utilization(const struct davy_config *config, uint32_t bus)
     return used;
 }
 
-/*
- * How long a device that has just fallen silent holds the bus: its read with the retries, and two more until the third
- * miss quarantines it (acquire/quarantine.h).
- */
-static int64_t dead_ns(const struct davy_config *config, uint32_t device)
-{
-    const struct davy_device *dead = &config->devices[device];
-    const struct davy_bus *bus = &config->buses[dead->bus];
-    int64_t wait = bus->type == DAVY_BUS_TCP ? bus->timeout.ns : longer(bus->timeout.ns, dead->max_reply.ns);
-    return (3 + bus->retries) * wait;
-}
+/* ---- detection ---- */
 
-/* Of the devices of `bus` but `except`: the rank-th longest time without an answer, 0 where there are not so many. */
-static int64_t dead_at_rank(const struct davy_config *config, uint32_t bus, uint32_t except, unsigned rank)
+/* Requests of a bus stand together, those of a device too (acquire/request.h): the first that is not before both. */
+static size_t lower_bound(const struct davy_config *config, uint32_t bus, uint32_t device)
 {
-    for (uint32_t i = 0; i < config->device_count; i++) {
-        if (config->devices[i].bus != bus || i == except || !config->devices[i].enabled)
-            continue;
-        unsigned slower = 0;
-        for (uint32_t j = 0; j < config->device_count; j++) {
-            bool other = config->devices[j].bus == bus && j != except && j != i && config->devices[j].enabled;
-            int64_t difference = other ? dead_ns(config, j) - dead_ns(config, i) : -1;
-            slower += difference > 0 || (difference == 0 && j < i);
-        }
-        if (slower == rank)
-            return dead_ns(config, i);
+    size_t low = 0, high = config->request_count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        const struct davy_request *request = &config->requests[middle];
+        if (request->bus < bus || (request->bus == bus && request->device < device))
+            low = middle + 1;
+        else
+            high = middle;
     }
-    return 0;
+    return low;
 }
 
 static const struct davy_request *request_of(const struct davy_config *config, uint32_t point)
 {
-    for (size_t i = 0; i < config->request_count; i++)
+    uint32_t device = config->points[point].device;
+    size_t first = lower_bound(config, config->devices[device].bus, device);
+    for (size_t i = first; i < config->request_count && config->requests[i].device == device; i++)
         for (size_t k = 0; k < config->requests[i].point_count; k++)
             if (config->requests[i].points[k] == point)
                 return &config->requests[i];
     return NULL;
+}
+
+/* An exchange without a reply: a connection is made anew; a line stays silent until no reply can come any more. */
+static int64_t failure_ns(const struct davy_config *config, const struct davy_request *request)
+{
+    const struct davy_device *device = &config->devices[request->device];
+    const struct davy_bus *bus = &config->buses[request->bus];
+    if (bus->type == DAVY_BUS_TCP)
+        return bus->timeout.ns + tcp_round_trip.ns + bus->pause.ns;
+    int64_t character = is_line(bus) ? character_ns(bus) : 0;
+    int64_t silence = is_line(bus) ? longer(silence_ns(bus), bus->pause.ns) : bus->pause.ns;
+    int64_t late = device->max_reply.ns + (REPLY_CHARACTERS + data_bytes(request)) * character;
+    return REQUEST_CHARACTERS * character + longer(bus->timeout.ns + silence, late);
+}
+
+/*
+ * How long a device that has just fallen silent holds the bus until it is only probed (acquire/quarantine.h): three
+ * misses, the first with its retries. On a line each second exchange after the first listens before it, for two times
+ * max_reply (acquire/bus.h).
+ */
+static int64_t dead_ns(const struct davy_config *config, const struct davy_request *request)
+{
+    const struct davy_bus *bus = &config->buses[request->bus];
+    int64_t exchanges = MISSES + bus->retries;
+    int64_t listening =
+        bus->type == DAVY_BUS_TCP ? 0 : (exchanges - 1) / 2 * 2 * config->devices[request->device].max_reply.ns;
+    return exchanges * failure_ns(config, request) + listening;
+}
+
+/* The time of the slowest request of the device whose requests begin at *at; *at moves behind them. */
+static int64_t dead_device_ns(const struct davy_config *config, size_t *at)
+{
+    int64_t worst = 0;
+    uint32_t device = config->requests[*at].device;
+    for (; *at < config->request_count && config->requests[*at].device == device; (*at)++)
+        worst = longer(worst, dead_ns(config, &config->requests[*at]));
+    return worst;
+}
+
+/* Keep the `size` largest, in falling order. */
+static void keep_largest(int64_t *largest, size_t size, int64_t value)
+{
+    for (size_t i = 0; i < size; i++) {
+        if (value <= largest[i])
+            continue;
+        int64_t smaller = largest[i];
+        largest[i] = value;
+        value = smaller;
+    }
+}
+
+/* The `dead` devices beside that of `own` that hold the bus longest. */
+static int64_t all_dead_ns(const struct davy_config *config, const struct davy_request *own, unsigned dead)
+{
+    int64_t largest[DAVY_ESTIMATE_DEAD_MAX] = {0}, sum = 0;
+    size_t size = dead < DAVY_ESTIMATE_DEAD_MAX ? dead : DAVY_ESTIMATE_DEAD_MAX;
+    for (size_t i = lower_bound(config, own->bus, 0);
+         i < config->request_count && config->requests[i].bus == own->bus;) {
+        bool other = config->requests[i].device != own->device;
+        int64_t held = dead_device_ns(config, &i);
+        keep_largest(largest, other ? size : 0, held);
+    }
+    for (size_t i = 0; i < size; i++)
+        sum += largest[i];
+    return sum;
+}
+
+/* The shortest time between two reads of it: also while its device is in alarm. */
+static int64_t shortest_ns(const struct davy_config *config, const struct davy_request *request)
+{
+    int64_t alarm = config->devices[request->device].alarm_interval.ns;
+    int64_t interval = request->interval.ns > 0 ? request->interval.ns : 1;
+    return alarm > 0 && alarm < interval ? alarm : interval;
+}
+
+static int64_t divided_up(int64_t a, int64_t b)
+{
+    return (a + b - 1) / b;
+}
+
+/*
+ * Reads that may go first while `own` waits for `waiting`: as often as each is due meanwhile, but none whose deadline is
+ * later than that of `own`, which is its due time and interval (acquire/schedule.h); and the read that is going on.
+ */
+static int64_t ahead_ns(const struct davy_config *config, const struct davy_request *own, int64_t waiting)
+{
+    int64_t sum = 0, going_on = 0;
+    for (size_t i = lower_bound(config, own->bus, 0); i < config->request_count && config->requests[i].bus == own->bus;
+         i++) {
+        const struct davy_request *request = &config->requests[i];
+        int64_t once = davy_estimate_request(config, request).ns, interval = shortest_ns(config, request);
+        int64_t by_deadline = request == own ? 1 : divided_up(own->interval.ns, interval);
+        int64_t due = divided_up(waiting, interval);
+        sum += once * (due < by_deadline ? due : by_deadline);
+        going_on = longer(going_on, request == own ? 0 : once);
+    }
+    return sum + going_on;
+}
+
+/* From the due time of `own` to its reply; the waiting that its own length allows, from below. */
+static int64_t response_ns(const struct davy_config *config, const struct davy_request *own, unsigned dead)
+{
+    int64_t held = all_dead_ns(config, own, dead);
+    int64_t response = 1;
+    for (;;) {
+        int64_t next = held + ahead_ns(config, own, response);
+        if (held > 0)
+            next = divided_up(next * PROBE_PARTS, PROBE_PARTS - 1);
+        if (next <= response)
+            return response;
+        response = next;
+    }
 }
 
 davy_span davy_estimate_detection(const struct davy_config *config, uint32_t point, unsigned dead)
@@ -107,11 +212,18 @@ davy_span davy_estimate_detection(const struct davy_config *config, uint32_t poi
     const struct davy_request *own = request_of(config, point);
     if (!own)
         return (davy_span){0};
-    int64_t sum = own->interval.ns;
-    for (size_t i = 0; i < config->request_count; i++)
-        if (config->requests[i].bus == own->bus)
-            sum += davy_estimate_request(config, &config->requests[i]).ns;
-    for (unsigned rank = 0; rank < dead; rank++)
-        sum += dead_at_rank(config, own->bus, own->device, rank);
-    return (davy_span){sum};
+    return (davy_span){own->interval.ns + response_ns(config, own, dead)};
+}
+
+unsigned davy_estimate_neighbours(const struct davy_config *config, uint32_t point)
+{
+    unsigned count = 0;
+    uint32_t own = config->points[point].device, last = own;
+    uint32_t bus = config->devices[own].bus;
+    for (size_t i = lower_bound(config, bus, 0); i < config->request_count && config->requests[i].bus == bus; i++) {
+        uint32_t device = config->requests[i].device;
+        count += device != own && device != last;
+        last = device;
+    }
+    return count;
 }

@@ -10,6 +10,9 @@
 /* Above this share a bus has no room to repeat what failed. */
 #define FULL 0.8
 
+/* Dead devices on one bus that are told beside one: a distribution box, a loose connector. */
+#define SOME_DEAD 3
+
 /* Different values of a limit that are told. */
 #define VALUES 32
 
@@ -206,6 +209,30 @@ static void print_value(FILE *out, const struct davy_config *config, const struc
     fputc('\n', out);
 }
 
+/* The most devices that share a bus with a point of the rule. */
+static unsigned most_neighbours(const struct davy_config *config, const struct davy_rule *rule)
+{
+    unsigned most = 0;
+    for (size_t i = 0; i < rule->point_count; i++) {
+        unsigned count = davy_estimate_neighbours(config, rule->points[i]);
+        most = count > most ? count : most;
+    }
+    return most;
+}
+
+/* ", in alarm within 1.21 s, 3.36 s beside a dead device, 7.66 s beside 3": as many as there are. */
+static void print_detection(FILE *out, const struct davy_config *config, const struct davy_rule *rule,
+                            const struct davy_limit *limit)
+{
+    const unsigned neighbours = most_neighbours(config, rule);
+    fprintf(out, ", %s within %.2f s", arrival(rule), seconds(slowest(config, rule, limit, 0)));
+    if (neighbours >= 1)
+        fprintf(out, ", %.2f s beside a dead device", seconds(slowest(config, rule, limit, 1)));
+    if (neighbours >= SOME_DEAD)
+        fprintf(out, ", %.2f s beside %d", seconds(slowest(config, rule, limit, SOME_DEAD)), SOME_DEAD);
+    fputc('\n', out);
+}
+
 static void print_limit(FILE *out, const struct davy_config *config, const struct davy_rule *rule, size_t index)
 {
     const struct davy_limit *limit = &rule->limits[index];
@@ -218,8 +245,8 @@ static void print_limit(FILE *out, const struct davy_config *config, const struc
         fputc(' ', out);
         print_condition(out, config, rule, index, 0);
     }
-    fprintf(out, ": %zu points, %s within %.2f s, within %.2f s beside a dead device\n", rule->point_count,
-            arrival(rule), seconds(slowest(config, rule, limit, 0)), seconds(slowest(config, rule, limit, 1)));
+    fprintf(out, ": %zu points", rule->point_count);
+    print_detection(out, config, rule, limit);
     for (size_t i = 0; count > 1 && i < count; i++)
         print_value(out, config, rule, index, firsts[i]);
     if (count == VALUES)
