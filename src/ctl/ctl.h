@@ -41,6 +41,10 @@ const char *davy_ctl_option(const struct ctl *ctl, const char *name);
  */
 int davy_ctl_fail(const struct ctl *ctl, enum ctl_exit code, const char *format, ...) DAVY_PRINTF(3, 4);
 
+/* A whole number from low to high, or CTL_USAGE, told. */
+int davy_ctl_take_number(const struct ctl *ctl, const char *text, int64_t low, int64_t high,
+                         int64_t *ret) DAVY_MUST_CHECK;
+
 /* One verb each; they return an exit code. */
 int davy_ctl_status(struct ctl *ctl);
 int davy_ctl_watch(struct ctl *ctl);
@@ -58,6 +62,7 @@ int davy_ctl_explain(struct ctl *ctl);
 int davy_ctl_diff(struct ctl *ctl);
 int davy_ctl_reload(struct ctl *ctl);
 int davy_ctl_read(struct ctl *ctl);
+int davy_ctl_scan(struct ctl *ctl);
 int davy_ctl_log_level(struct ctl *ctl);
 int davy_ctl_events(struct ctl *ctl);
 int davy_ctl_history(struct ctl *ctl);

@@ -50,12 +50,14 @@ static const struct verb verbs[] = {
      "--config FILE [--against FILE] --input TRACE.csv|--database DB [--since T] [--until T]",
      "run the alarm engine over a trace or recorded readings, or compare two configurations", davy_ctl_replay},
     {"read", 5, 5, "", "BUS UNIT TABLE REGISTER COUNT", "raw registers, in every type and order", davy_ctl_read},
+    {"scan", 1, 1, " units= table= register=", "BUS [--units 1-32,40] [--table TABLE] [--register REGISTER]",
+     "which units answer on a bus, and which of them are configured", davy_ctl_scan},
     {"verify", 0, 0, " database=", "[--database FILE]", "check the hash chain of the ledger", davy_ctl_verify},
     {"log-level", 1, 1, "", "LEVEL", "error, warning, notice, info or debug", davy_ctl_log_level},
 };
 
 /* Known of the operator's manual, not of this version. */
-static const char *const later[] = {"risk", "kpi", "scan", "identify", "frames", "export", "backup"};
+static const char *const later[] = {"risk", "kpi", "identify", "frames", "export", "backup"};
 
 const char *davy_ctl_argument(const struct ctl *ctl, size_t index)
 {

@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/attr.h"
 #include "base/clock.h"
 
 struct progress {
@@ -27,5 +28,17 @@ void davy_progress_begin(struct progress *progress);
  */
 bool davy_progress_tick(struct progress *progress, uint64_t rows, double part);
 
-/* Take the line off the screen; where a signal was held, end by it, with all output written. */
+/*
+ * The same for other work: a line for the terminal, at most five a second after the first two seconds.
+ * returns  false when the work is to stop
+ */
+bool davy_progress_say(struct progress *progress, const char *format, ...) DAVY_PRINTF(2, 3);
+
+/* Wait; false, and at once, when the work is to stop. */
+bool davy_progress_wait(struct progress *progress, davy_span span);
+
+/* Take the line off the screen. */
+void davy_progress_clear(struct progress *progress);
+
+/* The same; where a signal was held, end by it, with all output written. */
 void davy_progress_end(struct progress *progress);

@@ -153,9 +153,8 @@ struct read_arguments {
     bool bits;
 };
 
-static int take_number(const struct ctl *ctl, size_t index, int64_t low, int64_t high, int64_t *ret)
+int davy_ctl_take_number(const struct ctl *ctl, const char *text, int64_t low, int64_t high, int64_t *ret)
 {
-    const char *text = davy_ctl_argument(ctl, index);
     int64_t value;
     if (davy_int_parse(text, &value) < 0 || value < low || value > high)
         return davy_ctl_fail(ctl, CTL_USAGE, "'%s' is not a number from %lld to %lld", text, (long long)low,
@@ -171,11 +170,11 @@ static int take_arguments(const struct ctl *ctl, struct read_arguments *ret)
     if (kind < 0)
         return davy_ctl_fail(ctl, CTL_USAGE, "'%s' is not coil, discrete, input or holding", table);
     ret->bits = kind == DAVY_TABLE_COIL || kind == DAVY_TABLE_DISCRETE;
-    int code = take_number(ctl, 1, 0, 255, &ret->unit);
+    int code = davy_ctl_take_number(ctl, davy_ctl_argument(ctl, 1), 0, 255, &ret->unit);
     if (code == CTL_DONE)
-        code = take_number(ctl, 3, 0, 65535, &ret->start);
+        code = davy_ctl_take_number(ctl, davy_ctl_argument(ctl, 3), 0, 65535, &ret->start);
     if (code == CTL_DONE)
-        code = take_number(ctl, 4, 1, ret->bits ? BITS : WORDS, &ret->count);
+        code = davy_ctl_take_number(ctl, davy_ctl_argument(ctl, 4), 1, ret->bits ? BITS : WORDS, &ret->count);
     return code;
 }
 

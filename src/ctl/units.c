@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "ctl/units.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define SHARE_LEAST 0.1
+#define SHARE_MOST  0.5
+
+/* Modbus Application Protocol V1.1b3, 7: of a gateway, about a device that it cannot reach. */
+#define EXCEPTION_NO_PATH  10
+#define EXCEPTION_NO_REPLY 11
+
+static void ask(struct units *units, int unit)
+{
+    units->count += !units->asked[unit];
+    units->asked[unit] = true;
+}
+
+void davy_units_all(struct units *units)
+{
+    *units = (struct units){.count = 0};
+    for (int unit = 1; unit <= 247; unit++)
+        ask(units, unit);
+}
+
+/* Digits only, up to three. Returns where they end, or NULL. */
+static const char *take_number(const char *text, int *ret)
+{
+    int number = 0, digits = 0;
+    for (; *text >= '0' && *text <= '9' && digits < 4; digits++)
+        number = 10 * number + (*text++ - '0');
+    *ret = number;
+    return digits >= 1 && digits <= 3 ? text : NULL;
+}
+
+int davy_units_parse(const char *text, int lowest, int highest, struct units *ret_units)
+{
+    struct units units = {.count = 0};
+    for (;;) {
+        int first, last;
+        text = take_number(text, &first);
+        last = first;
+        if (text && *text == '-')
+            text = take_number(text + 1, &last);
+        if (!text || first < lowest || last > highest || first > last)
+            return -EINVAL;
+        for (int unit = first; unit <= last; unit++)
+            ask(&units, unit);
+        if (*text == '\0')
+            break;
+        if (*text++ != ',')
+            return -EINVAL;
+    }
+    *ret_units = units;
+    return 0;
+}
+
+double davy_scan_share(double utilization)
+{
+    const double share = 0.9 - utilization;
+    return share < SHARE_LEAST ? SHARE_LEAST : share > SHARE_MOST ? SHARE_MOST : share;
+}
+
+davy_span davy_scan_pause(davy_span took, double share)
+{
+    return (davy_span){(int64_t)((double)took.ns * (1 / share - 1))};
+}
+
+davy_span davy_scan_time(size_t units, davy_span timeout, double share)
+{
+    return (davy_span){(int64_t)((double)units * (double)timeout.ns / share)};
+}
+
+bool davy_scan_is_there(const char *answer, int exception)
+{
+    if (strcmp(answer, "exception") == 0)
+        return exception != EXCEPTION_NO_PATH && exception != EXCEPTION_NO_REPLY;
+    return strcmp(answer, "ok") == 0;
+}

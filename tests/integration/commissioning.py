@@ -1,0 +1,132 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""Commissioning against real parts: davysim over TCP and a pty line, davyd that goes on polling, davyctl.
+
+usage: commissioning.py [CASE...]       all by default; exit 0 when all pass. Environment: DAVYD, DAVYCTL, DAVYSIM.
+"""
+import json
+import signal
+import subprocess
+import sys
+
+from plant import DAVYCTL, Plant, run_cases, wait_for
+
+SIM = """
+lines = ( { name = "plc-1"; type = "tcp"; port = %(port)d; },
+          { name = "rs485-1"; type = "rtu"; link = "%(link)s"; } );
+devices = (
+  { id = "A"; line = "plc-1"; unit = 1; points = (
+    { name = "gas"; register = 0; type = "float32"; value = 20.9; } ); },
+  { id = "B"; line = "plc-1"; unit = 9; points = (
+    { name = "gas"; register = 0; type = "float32"; order = "CDAB"; value = 20.9; } ); },
+  { id = "C"; line = "rs485-1"; unit = 1; points = (
+    { name = "gas"; register = 0; type = "float32"; value = 12.5; } ); },
+  { id = "D"; line = "rs485-1"; unit = 5; points = (
+    { name = "v_rms"; table = "input"; register = 100; type = "uint16"; value = 250; } ); } );
+"""
+
+CONFIG = """
+gateway = { id = "edge"; site = "site"; };
+buses = ( { name = "plc-1"; type = "tcp"; host = "127.0.0.1"; port = %(port)d; timeout = "1s"; },
+          { name = "rs485-1"; type = "rtu"; device = "%(link)s"; baud = 115200; timeout = "50ms"; },
+          { name = "away"; type = "tcp"; host = "127.0.0.1"; port = %(spare)d; } );
+profiles = ( { name = "one"; points = (
+  { name = "gas"; kind = "gas"; quantity = "H2S"; unit = "ppm"; register = 0; type = "float32"; range = [0.0, 100.0]; } ); } );
+devices = (
+  { id = "A"; name = "Tank 1"; bus = "plc-1"; unit = 1; profile = "one"; interval = "200ms"; },
+  { id = "GONE"; name = "Tank 2"; bus = "plc-1"; unit = 2; profile = "one"; interval = "1s"; },
+  { id = "C"; name = "Pump 3"; bus = "rs485-1"; unit = 1; profile = "one"; interval = "200ms"; },
+  { id = "MUTE"; bus = "rs485-1"; unit = 3; profile = "one"; interval = "1s"; max_reply = "100ms"; }%(devices)s );
+"""
+
+
+def started(plant, sim=SIM, devices=""):
+    names = {"port": plant.plant_port, "spare": plant.spare_port, "link": plant.folder / "line", "devices": devices}
+    plant.start_sim(sim % names)
+    plant.start_daemon(CONFIG % names)
+    wait_for(lambda: plant.status()["status"]["points"]["good"] >= 2, 20, "two good points")
+
+
+def requests(plant, bus):
+    return next(b["requests"] for b in plant.status()["status"]["buses"] if b["name"] == bus)
+
+
+def units(document):
+    return {row["unit"]: row for row in document["units"]}
+
+
+def a_scan_finds_what_is_there_while_polling_goes_on():
+    with Plant() as plant:
+        started(plant)
+        before = requests(plant, "rs485-1")
+        line = plant.ctl_json("scan", "rs485-1", "--units", "1-12")
+        assert line["ok"] and line["asked"] == line["of"] == 12 and not line["stopped"], line
+        found = units(line)
+        assert sorted(found) == [1, 3, 5], found
+        assert found[1]["there"] and found[1]["answer"] == "yes" and found[1]["devices"] == ["C"], found
+        assert not found[3]["there"] and found[3]["answer"] == "no" and found[3]["devices"] == ["MUTE"], found
+        assert found[5]["there"] and found[5]["answer"] == "exception 2" and found[5]["devices"] == [], found
+        assert requests(plant, "rs485-1") > before + 14, "polls between the steps"
+        assert plant.status()["status"]["points"]["good"] == 2
+        gateway = plant.ctl("scan", "plc-1", "--units", "0-10,250")
+        assert gateway.returncode == 0, gateway
+        assert "12 units" in gateway.stderr and "at most" in gateway.stderr, gateway.stderr
+        assert "2 answer, 1 of them not configured; 1 configured silent" in gateway.stdout, gateway.stdout
+        lines = [row.split() for row in gateway.stdout.splitlines()]
+        assert ["1", "yes", "A", "Tank", "1", "one"] in lines, gateway.stdout
+        assert any(row[:2] == ["9", "yes"] and row[-2:] == ["not", "configured"] for row in lines), gateway.stdout
+        assert any(row[:4] == ["2", "exception", "11", "GONE"] and row[-1] == "silent" for row in lines), gateway.stdout
+        assert plant.ctl_json("scan", "rs485-1", "--units", "5", "--table", "input", "--register", "100")["units"][0]["answer"] == "yes"
+
+
+def refused(plant, *arguments, code=1):
+    done = plant.ctl(*arguments)
+    assert done.returncode == code, done
+    return done.stderr
+
+
+def what_cannot_be_scanned_is_refused_in_words():
+    with Plant() as plant:
+        started(plant)
+        assert "did you mean plc-1?" in refused(plant, "scan", "plc1")
+        assert "there is no bus nothing" in refused(plant, "scan", "nothing")
+        assert "did you mean rs485-1?" in refused(plant, "read", "rs485-2", "1", "holding", "0", "1")
+        wait_for(lambda: "the bus away is closed: Connection refused" in plant.ctl("scan", "away").stderr, 10, "its reason")
+        assert "Connection refused" in refused(plant, "read", "away", "1", "holding", "0", "1")
+        for text in ("0", "0-3", "248", "1-255", "3-1", "1,,2", "x", "", "1-", "9999"):
+            assert "units from 1 to 247" in refused(plant, "scan", "rs485-1", "--units", text, code=2), text
+        assert "units from 0 to 255" in refused(plant, "scan", "plc-1", "--units", "256", code=2)
+        assert "not coil" in refused(plant, "scan", "plc-1", "--table", "coils", code=2)
+        assert "unit 0 is the broadcast" in refused(plant, "read", "rs485-1", "0", "holding", "0", "1")
+        assert "exception 11" in refused(plant, "read", "plc-1", "77", "holding", "0", "1")
+        failed = plant.ctl_json("read", "plc-1", "1", "holding", "500", "1")
+        assert not failed["ok"] and "exception 2: it does not have these registers" in failed["error"], failed
+
+
+def one_scan_at_a_time_and_it_ends_cleanly():
+    with Plant() as plant:
+        started(plant)
+        first = subprocess.Popen([DAVYCTL, "--socket", plant.socket, "--json", "scan", "rs485-1"], stdout=subprocess.PIPE,
+                                 stderr=subprocess.PIPE, text=True)
+        try:
+            wait_for(lambda: "scans rs485-1: one at a time" in plant.ctl("scan", "rs485-1", "--units", "1").stderr, 10, "refused")
+            assert plant.ctl_json("scan", "plc-1", "--units", "1")["asked"] == 1, "another bus is free"
+            first.send_signal(signal.SIGINT)
+            out, _ = first.communicate(timeout=20)
+        finally:
+            if first.poll() is None:
+                first.kill()
+        document = json.loads(out)
+        assert first.returncode == -signal.SIGINT and document["stopped"] and document["asked"] < 247, document
+        assert plant.ctl_json("scan", "rs485-1", "--units", "1")["asked"] == 1, "the bus is free again at once"
+        assert "scans the bus rs485-1" in plant.daemon.text()
+
+
+CASES = [
+    a_scan_finds_what_is_there_while_polling_goes_on,
+    what_cannot_be_scanned_is_refused_in_words,
+    one_scan_at_a_time_and_it_ends_cleanly,
+]
+
+if __name__ == "__main__":
+    sys.exit(run_cases(CASES, sys.argv[1:]))
