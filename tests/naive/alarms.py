@@ -68,7 +68,10 @@ class Limit:
         self.condition = self.latch_holds = self.uncertain = False
         self.on_since = self.off_since = None
         self.frozen = None  # an off-delay that a restart has stopped: how long it has run
-        # CHOICE: of `outside`, tripped by a bad reading, the bound crossed last is told, the lower one where none was
+        self.forget_bound()
+
+    def forget_bound(self):
+        """CHOICE: of `outside`, tripped by a bad reading, the bound crossed last is told, the lower one where none was."""
         self.crossed = self.bounds[0] if self.kind == "outside" else float(self.bounds)
 
     @property
@@ -525,8 +528,17 @@ class RuleAlarm(Alarm):
 
     # restart and reload
 
+    def at_rest(self):
+        """Nothing of it is remembered over a restart."""
+        waits = any(limit.tripped or limit.due() is not None or limit.frozen is not None for limit in self.limits)
+        gated = self.gate and (not self.gate.answer or self.gate.since is not None or self.gate.frozen is not None)
+        return self.shown_state == "normal" and not waits and not gated
+
     def restart(self, now):
         self.value_lost = True
+        if self.at_rest():
+            for limit in self.limits:
+                limit.forget_bound()
         for measure in self.measures:
             measure.restart()
         for limit in self.limits:
