@@ -93,9 +93,12 @@ void davy_engine_count_votes(struct davy_engine *engine, struct vote *vote, unsi
 void davy_engine_recount_votes(struct davy_engine *engine)
 {
     for (uint32_t v = 0; v < engine->vote_count; v++) {
-        const struct alarm *alarm = &engine->alarms[engine->votes[v].alarm];
-        for (uint8_t i = 0; applies(alarm) && i < alarm->limit_count; i++)
-            count_limit(engine, &engine->votes[v], i, false, DAVY_FEED_HOLD, engine->started);
+        struct vote *vote = &engine->votes[v];
+        struct alarm *alarm = &engine->alarms[vote->alarm];
+        for (uint8_t i = 0; applies(alarm) && i < alarm->limit_count; i++) {
+            count_limit(engine, vote, i, false, DAVY_FEED_HOLD, engine->started);
+            alarm->has_value |= vote->votes[i] > 0; /* of a vote at rest only the members were remembered */
+        }
     }
 }
 

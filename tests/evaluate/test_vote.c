@@ -501,6 +501,21 @@ static void a_restart_keeps_votes_and_health(void **unused)
     bench_end(&bench);
 }
 
+/* Of a vote at rest nothing is remembered, of a member that votes all is. */
+static void a_restart_tells_the_votes_of_a_vote_at_rest(void **unused)
+{
+    (void)unused;
+    begin(2, 3, DAVY_ON_BAD_DEGRADE, red());
+    bench_good(&bench, 1, 0, 20);
+    bench_good(&bench, 1, 1, 1);
+    bench_restart(&bench, 2);
+    assert_int_equal(bench_command(&bench, 3, DAVY_COMMAND_OUT_OF_SERVICE, VOTE), 0);
+    const struct davy_event *event = expect(&bench, 3, "out-of-service " VOTE " out-of-service -");
+    assert_true(event->has_value);
+    assert_int_equal((int)event->value, 1);
+    bench_end(&bench);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -525,6 +540,7 @@ int main(void)
         cmocka_unit_test(when_is_one_gate_for_the_whole),
         cmocka_unit_test(a_vote_is_shelved_as_a_whole),
         cmocka_unit_test(a_restart_keeps_votes_and_health),
+        cmocka_unit_test(a_restart_tells_the_votes_of_a_vote_at_rest),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

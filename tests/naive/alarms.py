@@ -140,9 +140,12 @@ class Limit:
         self.stop_return()
 
     def restart(self, now):
-        """An off-delay stands still until the next good reading."""
-        if self.off_since is not None:
-            self.off_since, self.frozen = None, now - self.off_since
+        """An off-delay stands still until the next good reading.
+
+        CHOICE: one that stands still already begins anew, which is later.
+        """
+        self.frozen = None if self.off_since is None else now - self.off_since
+        self.off_since = None
 
     def adopt(self, old):
         """Go on where the limit of before the reload stood."""
@@ -219,7 +222,8 @@ class Gate:
             self.answer, self.since, self.flipped = not self.answer, None, True
 
     def restart(self, now):
-        """An answer that is going false stands still until the next good reading."""
+        """An answer that is going false stands still until the next good reading, as an off-delay does."""
+        self.frozen = None
         if self.answer and self.since is not None:
             self.since, self.frozen = None, now - self.since
 
@@ -769,11 +773,14 @@ class VoteAlarm(RuleAlarm):
         self.tally()
 
     def restart(self, now):
+        rested = self.at_rest()
         super().restart(now)
         for member in self.members:
             member.value_lost = True
         if self.applies():
             self.tally()
+        if rested and not any(votes for votes, _ in self.last_count.values()):
+            self.last_count = {}  # CHOICE: nothing of it was kept, and nobody votes
 
     def lost(self):
         lost = any(member.value_lost or member.point.known() is None for member in self.members)

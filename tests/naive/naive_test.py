@@ -275,6 +275,9 @@ CASES.update({
     "restart: an off-delay stands still until the next good reading": (
         {**RED, "off_delay": 5000}, ["0 11", "1 0", "4 !restart", "8 0", "11 0"],
         ["0 raised unacknowledged red", "10 cleared returned red"]),
+    "restart: twice without a reading in between, an off-delay begins anew": (
+        {**RED, "off_delay": 5000}, ["0 11", "1 0", "4 !restart", "5 !restart", "8 0", "13 0"],
+        ["0 raised unacknowledged red", "13 cleared returned red"]),
     "restart: when going false stands still until its next good reading": (
         {**RED, "when": {**WHEN, "for": 5000}}, ["0 11", "1 S 0", "4 !restart", "8 S 0", "11 11"],
         ["0 raised unacknowledged red", "10 suppressed suppressed red"]),
