@@ -82,10 +82,6 @@ static void carry_history(struct davy_engine *old, struct alarm *from, struct da
     to->value = from->value;
     to->quality = from->quality;
     to->reason = from->reason;
-    if (from->vote && to->vote) { /* counted again where the rule applies */
-        memcpy(to->vote->votes, from->vote->votes, sizeof to->vote->votes);
-        memcpy(to->vote->needed, from->vote->needed, sizeof to->vote->needed);
-    }
     if (!from->window || !to->window)
         return;
     to->window->last = from->window->last;
@@ -141,16 +137,32 @@ static bool was_above(const struct alarm *alarm, uint8_t limit)
 }
 
 /* Of `outside`, the bound that was crossed stays the lower or the upper one, wherever a reload has moved it. */
-static void carry_bounds(const struct alarm *from, struct davy_engine *new, struct alarm *to,
-                         const struct davy_alarm_memory *memory)
+static void carry_bound(const struct alarm *from, uint8_t limit, struct alarm *to, uint8_t partner)
+{
+    const struct davy_limit *is = &to->limits[partner];
+    if (is->condition == DAVY_CONDITION_OUTSIDE)
+        to->states[partner].crossed = was_above(from, limit) ? is->b : is->a;
+}
+
+/* As last counted; that is done again where the rule applies. */
+static void carry_count(const struct vote *from, uint8_t limit, struct vote *to, uint8_t partner)
+{
+    to->votes[partner] = from->votes[limit];
+    to->needed[partner] = from->needed[limit];
+}
+
+/* What was told of each limit is told of what it has become. */
+static void carry_told(const struct alarm *from, struct davy_engine *new, struct alarm *to,
+                       const struct davy_alarm_memory *memory)
 {
     uint8_t partners[DAVY_LIMITS_MAX];
     davy_engine_match_limits(new, to, memory, partners);
     for (uint8_t i = 0; i < from->limit_count; i++) {
-        if (partners[i] == DAVY_LIMITS_MAX || to->limits[partners[i]].condition != DAVY_CONDITION_OUTSIDE)
+        if (partners[i] == DAVY_LIMITS_MAX)
             continue;
-        const struct davy_limit *is = &to->limits[partners[i]];
-        to->states[partners[i]].crossed = was_above(from, i) ? is->b : is->a;
+        carry_bound(from, i, to, partners[i]);
+        if (from->vote && to->vote && !is_member(new, to))
+            carry_count(from->vote, i, to->vote, partners[i]);
     }
 }
 
@@ -163,18 +175,18 @@ static void carry_alarms(struct davy_engine *old, struct davy_engine *new, struc
         davy_engine_memory_of(old, alarm, &memory);
         uint32_t index = davy_engine_find_key(new, memory.key);
         struct alarm *to = index == DAVY_NONE ? NULL : &new->alarms[index];
-        if (to) {
+        if (to)
             carry_history(old, alarm, new, to);
-            to->shown_limit = davy_engine_shown_after(new, to, &memory);
-        }
         bool rests = davy_engine_at_rest(alarm);
         bool goes = to && (rests || davy_engine_take_up(new, index, &memory, DAVY_MONO_NEVER));
         if (to && !is_member(new, to)) /* `when` is of the rule, not of the occurrence */
             davy_engine_carry_gate(old, alarm, new, to, now.mono);
+        if (to && rests) /* else it is taken up */
+            to->shown_limit = davy_engine_shown_after(new, to, &memory);
+        if (to)
+            carry_told(alarm, new, to, &memory);
         if (!goes && !rests)
             retire(old, alarm, new, to, now);
-        if (to)
-            carry_bounds(alarm, new, to, &memory);
         if (to && (to->gate.flipped || to->gate.closed || to->gate.pending))
             davy_engine_touch(new, index);
     }

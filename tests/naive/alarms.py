@@ -816,7 +816,7 @@ class VoteAlarm(RuleAlarm):
             if before is not None:
                 member.adopt(before, self.pairs(old))
         self.tally()
-        if not self.applies():  # nothing is counted: what was, is told
+        if not (self.applies() and old.applies()):  # nothing is counted before the event: what was, is told
             for limit, before in self.pairs(old):
                 self.last_count[limit] = old.last_count.get(before, self.last_count[limit])
 
