@@ -196,7 +196,7 @@ void davy_engine_transition(struct davy_engine *engine, struct alarm *alarm, enu
     event.acknowledged = alarm->acknowledged;
     event.has_limit = event.has_limit && event.level != DAVY_LEVEL_NONE;
     event.ends = event.state == DAVY_STATE_NORMAL;
-    if (alarm->vote)
+    if (alarm->vote && !is_member(engine, alarm))
         event.members = davy_engine_members(engine, alarm->vote, alarm->shown_limit);
     if (alarm->state == DAVY_STATE_NORMAL)
         davy_engine_forget_occurrence(alarm);

@@ -109,10 +109,13 @@ static bool same_limit(const struct davy_limit *a, const struct davy_limit *b)
 static void retire(struct davy_engine *old, struct alarm *alarm, struct davy_engine *new, struct alarm *to,
                    struct davy_stamp now)
 {
-    alarm->gone = !to;
+    bool member = to && is_member(new, to);
+    alarm->gone = !to || member;
+    if (member) { /* else nothing is tripped, and what runs goes on */
+        davy_engine_clear_limits(to);
+        to->shelved = to->out_of_service = false;
+    }
     if (to) {
-        if (is_member(new, to)) /* else nothing is tripped, and what runs goes on */
-            davy_engine_clear_limits(to);
         to->state = DAVY_STATE_NORMAL;
         davy_engine_forget_occurrence(to);
         davy_engine_measure_levels(to);
@@ -185,6 +188,8 @@ static void carry_alarms(struct davy_engine *old, struct davy_engine *new, struc
             to->shown_limit = davy_engine_shown_after(new, to, &memory);
         if (to)
             carry_told(alarm, new, to, &memory);
+        if (to && !is_member(new, to))
+            davy_engine_carry_gate(old, alarm, new, to, now.mono);
         if (!goes && !rests)
             retire(old, alarm, new, to, now);
         if (to && (to->gate.flipped || to->gate.closed || to->gate.pending))

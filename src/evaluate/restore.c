@@ -215,11 +215,20 @@ static void count_active(struct davy_engine *engine, const struct alarm *alarm)
         engine->zone_active[zone == DAVY_NONE ? engine->options.config->zone_count : zone]++;
 }
 
-/* Whether an occurrence with this memory can go on in this alarm: something is tripped, or it only waits for an ack. */
-static bool goes_on(const struct alarm *alarm)
+static bool was_tripped(const struct davy_alarm_memory *memory)
 {
-    return alarm->level != DAVY_LEVEL_NONE || alarm->state == DAVY_STATE_RETURNED ||
-           alarm->state == DAVY_STATE_SUPPRESSED || alarm->state == DAVY_STATE_NORMAL;
+    for (size_t i = 0; i < memory->limit_count && i < DAVY_LIMITS_MAX; i++)
+        if (memory->limits[i].tripped || memory->limits[i].held)
+            return true;
+    return false;
+}
+
+/* Whether an occurrence with this memory can go on in this alarm: something is tripped, or nothing was. */
+static bool goes_on(const struct alarm *alarm, const struct davy_alarm_memory *memory)
+{
+    if (alarm->level != DAVY_LEVEL_NONE || alarm->state == DAVY_STATE_NORMAL)
+        return true;
+    return (alarm->state == DAVY_STATE_RETURNED || alarm->state == DAVY_STATE_SUPPRESSED) && !was_tripped(memory);
 }
 
 /* The levels that the memory stands for, under the limits of its time: what differs now is told by the next settle(). */
@@ -243,7 +252,7 @@ static void restore_levels(struct alarm *alarm, const struct davy_alarm_memory *
  */
 static bool drop_foreign(struct davy_engine *engine, struct alarm *alarm)
 {
-    bool member = is_member(engine, alarm), occurs = alarm->state != DAVY_STATE_NORMAL;
+    bool member = is_member(engine, alarm), occurs = shown_state(alarm) != DAVY_STATE_NORMAL;
     if (alarm->subject.kind != DAVY_ALARM_RULE || member != occurs)
         return false;
     for (uint8_t i = 0; i < alarm->limit_count; i++)
@@ -261,9 +270,8 @@ bool davy_engine_take_up(struct davy_engine *engine, uint32_t index, const struc
     restore_limits(engine, alarm, memory, restarted);
     bool foreign = drop_foreign(engine, alarm);
     davy_engine_measure_levels(alarm);
-    if (!goes_on(alarm))
-        return false;
-    if (!foreign)
+    bool goes = !(foreign && is_member(engine, alarm)) && goes_on(alarm, memory);
+    if (goes && !foreign)
         restore_levels(alarm, memory);
     if (restarted.ns != INT64_MAX) {
         restore_gate(engine, alarm, memory, restarted);
@@ -272,7 +280,7 @@ bool davy_engine_take_up(struct davy_engine *engine, uint32_t index, const struc
     restore_tracker(engine, alarm, memory, restarted.ns != INT64_MAX);
     count_active(engine, alarm);
     davy_engine_touch(engine, index);
-    return true;
+    return goes;
 }
 
 /* What fell due while it was down is left to the start, which fires all alarms in order of their due times. */
@@ -297,6 +305,7 @@ void davy_engine_restore(struct davy_engine *engine, const struct davy_alarm_mem
     struct alarm *alarm = &engine->alarms[index];
     engine->started = now.mono;
     if (!davy_engine_take_up(engine, index, memory, now.mono)) {
+        alarm->gone = is_member(engine, alarm);
         davy_engine_transition(engine, alarm, DAVY_INPUT_RETIRE, now, NULL, 0);
         davy_engine_tell_memory(engine, alarm);
     }
