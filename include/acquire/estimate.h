@@ -19,14 +19,21 @@ double davy_estimate_utilization(const struct davy_config *config, uint32_t bus)
 #define DAVY_ESTIMATE_DEAD_MAX 64
 
 /*
- * The longest time from a step at the sensor's register to its reading, for one point. The step comes just after the
+ * Give each request its detection times.
+ */
+void davy_estimate_fill(struct davy_config *config);
+
+/*
+ * The longest time from a step at the sensor's register to its reading, for one request. The step comes just after the
  * register was read: one interval, and from when it is due again the longest time to its reply. That is all reads of the
  * bus that earliest-deadline-first may take before it, the one that is going on, and `dead` other devices (those that
  * hold the bus longest) that fall silent at that moment: three misses each with the retries, then probes in a tenth of
- * the time. Devices that answer take the assumed turn-around; reads on demand are not in it. 0 for a point that is not
- * read.
+ * the time. Devices that answer take the assumed turn-around; reads on demand are not in it.
  */
-davy_span davy_estimate_detection(const struct davy_config *config, uint32_t point, unsigned dead);
+davy_span davy_estimate_detection(const struct davy_config *config, const struct davy_request *request, unsigned dead);
+
+/* The request that reads this point; NULL where none does. */
+const struct davy_request *davy_estimate_request_of(const struct davy_config *config, uint32_t point);
 
 /* How many other devices are read on the bus of this point. */
 unsigned davy_estimate_neighbours(const struct davy_config *config, uint32_t point);

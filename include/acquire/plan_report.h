@@ -18,6 +18,13 @@
 void davy_plan_report_print(FILE *out, const struct davy_config *config);
 
 /*
+ * The longest time from a step at a point of the rule to the alarm of this limit, or where its measure looks back, to
+ * its evaluation; 0 where none of its points is read.
+ */
+davy_span davy_plan_report_detection(const struct davy_config *config, const struct davy_rule *rule,
+                                     const struct davy_limit *limit, enum davy_dead dead);
+
+/*
  * What is unwise about the plan, a sentence each: a bus that is planned above 80 %, a limit that is detected later than
  * gateway.detect_within.
  */

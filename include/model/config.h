@@ -243,6 +243,16 @@ static inline const struct davy_limit *davy_rule_limits(const struct davy_rule *
     return rule->limits + (rule->per_point ? index * rule->limit_count : 0);
 }
 
+/* Beside how many devices of its bus that do not answer a detection time is told: none, one, a distribution box full. */
+enum davy_dead {
+    DAVY_DEAD_NONE,
+    DAVY_DEAD_ONE,
+    DAVY_DEAD_SOME,
+    DAVY_DEAD_COUNT_,
+};
+
+#define DAVY_DEAD_SOME_DEVICES 3
+
 /*
  * One Modbus request of the plan and what is read by it. Made by acquire/request.c from the configuration.
  * Points and status words of a request lie wholly inside it; a value is never split over two requests.
@@ -256,6 +266,7 @@ struct davy_request {
     davy_span interval;
     const uint32_t *points; /* read by this request; may be none where it is for status words only */
     size_t point_count;
+    davy_span detection[DAVY_DEAD_COUNT_]; /* from a step at the register to its reading (acquire/estimate.h) */
 };
 
 /* A setting as the file gives it, for diffs: "devices.GT-101.interval" = "\"1s\"". */

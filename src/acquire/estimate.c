@@ -84,7 +84,7 @@ static size_t lower_bound(const struct davy_config *config, uint32_t bus, uint32
     return low;
 }
 
-static const struct davy_request *request_of(const struct davy_config *config, uint32_t point)
+const struct davy_request *davy_estimate_request_of(const struct davy_config *config, uint32_t point)
 {
     uint32_t device = config->points[point].device;
     size_t first = lower_bound(config, config->devices[device].bus, device);
@@ -207,12 +207,20 @@ static int64_t response_ns(const struct davy_config *config, const struct davy_r
     }
 }
 
-davy_span davy_estimate_detection(const struct davy_config *config, uint32_t point, unsigned dead)
+davy_span davy_estimate_detection(const struct davy_config *config, const struct davy_request *request, unsigned dead)
 {
-    const struct davy_request *own = request_of(config, point);
-    if (!own)
-        return (davy_span){0};
-    return (davy_span){own->interval.ns + response_ns(config, own, dead)};
+    return (davy_span){request->interval.ns + response_ns(config, request, dead)};
+}
+
+void davy_estimate_fill(struct davy_config *config)
+{
+    static const unsigned dead[DAVY_DEAD_COUNT_] = {
+        [DAVY_DEAD_ONE] = 1,
+        [DAVY_DEAD_SOME] = DAVY_DEAD_SOME_DEVICES,
+    };
+    for (size_t i = 0; i < config->request_count; i++)
+        for (size_t k = 0; k < DAVY_DEAD_COUNT_; k++)
+            config->requests[i].detection[k] = davy_estimate_detection(config, &config->requests[i], dead[k]);
 }
 
 unsigned davy_estimate_neighbours(const struct davy_config *config, uint32_t point)

@@ -10,9 +10,6 @@
 /* Above this share a bus has no room to repeat what failed. */
 #define FULL 0.8
 
-/* Dead devices on one bus that are told beside one: a distribution box, a loose connector. */
-#define SOME_DEAD 3
-
 /* Different values of a limit that are told. */
 #define VALUES 32
 
@@ -32,18 +29,14 @@ static size_t count_points(const struct davy_config *config, uint32_t bus)
     return count;
 }
 
-/* The longest way from sensor to alarm over the points of a rule; 0 where none is read. */
-static davy_span slowest(const struct davy_config *config, const struct davy_rule *rule, const struct davy_limit *limit,
-                         unsigned dead)
+davy_span davy_plan_report_detection(const struct davy_config *config, const struct davy_rule *rule,
+                                     const struct davy_limit *limit, enum davy_dead dead)
 {
     davy_span worst = {0};
     for (size_t i = 0; i < rule->point_count; i++) {
-        const struct davy_point *point = &config->points[rule->points[i]];
-        if (!config->devices[point->device].enabled)
-            continue;
-        davy_span span = davy_estimate_detection(config, rule->points[i], dead);
-        if (span.ns > worst.ns)
-            worst = span;
+        const struct davy_request *request = davy_estimate_request_of(config, rule->points[i]);
+        if (request && request->detection[dead].ns > worst.ns)
+            worst = request->detection[dead];
     }
     return worst.ns > 0 ? (davy_span){worst.ns + limit->on_delay.ns} : worst;
 }
@@ -225,11 +218,14 @@ static void print_detection(FILE *out, const struct davy_config *config, const s
                             const struct davy_limit *limit)
 {
     const unsigned neighbours = most_neighbours(config, rule);
-    fprintf(out, ", %s within %.2f s", arrival(rule), seconds(slowest(config, rule, limit, 0)));
+    fprintf(out, ", %s within %.2f s", arrival(rule),
+            seconds(davy_plan_report_detection(config, rule, limit, DAVY_DEAD_NONE)));
     if (neighbours >= 1)
-        fprintf(out, ", %.2f s beside a dead device", seconds(slowest(config, rule, limit, 1)));
-    if (neighbours >= SOME_DEAD)
-        fprintf(out, ", %.2f s beside %d", seconds(slowest(config, rule, limit, SOME_DEAD)), SOME_DEAD);
+        fprintf(out, ", %.2f s beside a dead device",
+                seconds(davy_plan_report_detection(config, rule, limit, DAVY_DEAD_ONE)));
+    if (neighbours >= DAVY_DEAD_SOME_DEVICES)
+        fprintf(out, ", %.2f s beside %d", seconds(davy_plan_report_detection(config, rule, limit, DAVY_DEAD_SOME)),
+                DAVY_DEAD_SOME_DEVICES);
     fputc('\n', out);
 }
 
@@ -273,7 +269,7 @@ static void warn_of_limit(const struct davy_config *config, const struct davy_ru
                           const struct davy_limit *limit, void (*warn)(void *context, const char *text), void *context)
 {
     char text[512], within[DAVY_NUM_TEXT];
-    const davy_span worst = slowest(config, rule, limit, 1);
+    const davy_span worst = davy_plan_report_detection(config, rule, limit, DAVY_DEAD_ONE);
     if (limit->upper || config->gateway.detect_within.ns == 0 || worst.ns <= config->gateway.detect_within.ns)
         return;
     snprintf(text, sizeof text,

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "acquire/estimate.h"
+
 /*
  * A gap is worth reading while its characters take less time than a request of its own: on a serial line
  * about (13 characters + turn-around + silence) / 2 characters a register. Of TCP only the device's max_gap counts.
@@ -274,5 +276,7 @@ int davy_requests_plan(struct davy_config *config)
     if (rc == 0)
         rc = give(&plan);
     free(plan.requests);
+    if (rc == 0)
+        davy_estimate_fill(config);
     return rc;
 }

@@ -79,19 +79,27 @@ static double dead_s(unsigned unit, unsigned exchanges)
     return exchanges * (unit + 15 * 10 / 9600.0) + listening;
 }
 
+static davy_span detection(const struct davy_config *config, uint32_t point, unsigned dead)
+{
+    return davy_estimate_detection(config, davy_estimate_request_of(config, point), dead);
+}
+
 static void detection_adds_the_rest_of_the_bus_and_the_slowest_dead(void **state)
 {
     (void)state;
     struct davy_config *config = four_devices();
     double cycle = 4 * (18.5 * 10 / 9600 + 0.020), going_on = 18.5 * 10 / 9600 + 0.020;
-    assert_about(davy_estimate_detection(config, 0, 0), 1 + cycle + going_on);
+    assert_about(detection(config, 0, 0), 1 + cycle + going_on);
     double rest = cycle + going_on;
-    assert_about(davy_estimate_detection(config, 0, 1), 1 + (dead_s(4, 3) + rest) / 0.9);
-    assert_about(davy_estimate_detection(config, 0, 2), 1 + (dead_s(4, 3) + dead_s(3, 3) + rest) / 0.9);
-    assert_about(davy_estimate_detection(config, 3, 1), 1 + (dead_s(3, 3) + rest) / 0.9);
-    assert_int_equal(davy_estimate_detection(config, 0, 99).ns, davy_estimate_detection(config, 0, 3).ns);
+    assert_about(detection(config, 0, 1), 1 + (dead_s(4, 3) + rest) / 0.9);
+    assert_about(detection(config, 0, 2), 1 + (dead_s(4, 3) + dead_s(3, 3) + rest) / 0.9);
+    assert_about(detection(config, 3, 1), 1 + (dead_s(3, 3) + rest) / 0.9);
+    assert_int_equal(detection(config, 0, 99).ns, detection(config, 0, 3).ns);
+    assert_int_equal(config->requests[0].detection[DAVY_DEAD_NONE].ns, detection(config, 0, 0).ns);
+    assert_int_equal(config->requests[3].detection[DAVY_DEAD_ONE].ns, detection(config, 3, 1).ns);
+    assert_int_equal(config->requests[0].detection[DAVY_DEAD_SOME].ns, detection(config, 0, 3).ns);
     config->buses[0].retries = 1;
-    assert_about(davy_estimate_detection(config, 0, 1), 1 + (dead_s(4, 4) + rest) / 0.9);
+    assert_about(detection(config, 0, 1), 1 + (dead_s(4, 4) + rest) / 0.9);
     davy_config_unref(config);
 }
 
@@ -165,7 +173,7 @@ static void no_schedule_is_later_than_estimated(void **state)
                                      request->interval.ns, davy_estimate_request(config, request).ns};
         }
         int64_t worst = simulate(reads, count, 600 * DAVY_NS_PER_S);
-        int64_t estimated = davy_estimate_detection(config, config->requests[0].points[0], 0).ns;
+        int64_t estimated = config->requests[0].detection[DAVY_DEAD_NONE].ns;
         if (worst > estimated)
             fail_msg("round %d: %lld us, estimated %lld us", round, (long long)(worst / US),
                      (long long)(estimated / US));
