@@ -184,10 +184,10 @@ static int64_t ahead_ns(const struct davy_config *config, const struct davy_requ
          i++) {
         const struct davy_request *request = &config->requests[i];
         int64_t once = davy_estimate_request(config, request).ns, interval = shortest_ns(config, request);
-        int64_t by_deadline = request == own ? 1 : divided_up(own->interval.ns, interval);
+        int64_t by_deadline = divided_up(own->interval.ns, interval);
         int64_t due = divided_up(waiting, interval);
         sum += once * (due < by_deadline ? due : by_deadline);
-        going_on = longer(going_on, request == own ? 0 : once);
+        going_on = longer(going_on, once);
     }
     return sum + going_on;
 }
@@ -218,9 +218,12 @@ void davy_estimate_fill(struct davy_config *config)
         [DAVY_DEAD_ONE] = 1,
         [DAVY_DEAD_SOME] = DAVY_DEAD_SOME_DEVICES,
     };
-    for (size_t i = 0; i < config->request_count; i++)
+    for (size_t i = 0; i < config->request_count; i++) {
+        struct davy_request *request = &config->requests[i], *before = i > 0 ? request - 1 : NULL;
+        bool alike = before && before->device == request->device && before->interval.ns == request->interval.ns;
         for (size_t k = 0; k < DAVY_DEAD_COUNT_; k++)
-            config->requests[i].detection[k] = davy_estimate_detection(config, &config->requests[i], dead[k]);
+            request->detection[k] = alike ? before->detection[k] : davy_estimate_detection(config, request, dead[k]);
+    }
 }
 
 unsigned davy_estimate_neighbours(const struct davy_config *config, uint32_t point)
