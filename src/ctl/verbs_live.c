@@ -35,9 +35,17 @@ static void print_counts(const char *name, const json_t *object, const char *con
     putchar('\n');
 }
 
-static void print_buses(const struct ctl *ctl, const json_t *buses)
+/* "42 %"; "-" where it is no number. */
+static char *percent(const json_t *share)
 {
-    static const char *const heads[] = {"BUS", "STATE", ">LOAD", ">REQUESTS", ">ERRORS", ">AGE", NULL};
+    return json_is_number(share) ? davy_ctl_format("%.0f %%", 100 * json_number_value(share)) : davy_ctl_copy("-");
+}
+
+/* `plans` of the same buses in the same order; the daemon may be older and tell none. */
+static void print_buses(const struct ctl *ctl, const json_t *buses, const json_t *plans)
+{
+    static const char *const heads[] = {"BUS",     "STATE",    ">LOAD",   ">PLANNED", ">REQUESTS",
+                                        ">ERRORS", ">SKIPPED", ">SILENT", ">AGE",     NULL};
     struct table table;
     davy_table_init(&table, heads, ctl->colour);
     size_t i;
@@ -46,14 +54,40 @@ static void print_buses(const struct ctl *ctl, const json_t *buses)
     {
         davy_table_add(&table, davy_ctl_cell(bus, "name"), NULL);
         davy_table_add(&table, davy_ctl_cell(bus, "state"), NULL);
-        davy_table_add(&table, davy_ctl_format("%.0f %%", 100 * json_number_value(json_object_get(bus, "utilization"))),
-                       NULL);
+        const json_t *plan = json_array_get(plans, i);
+        davy_table_add(&table, percent(json_object_get(bus, "utilization")), NULL);
+        davy_table_add(&table, percent(json_object_get(plan, "utilization")), NULL);
         davy_table_add(&table, davy_ctl_cell(bus, "requests"), NULL);
         davy_table_add(&table, davy_ctl_cell(bus, "errors"), NULL);
+        davy_table_add(&table, davy_ctl_cell(plan, "skipped"), NULL);
+        davy_table_add(&table, davy_ctl_cell(plan, "quarantined"), NULL);
         davy_table_add(&table, davy_ctl_age(json_object_get(bus, "age_s")), NULL);
     }
     davy_table_flush(&table);
     davy_table_done(&table);
+}
+
+/* The limits whose alarms take longest from a step at the sensor, as planned. */
+static void print_slowest(const struct ctl *ctl, const json_t *plan)
+{
+    static const char *const heads[] = {"SLOWEST LIMITS", "LEVEL", ">WITHIN", ">1 DEAD", ">3 DEAD", NULL};
+    static const char *const keys[] = {"alone_s", "one_dead_s", "some_dead_s"};
+    struct table table;
+    davy_table_init(&table, heads, ctl->colour);
+    size_t i;
+    json_t *limit;
+    json_array_foreach(json_object_get(plan, "slowest"), i, limit)
+    {
+        davy_table_add(&table, davy_ctl_cell(limit, "rule"), NULL);
+        davy_table_add(&table, davy_ctl_cell(limit, "level"), davy_ctl_text(limit, "level"));
+        for (size_t k = 0; k < DAVY_LENGTH(keys); k++)
+            davy_table_add(&table, davy_ctl_format("%.2f s", json_number_value(json_object_get(limit, keys[k]))), NULL);
+    }
+    davy_table_flush(&table);
+    davy_table_done(&table);
+    const json_int_t more = json_integer_value(json_object_get(plan, "more"));
+    if (more > 0)
+        printf("and %lld more: davyctl check\n", (long long)more);
 }
 
 static void print_broker(const json_t *broker)
@@ -99,10 +133,14 @@ static void print_status(const struct ctl *ctl, const json_t *reply)
     print_counts("lost", json_object_get(reply, "lost"), (const char *[]){"blocks", "records", "readings", NULL});
     print_storage(json_object_get(status, "storage"), json_object_get(reply, "storage_trouble"));
     print_field("directory", reply, (const char *[]){"directory", NULL});
-    const json_t *buses = json_object_get(status, "buses");
+    const json_t *buses = json_object_get(status, "buses"), *plan = json_object_get(reply, "plan");
     if (json_array_size(buses) > 0) {
         putchar('\n');
-        print_buses(ctl, buses);
+        print_buses(ctl, buses, json_object_get(plan, "buses"));
+    }
+    if (json_array_size(json_object_get(plan, "slowest")) > 0) {
+        putchar('\n');
+        print_slowest(ctl, plan);
     }
 }
 

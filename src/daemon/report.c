@@ -116,6 +116,7 @@ void report_status_reply(struct davy_buf *out, struct pipeline *pipeline, const 
     davy_json_text(out, "config_file", pipeline_config(pipeline)->file);
     broker_member(out, route);
     loss_member(out, route);
+    report_plan(out, pipeline);
     struct recorder_status recorder;
     davy_cell_get(&route->recorder, &recorder);
     davy_json_text(out, "storage_trouble", recorder.trouble[0] ? recorder.trouble : NULL);

@@ -12,6 +12,12 @@ void report_status(struct davy_buf *out, struct pipeline *pipeline, bool online)
 /* {"ok":true,"status":{…},…} for davyctl status. */
 void report_status_reply(struct davy_buf *out, struct pipeline *pipeline, const char *directory);
 
+/*
+ * Member "plan" of that reply: of each bus the planned utilization, polls left out and devices that are only probed; of
+ * the slowest limits the detection times, and how many limits more there are. Seconds, rounded up to milliseconds.
+ */
+void report_plan(struct davy_buf *out, struct pipeline *pipeline);
+
 /* Publish a retained state under P/`rest`. */
 void report_publish(struct pipeline *pipeline, const char *rest, const char *schema, const char *payload);
 

@@ -56,6 +56,8 @@ STATUS = {"state": "online", "since": "2026-11-23T08:01:02.345Z", "version": "0.
           "points": {"good": 3, "uncertain": 0, "bad": 1},
           "buses": [{"name": "field-1", "state": "up", "utilization": 0.415, "requests": 1000, "errors": 3, "age_s": 0.2}],
           "storage": {"bytes": 1048576, "free_bytes": 104857600, "ok": True}, "clock": "synchronized"}
+PLAN = {"buses": [{"name": "field-1", "utilization": 0.37, "skipped": 11, "quarantined": 2}],
+        "slowest": [{"rule": "h2s", "level": "red", "alone_s": 1.25, "one_dead_s": 3.5, "some_dead_s": 8.125}], "more": 4}
 
 POINTS = [point("GT-101.h2s", 15.2, level="red"), point("GT-102.h2s", None, quality="bad", reason="comm"),
           point("气体-1.h2s", 0.1, name="罐区一"), point("evil", name="\x1b[2J\u202ehidden\nline")]
@@ -104,7 +106,7 @@ class Daemon(threading.Thread):
     def answer(self, r):
         verb = r["verb"]
         if verb == "status":
-            return {"ok": True, "status": STATUS, "buses": [], "directory": "/nowhere", "config_file": "/etc/davy/davyd.conf"}
+            return {"ok": True, "status": STATUS, "plan": PLAN, "directory": "/nowhere", "config_file": "/etc/davy/davyd.conf"}
         if verb == "points":
             found = [p for p in POINTS if fnmatch.fnmatchcase(p["point"], r.get("glob", "*"))]
             items, more = self.page(found, "point", r)
@@ -212,6 +214,8 @@ def unreachable(b):
 def listings(b):
     text = b.expect(0, "status").stdout
     b.check("2 red" in text and "42 %" in text and "field-1" in text and "1.0 MiB" in text, "status", text)
+    b.check(re.search(r"field-1 +up +42 % +37 % +1000 +3 +11 +2 ", text) is not None, "status: planned", text)
+    b.check(re.search(r"h2s +red +1.25 s +3.50 s +8.12 s", text) is not None and "and 4 more" in text, "status: slowest", text)
     b.check(json.loads(b.expect(0, "status", "--json").stdout)["status"] == STATUS, "status --json")
     result = b.expect(0, "points")
     b.check([r.get("after") for r in b.daemon.requests] == [None, "GT-102.h2s"], "pages", b.daemon.requests)
