@@ -7,13 +7,6 @@
 
 #include "acquire/estimate.h"
 
-/*
- * A gap is worth reading while its characters take less time than a request of its own: on a serial line
- * about (13 characters + turn-around + silence) / 2 characters a register. Of TCP only the device's max_gap counts.
- */
-#define TURN_AROUND_NS     (20 * DAVY_NS_PER_MS)
-#define REQUEST_CHARACTERS 13
-
 #define ADDRESSES     65536U
 #define BITS_MAX      2000U
 #define BITS_PER_WORD 16U
@@ -25,6 +18,15 @@ struct item {
     uint32_t start;
     uint32_t end; /* behind the last */
     uint32_t point;
+    uint32_t low, high; /* what it is best read together with: itself and its own status words in reach */
+};
+
+/* The best way to read the items before this one: its time, and what breaks ties. */
+struct best {
+    int64_t ns;
+    uint32_t requests;
+    uint32_t addresses;
+    size_t first; /* item that its last request begins with */
 };
 
 /* The items of one device, sorted by table, interval and address; and the requests found so far. */
@@ -52,23 +54,10 @@ static uint32_t longest(const struct davy_device *device, enum davy_table table)
     return is_bits(table) ? (bits < BITS_MAX ? bits : BITS_MAX) : words;
 }
 
-/* Registers whose characters cost as much time as one more request. */
-static int64_t gap_worth(const struct davy_bus *bus)
+static uint32_t largest_gap(const struct davy_device *device, enum davy_table table)
 {
-    if (bus->type != DAVY_BUS_RTU || bus->baud <= 0)
-        return ADDRESSES;
-    int bits = 1 + bus->data_bits + (bus->parity == 'N' ? 0 : 1) + bus->stop_bits;
-    int64_t character = bits * DAVY_NS_PER_S / bus->baud;
-    int64_t silence = character * 7 / 2 > bus->pause.ns ? character * 7 / 2 : bus->pause.ns;
-    return (REQUEST_CHARACTERS * character + TURN_AROUND_NS + silence) / (2 * character);
-}
-
-static uint32_t largest_gap(const struct davy_config *config, const struct davy_device *device, enum davy_table table)
-{
-    int64_t worth = gap_worth(&config->buses[device->bus]);
-    int64_t allowed = device->max_gap < 0 ? 0 : device->max_gap;
-    int64_t words = worth < allowed ? worth : allowed;
-    return (uint32_t)(is_bits(table) ? words * BITS_PER_WORD : words);
+    uint32_t words = device->max_gap < 0 ? 0 : (uint32_t)device->max_gap;
+    return is_bits(table) ? words * BITS_PER_WORD : words;
 }
 
 static int compare_items(const void *left, const void *right)
@@ -84,19 +73,47 @@ static int compare_items(const void *left, const void *right)
     return a->point < b->point ? -1 : a->point > b->point;
 }
 
-static void add_item(struct plan *plan, enum davy_table table, davy_span interval, uint32_t start, uint32_t length,
-                     uint32_t point)
+static uint32_t lesser(uint32_t a, uint32_t b)
 {
-    uint32_t end = start + length > ADDRESSES ? ADDRESSES : start + length;
-    plan->items[plan->item_count++] = (struct item){table, interval, start, end, point};
+    return a < b ? a : b;
+}
+
+static uint32_t greater(uint32_t a, uint32_t b)
+{
+    return a > b ? a : b;
+}
+
+static struct item *add_item(struct plan *plan, enum davy_table table, davy_span interval, uint32_t start,
+                             uint32_t length, uint32_t point)
+{
+    uint32_t end = lesser(start + length, ADDRESSES);
+    struct item *item = &plan->items[plan->item_count++];
+    *item = (struct item){table, interval, start, end, point, start, end};
+    return item;
+}
+
+/* A value and its own status word belong into one request where the device's limits allow it. */
+static void reach(const struct davy_device *device, const struct davy_status *status, struct item *item)
+{
+    uint32_t low = lesser(item->low, status->address), high = greater(item->high, status->address + 1U);
+    uint32_t gap = status->address >= item->high ? status->address - item->high
+                   : status->address < item->low ? item->low - status->address - 1U
+                                                 : 0;
+    if (status->table != item->table || gap > largest_gap(device, item->table) ||
+        high - low > longest(device, item->table))
+        return;
+    item->low = low;
+    item->high = high;
 }
 
 static void add_point(struct plan *plan, uint32_t index)
 {
     const struct davy_point *point = &plan->config->points[index];
     const struct davy_device *device = &plan->config->devices[plan->device];
-    add_item(plan, point->table, point->interval, point->address,
-             is_bits(point->table) ? 1 : davy_type_registers(point->type), index);
+    struct item *item = add_item(plan, point->table, point->interval, point->address,
+                                 is_bits(point->table) ? 1 : davy_type_registers(point->type), index);
+    for (size_t i = 0; i < point->status_count; i++)
+        reach(device, &point->status[i], item);
     for (size_t i = 0; i < device->status_count; i++)
         add_item(plan, device->status[i].table, point->interval, device->status[i].address, 1, DAVY_NONE);
     for (size_t i = 0; i < point->status_count; i++)
@@ -111,30 +128,92 @@ static size_t count_items(const struct davy_config *config, const struct davy_de
     return count;
 }
 
+static struct davy_request request_of(const struct plan *plan, const struct item *first, uint32_t end)
+{
+    return (struct davy_request){.bus = plan->config->devices[plan->device].bus,
+                                 .device = plan->device,
+                                 .table = first->table,
+                                 .start = (uint16_t)first->start,
+                                 .count = (uint16_t)(end - first->start),
+                                 .interval = first->interval};
+}
+
 /* True when `item` may go into the run that began with `first` and ends before `end`. */
 static bool joins(const struct plan *plan, const struct item *first, uint32_t end, const struct item *item)
 {
     const struct davy_device *device = &plan->config->devices[plan->device];
-    if (item->table != first->table || item->interval.ns != first->interval.ns)
-        return false;
-    uint32_t gap = item->start > end ? item->start - end : 0;
-    uint32_t last = item->end > end ? item->end : end;
-    return gap <= largest_gap(plan->config, device, first->table) &&
-           last - first->start <= longest(device, first->table);
+    if (item->end <= end)
+        return true;
+    return (item->start <= end || item->start - end <= largest_gap(device, first->table)) &&
+           item->end - first->start <= longest(device, first->table);
 }
 
-/* One behind the last item of the run that begins at `first`; its end address. */
-static size_t run_of(const struct plan *plan, size_t first, uint32_t *ret_end)
+/* A request that grows from `first` on, and the values in it whose own status words it does not reach yet. */
+struct growth {
+    const struct item *first;
+    uint32_t end;
+    uint32_t torn;
+    uint16_t waiting[BITS_MAX + 1]; /* of those torn, by the place behind which it would be whole */
+};
+
+static void grow(struct growth *growth, const struct item *item)
 {
-    uint32_t end = plan->items[first].end;
-    size_t next = first + 1;
-    while (next < plan->item_count && joins(plan, &plan->items[first], end, &plan->items[next])) {
-        if (plan->items[next].end > end)
-            end = plan->items[next].end;
-        next++;
+    uint32_t start = growth->first->start;
+    for (uint32_t end = growth->end; end < item->end; end++)
+        growth->torn -= growth->waiting[end + 1 - start];
+    growth->end = greater(growth->end, item->end);
+    const bool torn = item->low < start || item->high > growth->end;
+    growth->torn += torn;
+    if (torn && item->low >= start && item->high - start <= BITS_MAX)
+        growth->waiting[item->high - start]++;
+}
+
+/*
+ * The best way to read the items before `first`, and then those of the growth by one request. A value torn from its
+ * status word counts as one request more.
+ */
+static struct best extend(const struct plan *plan, const struct best *before, size_t first, const struct growth *growth)
+{
+    struct davy_request request = request_of(plan, growth->first, growth->end);
+    int64_t ns = davy_estimate_request(plan->config, &request).ns;
+    request.count = 0;
+    int64_t torn = growth->torn == 0 ? 0 : growth->torn * davy_estimate_request(plan->config, &request).ns;
+    return (struct best){.ns = before->ns + ns + torn,
+                         .requests = before->requests + 1,
+                         .addresses = before->addresses + (growth->end - growth->first->start),
+                         .first = first};
+}
+
+static bool is_better(const struct best *a, const struct best *b)
+{
+    if (a->ns != b->ns)
+        return a->ns < b->ns;
+    if (a->requests != b->requests)
+        return a->requests < b->requests;
+    return a->addresses < b->addresses;
+}
+
+/*
+ * Items [first, first + count) are of one table and interval. best[k] becomes the best way to read the first k of them:
+ * the least bus time, by which a gap is read just where its characters take less time than one request more
+ * (13 characters, turn-around and silence).
+ */
+static void solve(const struct plan *plan, size_t first, size_t count, struct best *best)
+{
+    best[0] = (struct best){.first = first};
+    for (size_t k = 1; k <= count; k++)
+        best[k].ns = INT64_MAX;
+    for (size_t i = 0; i < count; i++) {
+        const struct item *items = &plan->items[first];
+        struct growth growth = {.first = &items[i], .end = items[i].start};
+        size_t k = i;
+        do {
+            grow(&growth, &items[k++]);
+            struct best found = extend(plan, &best[i], first + i, &growth);
+            if (!is_better(&best[k], &found)) /* of equals the one that fills the earlier requests */
+                best[k] = found;
+        } while (k < count && joins(plan, &items[i], growth.end, &items[k]));
     }
-    *ret_end = end;
-    return next;
 }
 
 static int compare_indices(const void *left, const void *right)
@@ -197,23 +276,57 @@ static int tidy_device(struct plan *plan)
     return 0;
 }
 
-static int cut_requests(struct plan *plan)
+static int add_request(struct plan *plan, size_t first, size_t next)
 {
-    plan->device_first = plan->request_count;
-    for (size_t i = 0, next; i < plan->item_count; i = next) {
-        const struct item *item = &plan->items[i];
-        uint32_t end;
-        next = run_of(plan, i, &end);
-        struct davy_request request = {.bus = plan->config->devices[plan->device].bus,
-                                       .device = plan->device,
-                                       .table = item->table,
-                                       .start = (uint16_t)item->start,
-                                       .count = (uint16_t)(end - item->start),
-                                       .interval = item->interval};
-        int rc = take_points(plan, i, next, &request);
+    uint32_t end = 0;
+    for (size_t i = first; i < next; i++)
+        end = greater(end, plan->items[i].end);
+    struct davy_request request = request_of(plan, &plan->items[first], end);
+    int rc = take_points(plan, first, next, &request);
+    if (rc == 0)
+        plan->requests[plan->request_count++] = request;
+    return rc;
+}
+
+/* The requests of a solution, from its last item back, then put into the order of addresses. */
+static int cut_group(struct plan *plan, size_t first, size_t count, const struct best *best)
+{
+    size_t begun = plan->request_count;
+    for (size_t k = count; k > 0; k = best[k].first - first) {
+        int rc = add_request(plan, best[k].first, first + k);
         if (rc < 0)
             return rc;
-        plan->requests[plan->request_count++] = request;
+    }
+    for (size_t i = begun, k = plan->request_count; i + 1 < k; i++, k--) {
+        struct davy_request swapped = plan->requests[i];
+        plan->requests[i] = plan->requests[k - 1];
+        plan->requests[k - 1] = swapped;
+    }
+    return 0;
+}
+
+static size_t group_of(const struct plan *plan, size_t first)
+{
+    const struct item *begin = &plan->items[first];
+    size_t count = 1;
+    while (first + count < plan->item_count && begin[count].table == begin->table &&
+           begin[count].interval.ns == begin->interval.ns)
+        count++;
+    return count;
+}
+
+static int cut_requests(struct plan *plan)
+{
+    DAVY_AUTO_FREE struct best *best = calloc(plan->item_count + 1, sizeof *best);
+    if (!best)
+        return -ENOMEM;
+    plan->device_first = plan->request_count;
+    for (size_t i = 0, count; i < plan->item_count; i += count) {
+        count = group_of(plan, i);
+        solve(plan, i, count, best);
+        int rc = cut_group(plan, i, count, best);
+        if (rc < 0)
+            return rc;
     }
     return tidy_device(plan);
 }

@@ -201,6 +201,142 @@ static void every_plan_covers_every_point_once(void **state)
     }
 }
 
+/* ---- against brute force ---- */
+
+#define FEW 7
+
+/* Section E1 of the serial line's physics, written anew: 9600 8N1, 20 ms of turn-around, 3.5 characters of silence. */
+static double time_of(unsigned registers)
+{
+    const double character = 10.0 / 9600;
+    return (13 + 2 * registers) * character + 0.020 + 3.5 * character;
+}
+
+/* The time of one request for the points of a set (bits of `set`); negative where the limits forbid it. */
+static double time_of_set(const struct davy_config *config, unsigned set)
+{
+    bool wanted[4096] = {false};
+    unsigned low = 4096, high = 0;
+    for (unsigned i = 0; i < config->point_count; i++) {
+        if (!(set >> i & 1U))
+            continue;
+        const struct davy_point *point = &config->points[i];
+        for (unsigned k = 0; k < width(point); k++)
+            wanted[point->address + k] = true;
+        low = point->address < low ? point->address : low;
+        high = point->address + width(point) > high ? point->address + width(point) : high;
+    }
+    if (high - low > (unsigned)config->devices[0].max_registers)
+        return -1;
+    int gap = 0;
+    for (unsigned i = low; i < high; i++) {
+        gap = wanted[i] ? 0 : gap + 1;
+        if (gap > config->devices[0].max_gap)
+            return -1;
+    }
+    return time_of(high - low);
+}
+
+/* The least time over all ways to divide the points in `left` into requests. */
+static double least_time(const double *times, unsigned left, double *memory)
+{
+    if (left == 0 || memory[left] > 0)
+        return memory[left];
+    double least = 1e9;
+    const unsigned lowest = left & -left;
+    for (unsigned rest = left & ~lowest, set = rest;; set = (set - 1) & rest) {
+        if (times[set | lowest] >= 0) {
+            double found = times[set | lowest] + least_time(times, left & ~(set | lowest), memory);
+            least = found < least ? found : least;
+        }
+        if (set == 0)
+            break;
+    }
+    return memory[left] = least;
+}
+
+static void no_division_of_the_points_takes_less_bus_time(void **state)
+{
+    (void)state;
+    const char *seed = getenv("DAVY_SEED");
+    struct davy_random random = {.state = seed ? strtoull(seed, NULL, 10) : 11};
+    print_message("seed %llu\n", (unsigned long long)random.state);
+    for (int round = 0; round < 3000; round++) {
+        struct davy_config *config = one_device();
+        config->devices[0].max_gap = (int)(davy_random_next(&random) % 40);
+        config->devices[0].max_registers = 4 + (int)(davy_random_next(&random) % 40);
+        unsigned count = 1 + (unsigned)(davy_random_next(&random) % FEW);
+        for (unsigned i = 0; i < count; i++)
+            small_point(config, "p", (uint16_t)(davy_random_next(&random) % 100),
+                        (enum davy_type)(davy_random_next(&random) % DAVY_TYPE_COUNT_));
+        double times[1U << FEW], memory[1U << FEW] = {0}, planned = 0;
+        for (unsigned set = 1; set < 1U << count; set++)
+            times[set] = time_of_set(config, set);
+        assert_int_equal(davy_requests_plan(config), 0);
+        check_plan(config);
+        for (size_t i = 0; i < config->request_count; i++)
+            planned += time_of(config->requests[i].count);
+        double least = least_time(times, (1U << count) - 1, memory);
+        assert_true(planned < least + 1e-6 && planned > least - 1e-6);
+        davy_config_unref(config);
+    }
+}
+
+/* A value and the status word that is its own: in one request wherever the device's limits let them be. */
+static void a_value_and_its_own_status_word_are_read_together(void **state)
+{
+    (void)state;
+    struct davy_random random = {.state = 5};
+    for (int round = 0; round < 1000; round++) {
+        struct davy_config *config = one_device();
+        static struct davy_status words[4];
+        config->devices[0].max_gap = (int)(davy_random_next(&random) % 30);
+        config->devices[0].max_registers = 8 + (int)(davy_random_next(&random) % 30);
+        for (unsigned i = 0; i < 4; i++) { /* four channels of a controller, each with its status word */
+            uint16_t base = (uint16_t)(100 * i + davy_random_next(&random) % 20);
+            uint32_t point = small_point(config, "p", base, DAVY_TYPE_FLOAT32);
+            words[i] = (struct davy_status){.table = DAVY_TABLE_HOLDING,
+                                            .address = (uint16_t)(base + 2 + davy_random_next(&random) % 30),
+                                            .mask = 1};
+            config->points[point].status = &words[i];
+            config->points[point].status_count = 1;
+        }
+        assert_int_equal(davy_requests_plan(config), 0);
+        check_plan(config);
+        for (unsigned i = 0; i < 4; i++) {
+            int gap = words[i].address - config->points[i].address - 2;
+            bool fits = gap <= config->devices[0].max_gap && gap + 3 <= config->devices[0].max_registers;
+            size_t together = 0;
+            for (size_t k = 0; k < config->request_count; k++)
+                together += config->requests[k].start <= config->points[i].address &&
+                            config->requests[k].start + config->requests[k].count > words[i].address;
+            assert_int_equal(together, fits ? 1 : 0);
+        }
+        davy_config_unref(config);
+    }
+}
+
+/* max_registers forces a cut between two channels, or within one: between two. */
+static void a_cut_that_must_be_does_not_tear_a_value_from_its_status(void **state)
+{
+    (void)state;
+    static const struct davy_status first = {.table = DAVY_TABLE_HOLDING, .address = 6, .mask = 1};
+    static const struct davy_status second = {.table = DAVY_TABLE_HOLDING, .address = 13, .mask = 1};
+    struct davy_config *config = one_device();
+    config->devices[0].max_registers = 13;
+    uint32_t a = small_point(config, "a", 0, DAVY_TYPE_FLOAT32);
+    uint32_t b = small_point(config, "b", 7, DAVY_TYPE_FLOAT32);
+    config->points[a].status = &first;
+    config->points[b].status = &second;
+    config->points[a].status_count = config->points[b].status_count = 1;
+    assert_int_equal(davy_requests_plan(config), 0);
+    assert_int_equal(config->request_count, 2);
+    assert_int_equal(config->requests[0].count, 7);
+    assert_int_equal(config->requests[1].start, 7);
+    assert_int_equal(config->requests[1].count, 7);
+    davy_config_unref(config);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -213,6 +349,9 @@ int main(void)
         cmocka_unit_test(status_words_elsewhere_are_read_once_and_first),
         cmocka_unit_test(disabled_devices_get_no_request),
         cmocka_unit_test(every_plan_covers_every_point_once),
+        cmocka_unit_test(no_division_of_the_points_takes_less_bus_time),
+        cmocka_unit_test(a_value_and_its_own_status_word_are_read_together),
+        cmocka_unit_test(a_cut_that_must_be_does_not_tear_a_value_from_its_status),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
