@@ -6,6 +6,7 @@
 #pragma once
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -13,9 +14,18 @@
 #include "base/attr.h"
 #include "base/clock.h"
 
+/* What the thread that waits is doing. */
+enum davy_waker_state {
+    DAVY_WAKER_WAITS, /* or may do so without telling, on the descriptor itself: a ring is written */
+    DAVY_WAKER_WORKS, /* it will look before it waits: a ring is a mark */
+    DAVY_WAKER_WRITTEN,
+    DAVY_WAKER_MARKED,
+};
+
 /* An eventfd that one thread waits on and any may ring. Several queues may share one. */
 struct davy_waker {
     int fd;
+    atomic_int state; /* enum davy_waker_state */
 };
 
 #define DAVY_WAKER_INIT ((struct davy_waker){.fd = -1})
@@ -24,12 +34,12 @@ struct davy_waker {
 int davy_waker_init(struct davy_waker *waker) DAVY_MUST_CHECK;
 void davy_waker_done(struct davy_waker *waker);
 
-/* Make the waiting (or next) davy_waker_wait() return. Never blocks. */
+/* Make the waiting (or next) davy_waker_wait() return. Never blocks; no system call while the thread works. */
 void davy_waker_ring(struct davy_waker *waker);
 
 /*
- * Wait until rung or until `timeout` has passed; swallow the ring.
- * timeout   at most a day; zero or less polls
+ * Wait until rung or until `timeout` has passed; swallow the ring. May return early now and then.
+ * timeout   at most a day; zero or less polls, and the next ring is written to `fd` again, for those who poll that
  */
 void davy_waker_wait(struct davy_waker *waker, davy_span timeout);
 
@@ -49,6 +59,7 @@ struct davy_queue {
     uint64_t lost; /* dropped or refused since the start */
     enum davy_queue_full full;
     struct davy_waker *waker; /* of the reader; may be NULL */
+    size_t ring_each;         /* ring at each multiple of this count; 0: when it was empty */
     bool ready;
 };
 
@@ -60,6 +71,12 @@ struct davy_queue {
  */
 int davy_queue_init(struct davy_queue *queue, size_t item_size, size_t capacity, enum davy_queue_full full,
                     struct davy_waker *waker) DAVY_MUST_CHECK;
+
+/* For items that can wait: the reader is rung at each multiple of `items` only. Before any thread uses the queue. */
+void davy_queue_ring_each(struct davy_queue *queue, size_t items);
+
+/* Ring the reader for what is in it. */
+void davy_queue_ring(struct davy_queue *queue);
 
 /* Repeatable; items that are left are forgotten. */
 void davy_queue_done(struct davy_queue *queue);
@@ -73,8 +90,17 @@ void davy_queue_done(struct davy_queue *queue);
  */
 int davy_queue_push(struct davy_queue *queue, const void *item);
 
+/*
+ * Copy the first of `count` items in, as many as fit: nothing is dropped, and what does not fit is not counted as lost.
+ * returns   how many
+ */
+size_t davy_queue_push_some(struct davy_queue *queue, const void *items, size_t count);
+
 /* Copy the oldest out. False when empty. */
 bool davy_queue_pop(struct davy_queue *queue, void *ret_item);
+
+/* Copy up to `most` of the oldest out, in order. How many. */
+size_t davy_queue_pop_some(struct davy_queue *queue, void *ret_items, size_t most);
 
 /* Items in it, items that still fit, items lost since the start. */
 size_t davy_queue_count(struct davy_queue *queue);

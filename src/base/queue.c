@@ -8,6 +8,7 @@
 
 int davy_waker_init(struct davy_waker *waker)
 {
+    atomic_store(&waker->state, DAVY_WAKER_WAITS);
     waker->fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     return waker->fd < 0 ? -errno : 0;
 }
@@ -19,17 +20,26 @@ void davy_waker_done(struct davy_waker *waker)
     waker->fd = -1;
 }
 
+/* How the one who waits learns of it: by a mark where it looks before it waits, else by the descriptor. */
+static int rung(int state)
+{
+    return state == DAVY_WAKER_WAITS ? DAVY_WAKER_WRITTEN : state == DAVY_WAKER_WORKS ? DAVY_WAKER_MARKED : state;
+}
+
 void davy_waker_ring(struct davy_waker *waker)
 {
     uint64_t one = 1;
+    int before = atomic_load(&waker->state);
+    while (rung(before) != before && !atomic_compare_exchange_weak(&waker->state, &before, rung(before)))
+        ;
+    if (before != DAVY_WAKER_WAITS)
+        return;
     ssize_t written = write(waker->fd, &one, sizeof one);
     (void)written; /* EAGAIN: it is ringing already */
 }
 
-void davy_waker_wait(struct davy_waker *waker, davy_span timeout)
+static void swallow(const struct davy_waker *waker, int64_t ns)
 {
-    const int64_t day = 86400 * DAVY_NS_PER_S;
-    int64_t ns = timeout.ns < 0 ? 0 : timeout.ns > day ? day : timeout.ns;
     struct timespec wait = {.tv_sec = ns / DAVY_NS_PER_S, .tv_nsec = ns % DAVY_NS_PER_S};
     struct pollfd item = {.fd = waker->fd, .events = POLLIN};
     if (ppoll(&item, 1, &wait, NULL) > 0) {
@@ -37,6 +47,23 @@ void davy_waker_wait(struct davy_waker *waker, davy_span timeout)
         ssize_t size = read(waker->fd, &rings, sizeof rings);
         (void)size;
     }
+}
+
+/*
+ * Whoever rings has pushed before, and whoever waited looks afterwards: so a mark that is overwritten at the end is no
+ * loss. The state is set behind the read, or a ring between the two would be swallowed and still be taken for written.
+ */
+void davy_waker_wait(struct davy_waker *waker, davy_span timeout)
+{
+    const int64_t day = 86400 * DAVY_NS_PER_S;
+    if (timeout.ns <= 0) {
+        swallow(waker, 0);
+        atomic_store(&waker->state, DAVY_WAKER_WAITS);
+        return;
+    }
+    if (atomic_exchange(&waker->state, DAVY_WAKER_WAITS) != DAVY_WAKER_MARKED)
+        swallow(waker, timeout.ns > day ? day : timeout.ns);
+    atomic_store(&waker->state, DAVY_WAKER_WORKS);
 }
 
 int davy_queue_init(struct davy_queue *queue, size_t item_size, size_t capacity, enum davy_queue_full full,
@@ -54,6 +81,25 @@ int davy_queue_init(struct davy_queue *queue, size_t item_size, size_t capacity,
     }
     queue->ready = true;
     return 0;
+}
+
+void davy_queue_ring_each(struct davy_queue *queue, size_t items)
+{
+    queue->ring_each = items;
+}
+
+void davy_queue_ring(struct davy_queue *queue)
+{
+    if (queue->waker)
+        davy_waker_ring(queue->waker);
+}
+
+/* Items that were added to `before`. */
+static void ring_for(struct davy_queue *queue, size_t before, size_t count)
+{
+    size_t each = queue->ring_each;
+    if (each ? (before + count) / each > before / each : before == 0 && count > 0)
+        davy_queue_ring(queue);
 }
 
 void davy_queue_done(struct davy_queue *queue)
@@ -74,7 +120,7 @@ int davy_queue_push(struct davy_queue *queue, const void *item)
 {
     int outcome = 0;
     pthread_mutex_lock(&queue->lock);
-    bool was_empty = queue->count == 0;
+    size_t before = queue->count;
     if (queue->count == queue->capacity) {
         outcome = DAVY_QUEUE_LOST;
         queue->lost++;
@@ -88,9 +134,38 @@ int davy_queue_push(struct davy_queue *queue, const void *item)
     memcpy(slot(queue, queue->count), item, queue->item_size);
     queue->count++;
     pthread_mutex_unlock(&queue->lock);
-    if (was_empty && queue->waker)
-        davy_waker_ring(queue->waker);
+    ring_for(queue, before, 1);
     return outcome;
+}
+
+/* Of `count` slots from `position` on, how many lie in one piece. */
+static size_t piece(const struct davy_queue *queue, size_t position, size_t count)
+{
+    size_t left = queue->capacity - (queue->head + position) % queue->capacity;
+    return count < left ? count : left;
+}
+
+size_t davy_queue_push_some(struct davy_queue *queue, const void *items, size_t count)
+{
+    const unsigned char *from = items;
+    pthread_mutex_lock(&queue->lock);
+    size_t before = queue->count, space = queue->capacity - before;
+    size_t taken = count < space ? count : space;
+    size_t first = piece(queue, before, taken);
+    memcpy(slot(queue, before), from, first * queue->item_size);
+    if (taken > first)
+        memcpy(queue->items, from + first * queue->item_size, (taken - first) * queue->item_size);
+    queue->count += taken;
+    pthread_mutex_unlock(&queue->lock);
+    ring_for(queue, before, taken);
+    return taken;
+}
+
+/* Take out what was copied. Begin anew when empty: a queue that is rarely full touches few pages. */
+static void drop_first(struct davy_queue *queue, size_t count)
+{
+    queue->count -= count;
+    queue->head = queue->count == 0 ? 0 : (queue->head + count) % queue->capacity;
 }
 
 bool davy_queue_pop(struct davy_queue *queue, void *ret_item)
@@ -99,12 +174,24 @@ bool davy_queue_pop(struct davy_queue *queue, void *ret_item)
     bool any = queue->count > 0;
     if (any) {
         memcpy(ret_item, slot(queue, 0), queue->item_size);
-        queue->count--;
-        /* Begin anew when empty: a queue that is rarely full touches few pages. */
-        queue->head = queue->count == 0 ? 0 : (queue->head + 1) % queue->capacity;
+        drop_first(queue, 1);
     }
     pthread_mutex_unlock(&queue->lock);
     return any;
+}
+
+size_t davy_queue_pop_some(struct davy_queue *queue, void *ret_items, size_t most)
+{
+    unsigned char *to = ret_items;
+    pthread_mutex_lock(&queue->lock);
+    size_t taken = queue->count < most ? queue->count : most;
+    size_t first = piece(queue, 0, taken);
+    memcpy(to, slot(queue, 0), first * queue->item_size);
+    if (taken > first)
+        memcpy(to + first * queue->item_size, queue->items, (taken - first) * queue->item_size);
+    drop_first(queue, taken);
+    pthread_mutex_unlock(&queue->lock);
+    return taken;
 }
 
 size_t davy_queue_count(struct davy_queue *queue)

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/queue.h"
 
+#include <poll.h>
 #include <sched.h>
 
+#include "base/num.h"
 #include "support/cmocka_all.h"
 
 #define WRITERS 4
@@ -148,6 +150,104 @@ static void no_item_and_no_ring_is_lost_between_threads(void **unused)
     davy_waker_done(&waker);
 }
 
+/* As an event loop does it: sleep on the descriptor, poll the waker, look into the queue. */
+static void no_ring_is_lost_to_one_that_sleeps_on_the_descriptor(void **unused)
+{
+    (void)unused;
+    struct davy_waker waker;
+    struct davy_queue queue;
+    struct writer writers[WRITERS];
+    struct item item;
+    size_t taken = 0;
+    assert_int_equal(davy_waker_init(&waker), 0);
+    init(&queue, 8, DAVY_QUEUE_REFUSE, &waker);
+    start_writers(writers, &queue);
+    while (taken < (size_t)WRITERS * ITEMS) {
+        struct pollfd ready = {.fd = waker.fd, .events = POLLIN};
+        assert_int_equal(poll(&ready, 1, 600 * 1000), 1);
+        davy_waker_wait(&waker, (davy_span){0});
+        while (davy_queue_pop(&queue, &item))
+            taken++;
+    }
+    join_writers(writers);
+    davy_queue_done(&queue);
+    davy_waker_done(&waker);
+}
+
+static bool is_written(const struct davy_waker *waker)
+{
+    struct pollfd ready = {.fd = waker->fd, .events = POLLIN};
+    return poll(&ready, 1, 0) == 1;
+}
+
+static void a_thread_that_works_is_rung_by_a_mark(void **unused)
+{
+    (void)unused;
+    struct davy_waker waker;
+    assert_int_equal(davy_waker_init(&waker), 0);
+    davy_waker_ring(&waker);
+    assert_true(is_written(&waker)); /* nobody knows yet whether it waits */
+    davy_waker_wait(&waker, davy_span_s(600));
+    davy_waker_ring(&waker);
+    davy_waker_ring(&waker);
+    assert_false(is_written(&waker));
+    davy_waker_wait(&waker, davy_span_s(600)); /* returns at once: else the test hangs into its timeout */
+    davy_waker_wait(&waker, (davy_span){0});
+    davy_waker_ring(&waker);
+    assert_true(is_written(&waker)); /* who polls may sleep on the descriptor */
+    davy_waker_done(&waker);
+}
+
+static void a_patient_queue_rings_at_each_multiple(void **unused)
+{
+    (void)unused;
+    struct davy_waker waker;
+    struct davy_queue queue;
+    const struct item five[5] = {{.number = 5}};
+    assert_int_equal(davy_waker_init(&waker), 0);
+    init(&queue, 20, DAVY_QUEUE_REFUSE, &waker);
+    davy_queue_ring_each(&queue, 4);
+    for (uint32_t i = 1; i <= 3; i++)
+        push(&queue, i);
+    assert_false(is_written(&waker));
+    push(&queue, 4);
+    assert_true(is_written(&waker));
+    davy_waker_wait(&waker, (davy_span){0});
+    push(&queue, 5);
+    assert_false(is_written(&waker));
+    assert_int_equal(davy_queue_push_some(&queue, five, 5), 5); /* from 5 to 10, past 8 */
+    assert_true(is_written(&waker));
+    davy_waker_wait(&waker, (davy_span){0});
+    davy_queue_ring(&queue);
+    assert_true(is_written(&waker));
+    davy_queue_done(&queue);
+    davy_waker_done(&waker);
+}
+
+static void many_at_once_keep_their_order_round_the_end(void **unused)
+{
+    (void)unused;
+    struct davy_queue queue;
+    struct davy_random random = {7};
+    uint32_t in = 0, out = 0;
+    init(&queue, 7, DAVY_QUEUE_REFUSE, NULL);
+    for (int i = 0; i < ITEMS; i++) {
+        struct item items[10];
+        size_t wanted = davy_random_next(&random) % 10, most = davy_random_next(&random) % 10;
+        size_t space = davy_queue_space(&queue), count = davy_queue_count(&queue);
+        for (size_t n = 0; n < wanted; n++)
+            items[n] = (struct item){.number = in + (uint32_t)n};
+        assert_int_equal(davy_queue_push_some(&queue, items, wanted), wanted < space ? wanted : space);
+        in += (uint32_t)(wanted < space ? wanted : space);
+        count += wanted < space ? wanted : space;
+        assert_int_equal(davy_queue_pop_some(&queue, items, most), most < count ? most : count);
+        for (size_t n = 0; n < most && n < count; n++)
+            assert_int_equal(items[n].number, out++);
+    }
+    assert_int_equal(davy_queue_lost(&queue), 0);
+    davy_queue_done(&queue);
+}
+
 static void what_is_dropped_between_threads_is_counted(void **unused)
 {
     (void)unused;
@@ -239,6 +339,10 @@ int main(void)
         cmocka_unit_test(full_drops_the_oldest),
         cmocka_unit_test(a_queue_of_one_drops),
         cmocka_unit_test(no_item_and_no_ring_is_lost_between_threads),
+        cmocka_unit_test(no_ring_is_lost_to_one_that_sleeps_on_the_descriptor),
+        cmocka_unit_test(a_thread_that_works_is_rung_by_a_mark),
+        cmocka_unit_test(a_patient_queue_rings_at_each_multiple),
+        cmocka_unit_test(many_at_once_keep_their_order_round_the_end),
         cmocka_unit_test(what_is_dropped_between_threads_is_counted),
         cmocka_unit_test(a_ring_before_the_wait_is_not_lost),
         cmocka_unit_test(a_cell_is_never_torn_and_keeps_the_latest),
