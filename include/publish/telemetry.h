@@ -16,8 +16,8 @@
 struct davy_telemetry_batcher;
 
 /* Readings that make a batch due early, and that fit at most; bytes of one payload with its end. */
-#define DAVY_TELEMETRY_BATCH 1000
-#define DAVY_TELEMETRY_ROOM  2000
+#define DAVY_TELEMETRY_BATCH 4000
+#define DAVY_TELEMETRY_ROOM  8000
 #define DAVY_TELEMETRY_SIZE  65536
 
 /* 0 or -ENOMEM; takes a reference to the configuration. With telemetry = "off" it swallows everything. */
@@ -29,6 +29,9 @@ struct davy_telemetry_batcher *davy_telemetry_free(struct davy_telemetry_batcher
  * is not taken (the ledger of readings has it).
  */
 void davy_telemetry_add(struct davy_telemetry_batcher *batcher, const struct davy_reading *reading);
+
+/* Whether DAVY_TELEMETRY_BATCH readings wait: flush now, at the latest when DAVY_TELEMETRY_ROOM is reached. */
+bool davy_telemetry_full(const struct davy_telemetry_batcher *batcher);
 
 /* When the next batch is due; DAVY_MONO_NEVER when nothing waits. */
 davy_mono davy_telemetry_due(const struct davy_telemetry_batcher *batcher);

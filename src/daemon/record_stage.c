@@ -18,6 +18,9 @@
 /* Records of one transaction of the ledger. */
 #define BATCH_MAX 256
 
+/* Readings taken out of their queue at once. */
+#define READINGS_AT_ONCE 128
+
 /* How often the stores are trimmed and measured. */
 #define HOUSEKEEPING (10 * DAVY_NS_PER_S)
 
@@ -352,9 +355,28 @@ static void open_transaction(struct record_stage *stage)
 
 static void switch_readings(struct record_stage *stage, const struct davy_config *config);
 
-static void take_reading(struct record_stage *stage, const struct davy_reading *reading)
+static void add_telemetry(void *context, const char *topic, const char *payload)
+{
+    struct record_stage *stage = context;
+    open_transaction(stage);
+    if (!stage->readings_open)
+        return;
+    int rc = davy_readings_outbox_add(stage->readings, topic, payload);
+    if (rc < 0)
+        give_up_readings(stage, "telemetry cannot be written", rc);
+}
+
+/* A batch that is full is written at once, to be sent after the commit: more would not fit. */
+static void report_reading(struct record_stage *stage, const struct davy_reading *reading)
 {
     davy_telemetry_add(stage->telemetry, reading);
+    if (davy_telemetry_full(stage->telemetry))
+        davy_telemetry_flush(stage->telemetry, DAVY_MONO_NEVER, true, add_telemetry, stage);
+}
+
+static void take_reading(struct record_stage *stage, const struct davy_reading *reading)
+{
+    report_reading(stage, reading);
     open_transaction(stage);
     if (!stage->readings_open)
         return;
@@ -365,24 +387,16 @@ static void take_reading(struct record_stage *stage, const struct davy_reading *
 
 static void take_readings(struct record_stage *stage)
 {
-    struct record_reading item;
-    while (davy_queue_pop(&stage->route->readings, &item)) {
-        if (item.config)
-            switch_readings(stage, item.config);
-        else
-            take_reading(stage, &item.reading);
+    struct record_reading items[READINGS_AT_ONCE];
+    size_t count;
+    while ((count = davy_queue_pop_some(&stage->route->readings, items, READINGS_AT_ONCE)) > 0) {
+        for (size_t i = 0; i < count; i++) {
+            if (items[i].config)
+                switch_readings(stage, items[i].config);
+            else
+                take_reading(stage, &items[i].reading);
+        }
     }
-}
-
-static void add_telemetry(void *context, const char *topic, const char *payload)
-{
-    struct record_stage *stage = context;
-    open_transaction(stage);
-    if (!stage->readings_open)
-        return;
-    int rc = davy_readings_outbox_add(stage->readings, topic, payload);
-    if (rc < 0)
-        give_up_readings(stage, "telemetry cannot be written", rc);
 }
 
 static void commit_readings(struct record_stage *stage)
@@ -429,7 +443,9 @@ static void write_readings(struct record_stage *stage, davy_mono now)
     stage->commit_at = davy_mono_add(now, stage->reading_config->storage.commit_interval);
     if (!stage->readings && now.ns >= stage->retry_at.ns)
         open_readings(stage);
-    davy_telemetry_flush(stage->telemetry, now, false, add_telemetry, stage);
+    /* At the commit that is next to its time: one just before it must not wait for another whole interval. */
+    davy_span half = {stage->reading_config->storage.commit_interval.ns / 2};
+    davy_telemetry_flush(stage->telemetry, davy_mono_add(now, half), false, add_telemetry, stage);
     commit_readings(stage);
 }
 

@@ -13,17 +13,22 @@
 /* "]}" and the end. */
 #define TAIL_SIZE 3
 
-/* What was last put into a batch of one point. */
+/* What was last put into a batch of one point; small, since it is looked at with each reading. */
 struct reported {
+    double value;
+    uint8_t quality; /* enum davy_quality */
+    uint8_t reason;  /* enum davy_reason */
+    bool has_value;
     bool any;
-    struct davy_reading reading;
 };
 
 struct davy_telemetry_batcher {
     const struct davy_config *config;
     struct reported *reported; /* by point */
     struct davy_reading *waiting;
-    bool *sent; /* beside `waiting`, during a flush */
+    uint32_t *next;   /* beside `waiting`: the next of the same message */
+    uint32_t *firsts; /* during a flush: positions in `waiting` that begin a message */
+    uint32_t *newest; /* by device, during a flush: its last in `waiting` so far */
     size_t count;
     davy_mono first; /* when the oldest of the batch arrived */
     char *payload;
@@ -37,9 +42,12 @@ int davy_telemetry_new(const struct davy_config *config, struct davy_telemetry_b
     batcher->config = davy_config_ref(config);
     batcher->reported = calloc(config->point_count + 1, sizeof *batcher->reported);
     batcher->waiting = calloc(DAVY_TELEMETRY_ROOM, sizeof *batcher->waiting);
-    batcher->sent = calloc(DAVY_TELEMETRY_ROOM, sizeof *batcher->sent);
+    batcher->next = calloc(DAVY_TELEMETRY_ROOM, sizeof *batcher->next);
+    batcher->firsts = calloc(config->device_count + 1, sizeof *batcher->firsts);
+    batcher->newest = calloc(config->device_count + 1, sizeof *batcher->newest);
     batcher->payload = malloc(DAVY_TELEMETRY_SIZE);
-    if (!batcher->reported || !batcher->waiting || !batcher->sent || !batcher->payload) {
+    if (!batcher->reported || !batcher->waiting || !batcher->next || !batcher->firsts || !batcher->newest ||
+        !batcher->payload) {
         davy_telemetry_free(batcher);
         return -ENOMEM;
     }
@@ -54,7 +62,9 @@ struct davy_telemetry_batcher *davy_telemetry_free(struct davy_telemetry_batcher
     davy_config_unref(batcher->config);
     free(batcher->reported);
     free(batcher->waiting);
-    free(batcher->sent);
+    free(batcher->next);
+    free(batcher->firsts);
+    free(batcher->newest);
     free(batcher->payload);
     free(batcher);
     return NULL;
@@ -63,13 +73,12 @@ struct davy_telemetry_batcher *davy_telemetry_free(struct davy_telemetry_batcher
 /* Is `reading` worth a message, seen from what was last reported? */
 static bool moved(const struct reported *last, const struct davy_reading *reading, double deadband)
 {
-    const struct davy_reading *before = &last->reading;
-    if (!last->any || before->quality != reading->quality || before->reason != reading->reason ||
-        before->has_value != reading->has_value)
+    if (!last->any || last->quality != reading->quality || last->reason != reading->reason ||
+        last->has_value != reading->has_value)
         return true;
     if (!reading->has_value)
         return false;
-    double step = fabs(reading->value - before->value);
+    double step = fabs(reading->value - last->value);
     return deadband > 0 ? step >= deadband : step > 0;
 }
 
@@ -83,17 +92,26 @@ void davy_telemetry_add(struct davy_telemetry_batcher *batcher, const struct dav
     if (config->mqtt.telemetry == DAVY_TELEMETRY_CHANGES &&
         !moved(last, reading, config->points[reading->point].report_deadband))
         return;
-    *last = (struct reported){.any = true, .reading = *reading};
+    *last = (struct reported){.any = true,
+                              .value = reading->value,
+                              .quality = (uint8_t)reading->quality,
+                              .reason = (uint8_t)reading->reason,
+                              .has_value = reading->has_value};
     if (batcher->count == 0)
         batcher->first = reading->at.mono;
     batcher->waiting[batcher->count++] = *reading;
+}
+
+bool davy_telemetry_full(const struct davy_telemetry_batcher *batcher)
+{
+    return batcher->count >= DAVY_TELEMETRY_BATCH;
 }
 
 davy_mono davy_telemetry_due(const struct davy_telemetry_batcher *batcher)
 {
     if (batcher->count == 0)
         return DAVY_MONO_NEVER;
-    if (batcher->count >= DAVY_TELEMETRY_BATCH)
+    if (davy_telemetry_full(batcher))
         return batcher->first;
     return davy_mono_add(batcher->first, batcher->config->mqtt.telemetry_interval);
 }
@@ -170,36 +188,51 @@ static void add_reading(struct batch *batch, const struct davy_reading *reading)
     batch->readings++;
 }
 
-/* All that wait of one device (or of all), from position `from` on. */
-static void flush_device(struct batch *batch, size_t from)
+/* One device (or all): what waits from position `from` on. */
+static void flush_chain(struct batch *batch, uint32_t from)
 {
-    struct davy_telemetry_batcher *batcher = batch->batcher;
+    const struct davy_telemetry_batcher *batcher = batch->batcher;
     open_batch(batch);
-    for (size_t i = from; i < batcher->count; i++) {
-        uint32_t device = batcher->config->points[batcher->waiting[i].point].device;
-        if (batcher->sent[i] || (batch->device != DAVY_NONE && device != batch->device))
-            continue;
+    for (uint32_t i = from; i != DAVY_NONE; i = batcher->next[i])
         add_reading(batch, &batcher->waiting[i]);
-        batcher->sent[i] = true;
-    }
     close_batch(batch);
+}
+
+/* The device that the message of a reading is for, as a position in `newest`: the first for all of the gateway. */
+static uint32_t message_of(const struct davy_telemetry_batcher *batcher, size_t i)
+{
+    const struct davy_config *config = batcher->config;
+    return config->mqtt.telemetry_per_gateway ? 0 : config->points[batcher->waiting[i].point].device;
+}
+
+/* Chain the readings of each message: once over all, however many devices there are. True of a chain's first one. */
+static bool chain(struct davy_telemetry_batcher *batcher, uint32_t i)
+{
+    uint32_t *newest = &batcher->newest[message_of(batcher, i)];
+    bool first = *newest == DAVY_NONE;
+    if (!first)
+        batcher->next[*newest] = i;
+    batcher->next[i] = DAVY_NONE;
+    *newest = i;
+    return first;
 }
 
 void davy_telemetry_flush(struct davy_telemetry_batcher *batcher, davy_mono now, bool all,
                           void (*each)(void *context, const char *topic, const char *payload), void *context)
 {
-    const struct davy_config *config = batcher->config;
     struct batch batch = {.batcher = batcher, .each = each, .context = context};
+    uint32_t firsts = 0;
     if (batcher->count == 0 || (!all && now.ns < davy_telemetry_due(batcher).ns))
         return;
     for (size_t i = 0; i < batcher->count; i++)
-        batcher->sent[i] = false;
-    for (size_t i = 0; i < batcher->count; i++) {
-        if (batcher->sent[i])
-            continue;
-        batch.device =
-            config->mqtt.telemetry_per_gateway ? DAVY_NONE : config->points[batcher->waiting[i].point].device;
-        flush_device(&batch, i);
+        batcher->newest[message_of(batcher, i)] = DAVY_NONE;
+    for (uint32_t i = 0; i < batcher->count; i++)
+        if (chain(batcher, i))
+            batcher->firsts[firsts++] = i;
+    for (uint32_t i = 0; i < firsts; i++) {
+        uint32_t from = batcher->firsts[i];
+        batch.device = batcher->config->mqtt.telemetry_per_gateway ? DAVY_NONE : message_of(batcher, from);
+        flush_chain(&batch, from);
     }
     batcher->count = 0;
 }

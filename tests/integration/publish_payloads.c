@@ -138,7 +138,8 @@ static void print_votes(void)
 
 static void print_states(void)
 {
-    const struct davy_status_bus up = {"rs485-1", "up", 0.25, 10, 1, -1};
+    const struct davy_status_bus up = {
+        .name = "rs485-1", .state = "up", .utilization = 0.25, .requests = 10, .errors = 1, .age_s = -1};
     struct davy_status_report report = {.online = true,
                                         .since = {1795420862345 * DAVY_NS_PER_MS},
                                         .boot_id = BOOT_ID,

@@ -167,6 +167,20 @@ static void is_due_one_interval_after_the_first_reading(void **state)
     (void)state;
 }
 
+static void is_full_before_anything_is_left_out(void **state)
+{
+    config->mqtt.telemetry = DAVY_TELEMETRY_ALL;
+    config->mqtt.telemetry_interval = davy_span_s(1);
+    for (int i = 0; i < 3 * DAVY_TELEMETRY_BATCH; i++) {
+        add(i % 2 ? POINT_H2S : POINT_RMS, i, DAVY_REASON_NONE, 1);
+        if (davy_telemetry_full(batcher))
+            flush_all();
+    }
+    assert_true(davy_telemetry_due(batcher).ns == DAVY_MONO_NEVER.ns);
+    assert_int_equal(sink.readings, 3 * DAVY_TELEMETRY_BATCH);
+    (void)state;
+}
+
 static void splits_before_64_kib_and_loses_nothing(void **state)
 {
     config->mqtt.telemetry = DAVY_TELEMETRY_ALL;
@@ -192,6 +206,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(always_reports_a_change_of_quality_or_reason, set_up, tear_down),
         cmocka_unit_test_setup_teardown(mode_all_repeats_and_mode_off_swallows, set_up, tear_down),
         cmocka_unit_test_setup_teardown(is_due_one_interval_after_the_first_reading, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(is_full_before_anything_is_left_out, set_up, tear_down),
         cmocka_unit_test_setup_teardown(splits_before_64_kib_and_loses_nothing, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
