@@ -25,6 +25,9 @@
 /* Blocks taken in one turn, so that a flood of them does not hold up commands. */
 #define BLOCKS_A_TURN 256
 
+/* Readings that go to the recorder together: those of a request or two. */
+#define READINGS_AT_ONCE 128
+
 /* Counting all alarms and points is not free: at most this often, and each second. */
 #define COUNT_AFTER_EVENT (100 * DAVY_NS_PER_MS)
 
@@ -56,6 +59,8 @@ struct evaluate_stage {
     bool news;            /* an event since then */
     bool memories_left_out;
     struct davy_reading readings[DAVY_DECODE_MAX];
+    struct record_reading kept[READINGS_AT_ONCE]; /* in order, to be handed to the recorder within this turn */
+    size_t kept_count;
 };
 
 /* What the record owns passes, or goes with it. */
@@ -125,13 +130,23 @@ static void tell_left_out(struct evaluate_stage *stage)
     davy_engine_tell_all(stage->engine);
 }
 
+/* To the recorder with what was kept, as far as there is room beside that for a change of configuration. */
+static void hand_over_readings(struct evaluate_stage *stage)
+{
+    size_t space = davy_queue_space(&stage->route->readings);
+    size_t room = space > ROOM_FOR_SWITCH ? space - ROOM_FOR_SWITCH : 0;
+    size_t count = stage->kept_count < room ? stage->kept_count : room;
+    size_t taken = davy_queue_push_some(&stage->route->readings, stage->kept, count);
+    stage->status.lost_readings += stage->kept_count - taken;
+    stage->kept_count = 0;
+}
+
 static void record_reading(void *context, const struct davy_reading *reading)
 {
     struct evaluate_stage *stage = context;
-    struct record_reading record = {.reading = *reading};
-    if (davy_queue_space(&stage->route->readings) <= ROOM_FOR_SWITCH ||
-        davy_queue_push(&stage->route->readings, &record) == DAVY_QUEUE_LOST)
-        stage->status.lost_readings++;
+    if (stage->kept_count == READINGS_AT_ONCE)
+        hand_over_readings(stage);
+    stage->kept[stage->kept_count++] = (struct record_reading){.reading = *reading};
 }
 
 int evaluate_stage_new(struct route *route, struct davy_thread *thread, const struct davy_config *config,
@@ -338,6 +353,7 @@ static void on_switched(void *context)
     swap_next(stage);
     struct record record = {.kind = RECORD_SWITCH, .config = davy_config_ref(stage->config)};
     struct record_reading reading = {.config = davy_config_ref(stage->config)};
+    hand_over_readings(stage); /* those of the old configuration */
     if (davy_queue_push(&stage->route->records, &record) == DAVY_QUEUE_LOST)
         davy_config_unref(record.config);
     if (davy_queue_push(&stage->route->readings, &reading) == DAVY_QUEUE_LOST)
@@ -509,12 +525,14 @@ static void run(struct davy_thread *thread, void *context)
         struct davy_stamp now = davy_clock_now(stage->route->clock);
         davy_engine_advance(stage->engine, now);
         tell_pollers(stage);
+        hand_over_readings(stage);
         preview_turn(stage->preview, now.mono);
         tell_left_out(stage);
         put_status(stage, now);
         davy_thread_beat(thread);
     }
     take_blocks(stage);
+    hand_over_readings(stage);
     struct davy_stamp now = davy_clock_now(stage->route->clock);
     tell_of_devices(stage, now.mono);
     judge_zones(stage, now);

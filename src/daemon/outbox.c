@@ -171,7 +171,8 @@ static void hand_over_telemetry(struct outbox *outbox)
 {
     if (!outbox->connected || !outbox->readings)
         return;
-    if (hand_over_range(outbox, &outbox->live_row, INT64_MAX, false))
+    int64_t committed = davy_readings_outbox_last(outbox->readings); /* later rows may still be taken back */
+    if (hand_over_range(outbox, &outbox->live_row, committed, false))
         hand_over_range(outbox, &outbox->backlog_row, outbox->backlog_end, true);
 }
 

@@ -69,7 +69,7 @@ static int create_queues(struct pipeline *pipeline, struct davy_waker *main_wake
         {&route->asks, sizeof(struct ask), ROUTE_ASKS, DAVY_QUEUE_REFUSE, evaluator},
         {&route->replies, sizeof(struct reply), ROUTE_REPLIES, DAVY_QUEUE_REFUSE, main_waker},
         {&route->records, sizeof(struct record), ROUTE_RECORDS, DAVY_QUEUE_REFUSE, recorder},
-        {&route->readings, sizeof(struct record_reading), ROUTE_READINGS, DAVY_QUEUE_REFUSE, NULL},
+        {&route->readings, sizeof(struct record_reading), ROUTE_READINGS, DAVY_QUEUE_REFUSE, recorder},
         {&route->deliveries, sizeof(struct davy_delivery), 4 * DAVY_PUBLISHER_ROOM, DAVY_QUEUE_REFUSE, recorder},
         {&route->notices, sizeof(enum notice), ROUTE_NOTICES, DAVY_QUEUE_DROP_OLDEST, main_waker},
         {&route->demands, sizeof(struct davy_poller_demand_reply), ROUTE_REPLIES, DAVY_QUEUE_REFUSE, main_waker},
@@ -82,6 +82,8 @@ static int create_queues(struct pipeline *pipeline, struct davy_waker *main_wake
         if (rc < 0)
             return rc;
     }
+    davy_queue_ring_each(&route->readings, ROUTE_READINGS_RING);
+    davy_queue_ring_each(&route->deliveries, ROUTE_DELIVERIES_RING);
     int rc = davy_cell_init(&route->evaluator, sizeof(struct evaluator_status));
     return rc < 0 ? rc : davy_cell_init(&route->recorder, sizeof(struct recorder_status));
 }

@@ -34,6 +34,8 @@ static void report(struct davy_outgoing *out, enum davy_delivery_kind kind, cons
         delivery.row = message->row;
     }
     (void)davy_queue_push(out->deliveries, &delivery); /* the caller made sure of the space */
+    if (kind != DAVY_DELIVERY_DONE || delivery.class != DAVY_MESSAGE_TELEMETRY)
+        davy_queue_ring(out->deliveries); /* telemetry that was sent is no news: the queue says when it is too much */
 }
 
 /* Log a failed connect or a loss once, until the text changes or a session begins. */
