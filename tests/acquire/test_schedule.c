@@ -62,6 +62,25 @@ static void nobody_waits_longer_than_five_seconds_for_the_first_value(void **sta
     davy_config_unref(config);
 }
 
+static void over_tcp_reads_lie_on_the_raster_of_the_clock(void **state)
+{
+    (void)state;
+    static const int64_t intervals[] = {1000, 1000, 333, 20};
+    struct davy_config *config = plan(intervals, 4);
+    struct davy_schedule schedule;
+    config->buses[0].type = DAVY_BUS_TCP;
+    const davy_mono odd = {start.ns + 7 * DAVY_NS_PER_MS + 3};
+    assert_int_equal(davy_schedule_init(&schedule, config, 0, odd), 0);
+    for (size_t i = 0; i < 4; i++) {
+        int64_t wanted = odd.ns + intervals[i] * DAVY_NS_PER_MS / 4 * (int64_t)i;
+        assert_int_equal(schedule.slots[i].due.ns % (50 * DAVY_NS_PER_MS), 0);
+        assert_true(schedule.slots[i].due.ns >= wanted && schedule.slots[i].due.ns < wanted + 50 * DAVY_NS_PER_MS);
+    }
+    assert_int_equal(schedule.skipped, 0);
+    davy_schedule_done(&schedule);
+    davy_config_unref(config);
+}
+
 static void late_turns_do_not_shift_the_raster(void **state)
 {
     (void)state;
@@ -172,6 +191,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(first_reads_are_spread_over_the_interval),
         cmocka_unit_test(nobody_waits_longer_than_five_seconds_for_the_first_value),
+        cmocka_unit_test(over_tcp_reads_lie_on_the_raster_of_the_clock),
         cmocka_unit_test(late_turns_do_not_shift_the_raster),
         cmocka_unit_test(missed_turns_are_skipped_and_counted),
         cmocka_unit_test(the_earliest_deadline_goes_first),
