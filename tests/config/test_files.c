@@ -191,27 +191,6 @@ static void the_shipped_files_are_valid(void **state)
     }
 }
 
-static void every_shipped_profile_is_valid(void **state)
-{
-    struct fixture *f = *state;
-    static const char *const names[] = {"banner-qm30vt2", "generic-gas-float", "generic-gas-uint16",
-                                        "generic-vibration-float", "honeywell-xnx"};
-    const char *source = getenv("DAVY_SOURCE");
-    char path[PATH_MAX], text[1024];
-    snprintf(path, sizeof path, "%s/conf", source ? source : ".");
-    setenv("DAVY_DATADIR", path, 1);
-    for (size_t i = 0; i < DAVY_LENGTH(names); i++) {
-        snprintf(text, sizeof text, "devices = ( { id = \"d\"; bus = \"x\"; unit = 1; profile = \"%s\"; } );",
-                 names[i]);
-        put(f, "main.conf", base, text);
-        int rc = load(f, "main.conf");
-        for (size_t k = 0; rc != 0 && k < f->problems.count; k++)
-            print_message("    %s\n", davy_problem_format(&f->problems.items[k], text, sizeof text));
-        assert_int_equal(rc, 0);
-        assert_true(f->config->point_count > 0);
-    }
-}
-
 #define CASE(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -224,7 +203,6 @@ int main(void)
         CASE(a_profile_beside_the_file_is_found_and_checked),
         CASE(a_password_that_others_can_read_is_an_error),
         CASE(the_shipped_files_are_valid),
-        CASE(every_shipped_profile_is_valid),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
