@@ -2,6 +2,7 @@
 /* What holds between objects, and what is legal but unwise. */
 #include <string.h>
 
+#include "base/buf.h"
 #include "base/num.h"
 #include "config/internal.h"
 
@@ -98,17 +99,39 @@ static void check_point(const struct davy_loader *loader, size_t index)
                              davy_span_print(point->max_age, age), davy_span_print(point->interval, interval));
 }
 
-static void warn_of_points(const struct davy_loader *loader)
+#define NAMES_SIZE 768
+
+/* ", NAME" while there is room for it and for "and N more". */
+static bool add_name(struct davy_buf *names, const char *name)
 {
-    const struct davy_config *config = loader->config;
-    for (size_t i = 0; i < config->point_count; i++) {
-        char name[DAVY_KEY_SIZE];
-        const struct davy_point *point = &config->points[i];
-        if (loader->point_used[i])
+    if (names->length + strlen(name) + 32 > names->size)
+        return false;
+    davy_buf_printf(names, "%s%s", names->length ? ", " : "", name);
+    return true;
+}
+
+/* One line, however many points its profile has. */
+static void warn_of_limitless(const struct davy_loader *loader, uint32_t index)
+{
+    const struct davy_device *device = &loader->config->devices[index];
+    char text[NAMES_SIZE];
+    struct davy_buf names;
+    size_t count = 0, named = 0;
+    davy_buf_init(&names, text, sizeof text);
+    for (uint32_t i = 0; i < device->point_count; i++) {
+        uint32_t point = device->first_point + i;
+        if (loader->point_used[point])
             continue;
-        davy_config_point_name(config, (uint32_t)i, name);
-        davy_setting_warning(loader->device_settings[point->device], "%s has no limit at all", name);
+        named += named == count && add_name(&names, loader->config->points[point].name);
+        count++;
     }
+    if (named < count)
+        davy_buf_printf(&names, " and %zu more", count - named);
+    if (count == 1)
+        davy_setting_warning(loader->device_settings[index], "%s.%s has no limit at all", device->id, text);
+    else if (count > 1)
+        davy_setting_warning(loader->device_settings[index], "%zu points of %s have no limit at all: %s", count,
+                             device->id, text);
 }
 
 void davy_config_check(struct davy_loader *loader)
@@ -120,8 +143,8 @@ void davy_config_check(struct davy_loader *loader)
         check_device_id(loader, i);
         check_unit(loader, i);
         warn_of_device(loader, i);
+        warn_of_limitless(loader, (uint32_t)i);
     }
     for (size_t i = 0; i < config->point_count; i++)
         check_point(loader, i);
-    warn_of_points(loader);
 }

@@ -191,7 +191,7 @@ struct davy_profile {
     const char *name;
     config_t tree; /* of a file; owns the settings */
     struct davy_source source;
-    bool from_file;
+    bool from_file, verified;
     bool bad;                      /* reported; has no points */
     davy_span interval, max_reply; /* 0: not given */
     int settle;                    /* below 0: not given */

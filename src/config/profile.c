@@ -50,6 +50,7 @@ static void read_profile(struct davy_loader *loader, struct davy_profile *profil
     profile->settle = raw.settle;
     profile->max_gap = raw.max_gap;
     profile->max_registers = raw.max_registers;
+    profile->verified = raw.verified;
     profile->count = davy_points_build(loader, raw.points, &profile->points, &profile->settings);
     profile->status_count = davy_status_build(loader, raw.status, &profile->status);
     if (raw.points && config_setting_length(raw.points) == 0)
@@ -124,6 +125,9 @@ const struct davy_profile *davy_profile_find(struct davy_loader *loader, const c
     if (!profile)
         return NULL;
     read_file(loader, profile, file, name);
+    if (!profile->bad && !profile->verified) /* here, at its first use, and at no other */
+        davy_setting_warning(user, "\"%s\" was not verified on a device; its `notes` in %s say what to prove", name,
+                             file);
     return profile->bad ? NULL : profile;
 }
 

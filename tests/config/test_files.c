@@ -191,6 +191,56 @@ static void the_shipped_files_are_valid(void **state)
     }
 }
 
+static unsigned warnings_with(const struct fixture *f, const char *fragment)
+{
+    unsigned count = 0;
+    for (size_t i = 0; i < f->problems.count; i++)
+        count += f->problems.items[i].severity == DAVY_PROBLEM_WARNING &&
+                 strstr(f->problems.items[i].message, fragment) != NULL;
+    return count;
+}
+
+static void a_profile_that_is_not_verified_is_told_once(void **state)
+{
+    struct fixture *f = *state;
+    char path[PATH_MAX];
+    static const char points[] = "points = ( { name = \"p\"; register = 1; type = \"int16\"; } );\n";
+    assert_int_equal(mkdir(path_of(f, "profiles", path), 0700), 0);
+    put(f, "profiles/probe.conf", "name = \"probe\";\n", points);
+    put(f, "profiles/proven.conf", "name = \"proven\"; verified = true;\n", points);
+    put(f, "main.conf", base,
+        "profiles = ( { name = \"own\"; points = ( { name = \"p\"; register = 1; type = \"int16\"; } ); } );\n"
+        "devices = ( { id = \"a\"; bus = \"x\"; unit = 1; profile = \"probe\"; },\n"
+        "            { id = \"b\"; bus = \"x\"; unit = 2; profile = \"probe\"; },\n"
+        "            { id = \"c\"; bus = \"x\"; unit = 3; profile = \"proven\"; },\n"
+        "            { id = \"d\"; bus = \"x\"; unit = 4; profile = \"own\"; } );\n");
+    assert_int_equal(load(f, "main.conf"), 0);
+    assert_int_equal(warnings_with(f, "\"probe\" was not verified on a device; its `notes` in "), 1);
+    assert_int_equal(warnings_with(f, "not verified"), 1);
+}
+
+/* A profile may have many points of which a plant needs few. */
+static void points_without_a_limit_are_one_line_a_device(void **state)
+{
+    struct fixture *f = *state;
+    char points[4096] = "", device[8192];
+    for (unsigned i = 0; i < 40; i++)
+        snprintf(points + strlen(points), sizeof points - strlen(points),
+                 "%s{ name = \"p%u\"; register = %u; type = \"int16\"; }", i ? ", " : "", i, i);
+    snprintf(device, sizeof device,
+             "devices = ( { id = \"a\"; bus = \"x\"; unit = 1; points = ( %s ); },\n"
+             "{ id = \"b\"; bus = \"x\"; unit = 2; points = ( { name = \"p\"; register = 1; type = \"int16\"; }, "
+             "{ name = \"q\"; register = 2; type = \"int16\"; } ); } );\n"
+             "rules = ( { name = \"r\"; points = [\"a.p1\", \"b.p\"]; red = { above = 4; deadband = 1; }; } );\n",
+             points);
+    put(f, "main.conf", base, device);
+    assert_int_equal(load(f, "main.conf"), 0);
+    assert_int_equal(warnings_with(f, "no limit at all"), 2);
+    assert_int_equal(warnings_with(f, "b.q has no limit at all"), 1);
+    assert_int_equal(warnings_with(f, "39 points of a have no limit at all: p0, p2, p3, "), 1);
+    assert_int_equal(warnings_with(f, ", p39"), 1);
+}
+
 #define CASE(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -203,6 +253,8 @@ int main(void)
         CASE(a_profile_beside_the_file_is_found_and_checked),
         CASE(a_password_that_others_can_read_is_an_error),
         CASE(the_shipped_files_are_valid),
+        CASE(a_profile_that_is_not_verified_is_told_once),
+        CASE(points_without_a_limit_are_one_line_a_device),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
