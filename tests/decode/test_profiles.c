@@ -393,6 +393,15 @@ static void vectors_and_profiles_are_the_same_set(void **state)
         assert_string_equal(profiles[i], vectors[i]);
 }
 
+static const char *read_text(const char *path, char *text, size_t size)
+{
+    DAVY_AUTO_FILE FILE *file = fopen(path, "r");
+    if (!file)
+        fail_msg("%s: %s", path, strerror(errno));
+    text[fread(text, 1, size - 1, file)] = '\0';
+    return text;
+}
+
 /* What a person must know before trusting a map, and that none claims to be proven. */
 static void every_profile_says_where_it_comes_from(void **state)
 {
@@ -403,12 +412,24 @@ static void every_profile_says_where_it_comes_from(void **state)
     size_t count = list("conf/profiles", ".conf", names);
     for (size_t i = 0; i < count; i++) {
         char path[PATH_MAX];
-        DAVY_AUTO_FILE FILE *file = fopen(source_path("conf/profiles", names[i], ".conf", path), "r");
-        assert_non_null(file);
-        text[fread(text, 1, sizeof text - 1, file)] = '\0';
+        read_text(source_path("conf/profiles", names[i], ".conf", path), text, sizeof text);
         for (size_t k = 0; k < DAVY_LENGTH(lines); k++)
             if (!strstr(text, lines[k]))
                 fail_msg("%s has no line that begins with %s", names[i], lines[k] + 1);
+    }
+}
+
+static void every_profile_is_in_the_readme(void **state)
+{
+    (void)state;
+    static char names[PROFILES_MAX][DAVY_ID_MAX + 1], text[262144];
+    char path[PATH_MAX], quoted[DAVY_ID_MAX + 3];
+    size_t count = list("conf/profiles", ".conf", names);
+    read_text(source_path("", "README", ".md", path), text, sizeof text);
+    for (size_t i = 0; i < count; i++) {
+        snprintf(quoted, sizeof quoted, "`%.*s`", DAVY_ID_MAX, names[i]);
+        if (!strstr(text, quoted))
+            fail_msg("%s is not in README.md", names[i]);
     }
 }
 
@@ -419,6 +440,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(vectors_and_profiles_are_the_same_set),
         cmocka_unit_test(every_profile_says_where_it_comes_from),
+        cmocka_unit_test(every_profile_is_in_the_readme),
         cmocka_unit_test(every_profile_decodes_its_vectors),
         cmocka_unit_test(every_part_of_a_profile_is_held_by_a_vector),
     };
