@@ -57,7 +57,7 @@ static const struct verb verbs[] = {
 };
 
 /* Known of the operator's manual, not of this version. */
-static const char *const later[] = {"risk", "kpi", "identify", "frames", "export", "backup"};
+static const char *const later[] = {"risk", "kpi", "export", "backup"};
 
 const char *davy_ctl_argument(const struct ctl *ctl, size_t index)
 {
@@ -93,6 +93,16 @@ int davy_ctl_fail(const struct ctl *ctl, enum ctl_exit code, const char *format,
         puts(json);
     }
     return code;
+}
+
+int davy_ctl_take_number(const struct ctl *ctl, const char *text, int64_t low, int64_t high, int64_t *ret)
+{
+    int64_t value;
+    if (davy_int_parse(text, &value) < 0 || value < low || value > high)
+        return davy_ctl_fail(ctl, CTL_USAGE, "'%s' is not a number from %lld to %lld", text, (long long)low,
+                             (long long)high);
+    *ret = value;
+    return CTL_DONE;
 }
 
 static int usage_error(const struct verb *verb, const char *what, const char *text)

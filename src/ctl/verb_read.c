@@ -5,102 +5,56 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/buf.h"
 #include "base/num.h"
 #include "ctl/ctl.h"
-#include "decode/registers.h"
-
-/* In one request at most; bits come as one number each. */
-#define WORDS 125
-#define BITS  2000
-
-/* One way to read some of the registers. */
-struct guess {
-    unsigned offset;
-    enum davy_type type;
-    enum davy_order order;
-    double value;
-    unsigned doubt; /* 0: looks like a measurement */
-};
-
-/* What sensors give lies between a ten-thousandth and a hundred thousand; a wrong order gives extremes. */
-static unsigned doubt_of(enum davy_type type, double value)
-{
-    const bool is_float = type == DAVY_TYPE_FLOAT32 || type == DAVY_TYPE_FLOAT64;
-    const double size = fabs(value);
-    if (!isfinite(value))
-        return 9;
-    if (size < 1e-300)
-        return 4;
-    if (is_float)
-        return size >= 1e-4 && size <= 1e5 ? 0 : 8;
-    return (size <= 1e5 ? 1 : 7) + davy_type_registers(type) / 2;
-}
-
-static int compare(const void *left, const void *right)
-{
-    const struct guess *a = left, *b = right;
-    const unsigned keys[2][4] = {{a->offset, a->doubt, a->type, a->order}, {b->offset, b->doubt, b->type, b->order}};
-    for (size_t i = 0; i < 4; i++)
-        if (keys[0][i] != keys[1][i])
-            return keys[0][i] < keys[1][i] ? -1 : 1;
-    return 0;
-}
-
-/* Swapped words are nothing new in one register. */
-static bool is_distinct(enum davy_type type, enum davy_order order)
-{
-    return davy_type_registers(type) > 1 || order == DAVY_ORDER_ABCD || order == DAVY_ORDER_BADC;
-}
-
-static size_t guess_all(const uint16_t *words, size_t count, struct guess *guesses)
-{
-    size_t made = 0;
-    for (int type = DAVY_TYPE_INT16; type < DAVY_TYPE_COUNT_; type++) {
-        const unsigned width = davy_type_registers((enum davy_type)type);
-        for (int order = 0; order < DAVY_ORDER_COUNT_; order++) {
-            if (!is_distinct((enum davy_type)type, (enum davy_order)order))
-                continue;
-            for (unsigned offset = 0; offset + width <= count; offset += width) {
-                struct guess *g = &guesses[made++];
-                *g = (struct guess){offset, (enum davy_type)type, (enum davy_order)order, 0, 0};
-                g->value = davy_registers_number(davy_registers_raw(words + offset, g->type, g->order), g->type);
-                g->doubt = doubt_of(g->type, g->value);
-            }
-        }
-    }
-    qsort(guesses, made, sizeof *guesses, compare);
-    return made;
-}
+#include "ctl/guess.h"
+#include "ctl/registers.h"
 
 static char *number_text(double value)
 {
     char text[DAVY_NUM_TEXT];
-    return davy_ctl_copy(isnan(value) ? "not a number" : isinf(value) ? "infinite" : davy_num_print(value, text));
+    return davy_ctl_copy(isnan(value) ? "not a number" : isinf(value) ? "infinite" : davy_ctl_number(value, text));
 }
 
-static void print_raw(const struct ctl *ctl, int64_t start, const uint16_t *words, size_t count)
+/* "0 4 15", "-" */
+static char *bits_cell(uint16_t word)
 {
-    static const char *const heads[] = {">REGISTER", ">DECIMAL", "HEX", NULL};
+    char text[64] = "-";
+    struct davy_buf buf;
+    davy_buf_init(&buf, text, sizeof text);
+    for (unsigned bit = 0; bit < 16; bit++)
+        if (word >> bit & 1U)
+            davy_buf_printf(&buf, "%s%u", buf.length ? " " : "", bit);
+    return davy_ctl_copy(word ? text : "-");
+}
+
+static void print_raw(const struct ctl *ctl, const struct read_request *r, const uint16_t *words)
+{
+    static const char *const heads[] = {">REGISTER", ">NUMBER", ">DECIMAL", "HEX", "BITS SET", NULL};
     struct table table;
     davy_table_init(&table, heads, ctl->colour);
-    for (size_t i = 0; i < count; i++) {
-        davy_table_add(&table, davy_ctl_format("%lld", (long long)start + (long long)i), NULL);
+    for (int i = 0; i < r->count; i++) {
+        davy_table_add(&table, davy_ctl_format("%d", r->start + i), NULL);
+        davy_table_add(&table, davy_ctl_format("%ld", davy_registers_document(r->table, r->start + i)), NULL);
         davy_table_add(&table, davy_ctl_format("%u", words[i]), NULL);
         davy_table_add(&table, davy_ctl_format("0x%04x", words[i]), NULL);
+        davy_table_add(&table, bits_cell(words[i]), NULL);
     }
     davy_table_flush(&table);
     davy_table_done(&table);
 }
 
-static void print_guesses(const struct ctl *ctl, int64_t start, const struct guess *guesses, size_t count)
+static void print_guesses(const struct ctl *ctl, int start, const struct guess *guesses, size_t count)
 {
-    static const char *const heads[] = {">REGISTER", "TYPE", "ORDER", "VALUE", NULL};
+    static const char *const heads[] = {">REGISTER", "TYPE", "ORDER", "PLAUSIBLE", "VALUE", NULL};
     struct table table;
     davy_table_init(&table, heads, ctl->colour);
     for (size_t i = 0; i < count; i++) {
-        davy_table_add(&table, davy_ctl_format("%lld", (long long)start + guesses[i].offset), NULL);
+        davy_table_add(&table, davy_ctl_format("%d", start + (int)guesses[i].offset), NULL);
         davy_table_add(&table, davy_ctl_copy(davy_type_name(guesses[i].type)), NULL);
         davy_table_add(&table, davy_ctl_copy(davy_order_name(guesses[i].order)), NULL);
+        davy_table_add(&table, davy_ctl_copy(guesses[i].doubt < GUESS_ZERO ? "yes" : "-"), NULL);
         davy_table_add(&table, number_text(guesses[i].value), NULL);
     }
     putchar('\n');
@@ -108,114 +62,128 @@ static void print_guesses(const struct ctl *ctl, int64_t start, const struct gue
     davy_table_done(&table);
 }
 
-static json_t *guess_json(int64_t start, const struct guess *g)
+static json_t *guess_json(int start, const struct guess *g)
 {
-    return json_pack("{s:I,s:s,s:s,s:o*,s:b}", "register", (json_int_t)(start + g->offset), "type",
+    return json_pack("{s:I,s:s,s:s,s:o*,s:b}", "register", (json_int_t)(start + (int)g->offset), "type",
                      davy_type_name(g->type), "order", davy_order_name(g->order), "value",
-                     isfinite(g->value) ? json_real(g->value) : json_null(), "plausible", g->doubt < 4);
+                     isfinite(g->value) ? json_real(g->value) : json_null(), "plausible", g->doubt < GUESS_ZERO);
 }
 
-static void print_registers(const struct ctl *ctl, json_t *reply, int64_t start, const uint16_t *words, size_t count)
+/* What stands one register beside, where a list that counts from 1 would lead to it. Quiet where it cannot be read. */
+static int ask_beside(struct ctl *ctl, const struct read_request *r, struct guess *ret_guess)
 {
-    /* per register: two orders of the two types of one register, four of the three of two and the three of four */
-    struct guess *guesses = davy_ctl_grow(NULL, count * 16 + 1, sizeof *guesses);
-    const size_t made = guess_all(words, count, guesses);
+    const struct read_request wider = {r->bus, r->unit, r->table, r->start - 1, r->count + 2};
+    struct read_answer answer;
+    if (r->count < 2 || wider.start < 0 || wider.start + wider.count > 65536 || wider.count > READ_WORDS ||
+        davy_read_ask(ctl, &wider, &answer) != CTL_DONE || !answer.ok)
+        return 0;
+    return davy_guess_shift(answer.words, (size_t)r->count, ret_guess);
+}
+
+static void print_beside(int start, int shift, const struct guess *g)
+{
+    char value[DAVY_NUM_TEXT];
+    printf(
+        "\nregister %d as %s, order %s, would be %s: one %s what was asked for. Registers count from 0 here, in many "
+        "lists from 1.\n",
+        start + shift + (int)g->offset, davy_type_name(g->type), davy_order_name(g->order),
+        davy_ctl_number(g->value, value), shift < 0 ? "before" : "behind");
+}
+
+static void print_registers(struct ctl *ctl, json_t *document, const struct read_request *r, const uint16_t *words)
+{
+    struct guess *guesses = davy_ctl_grow(NULL, (size_t)r->count * GUESSES_PER_REGISTER + 1, sizeof *guesses), beside;
+    const size_t made = davy_guess_all(words, (size_t)r->count, guesses);
+    const int shift = ask_beside(ctl, r, &beside);
     if (ctl->json) {
         json_t *list = json_array();
         for (size_t i = 0; i < made; i++)
-            json_array_append_new(list, guess_json(start, &guesses[i]));
-        json_object_set_new(reply, "values", list);
-        davy_ctl_print_json(reply, true);
+            json_array_append_new(list, guess_json(r->start, &guesses[i]));
+        json_object_set_new(document, "values", list);
+        json_object_set_new(document, "beside", shift ? guess_json(r->start + shift, &beside) : json_null());
+        davy_ctl_print_json(document, true);
     } else {
-        print_raw(ctl, start, words, count);
-        print_guesses(ctl, start, guesses, made);
+        print_raw(ctl, r, words);
+        print_guesses(ctl, r->start, guesses, made);
+        if (shift)
+            print_beside(r->start, shift, &beside);
     }
     free(guesses);
 }
 
-static void print_bits(const struct ctl *ctl, int64_t start, const uint16_t *words, size_t count)
+static void print_bits(const struct ctl *ctl, const struct read_request *r, const uint16_t *words)
 {
-    static const char *const heads[] = {">REGISTER", "VALUE", NULL};
+    static const char *const heads[] = {">REGISTER", ">NUMBER", "VALUE", NULL};
     struct table table;
     davy_table_init(&table, heads, ctl->colour);
-    for (size_t i = 0; i < count; i++) {
-        davy_table_add(&table, davy_ctl_format("%lld", (long long)start + (long long)i), NULL);
+    for (int i = 0; i < r->count; i++) {
+        davy_table_add(&table, davy_ctl_format("%d", r->start + i), NULL);
+        davy_table_add(&table, davy_ctl_format("%ld", davy_registers_document(r->table, r->start + i)), NULL);
         davy_table_add(&table, davy_ctl_format("%u", words[i]), NULL);
     }
     davy_table_flush(&table);
     davy_table_done(&table);
 }
 
-struct read_arguments {
-    int64_t unit;
-    int64_t start;
-    int64_t count;
-    bool bits;
-};
-
-int davy_ctl_take_number(const struct ctl *ctl, const char *text, int64_t low, int64_t high, int64_t *ret)
-{
-    int64_t value;
-    if (davy_int_parse(text, &value) < 0 || value < low || value > high)
-        return davy_ctl_fail(ctl, CTL_USAGE, "'%s' is not a number from %lld to %lld", text, (long long)low,
-                             (long long)high);
-    *ret = value;
-    return CTL_DONE;
-}
-
-static int take_arguments(const struct ctl *ctl, struct read_arguments *ret)
+static int take_arguments(const struct ctl *ctl, struct read_request *ret)
 {
     const char *table = davy_ctl_argument(ctl, 2);
     const int kind = davy_table_find(table);
+    int64_t unit, start, count;
     if (kind < 0)
         return davy_ctl_fail(ctl, CTL_USAGE, "'%s' is not coil, discrete, input or holding", table);
-    ret->bits = kind == DAVY_TABLE_COIL || kind == DAVY_TABLE_DISCRETE;
-    int code = davy_ctl_take_number(ctl, davy_ctl_argument(ctl, 1), 0, 255, &ret->unit);
+    const bool bits = davy_read_is_bits((enum davy_table)kind);
+    int code = davy_ctl_take_number(ctl, davy_ctl_argument(ctl, 1), 0, 255, &unit);
     if (code == CTL_DONE)
-        code = davy_ctl_take_number(ctl, davy_ctl_argument(ctl, 3), 0, 65535, &ret->start);
+        code = davy_ctl_take_number(ctl, davy_ctl_argument(ctl, 3), 0, 65535, &start);
     if (code == CTL_DONE)
-        code = davy_ctl_take_number(ctl, davy_ctl_argument(ctl, 4), 1, ret->bits ? BITS : WORDS, &ret->count);
+        code = davy_ctl_take_number(ctl, davy_ctl_argument(ctl, 4), 1, bits ? READ_BITS : READ_WORDS, &count);
+    if (code == CTL_DONE)
+        *ret =
+            (struct read_request){davy_ctl_argument(ctl, 0), (int)unit, (enum davy_table)kind, (int)start, (int)count};
     return code;
 }
 
-/* Copy the words of the reply; false where they are not what was asked for. */
-static bool take_words(const json_t *reply, size_t expected, uint16_t *words)
+/* The device has no such register: what the person may have meant. */
+static void hint(struct ctl *ctl, const struct read_request *r)
 {
-    const json_t *list = json_object_get(reply, "words");
-    if (json_array_size(list) != expected)
-        return false;
-    for (size_t i = 0; i < expected; i++) {
-        const json_t *word = json_array_get(list, i);
-        if (!json_is_integer(word) || json_integer_value(word) < 0 || json_integer_value(word) > 0xffff)
-            return false;
-        words[i] = (uint16_t)json_integer_value(word);
-    }
-    return true;
+    const int meant = davy_registers_meant(r->table, r->start);
+    struct read_request other = *r;
+    struct read_answer answer;
+    other.start = meant >= 0 ? meant : r->start - 1;
+    if (ctl->json || other.start < 0 || davy_read_ask(ctl, &other, &answer) != CTL_DONE || !answer.ok)
+        return;
+    fprintf(stderr,
+            "davyctl: register %d answers: registers count from 0, number %ld of the documentation is register %d\n",
+            other.start, davy_registers_document(r->table, other.start), other.start);
 }
 
 int davy_ctl_read(struct ctl *ctl)
 {
-    struct read_arguments a = {0};
-    int code = take_arguments(ctl, &a);
+    struct read_request r;
+    struct read_answer answer;
+    int code = take_arguments(ctl, &r);
+    if (code == CTL_DONE)
+        code = davy_read_ask(ctl, &r, &answer);
     if (code != CTL_DONE)
         return code;
-    json_t *reply = NULL;
-    code = davy_ctl_ask(ctl,
-                        json_pack("{s:s,s:s,s:I,s:s,s:I,s:I}", "verb", "read", "bus", davy_ctl_argument(ctl, 0), "unit",
-                                  (json_int_t)a.unit, "table", davy_ctl_argument(ctl, 2), "register",
-                                  (json_int_t)a.start, "count", (json_int_t)a.count),
-                        &reply);
-    if (code != CTL_DONE)
+    if (!answer.ok) {
+        code = davy_ctl_fail(ctl, CTL_REFUSED, "%s", answer.error);
+        if (answer.exception == 2)
+            hint(ctl, &r);
         return code;
-    uint16_t words[BITS] = {0};
-    if (!take_words(reply, (size_t)a.count, words))
-        code = davy_ctl_fail(ctl, CTL_REFUSED, "the reply does not hold what was asked for");
-    else if (!a.bits)
-        print_registers(ctl, reply, a.start, words, (size_t)a.count);
+    }
+    json_t *document = json_object(), *words = json_array();
+    for (int i = 0; i < r.count; i++)
+        json_array_append_new(words, json_integer(answer.words[i]));
+    json_object_set_new(document, "ok", json_true());
+    json_object_set_new(document, "words", words);
+    if (!davy_read_is_bits(r.table))
+        print_registers(ctl, document, &r, answer.words);
     else if (ctl->json)
-        davy_ctl_print_json(reply, true);
+        davy_ctl_print_json(document, true);
     else
-        print_bits(ctl, a.start, words, (size_t)a.count);
-    json_decref(reply);
-    return code;
+        print_bits(ctl, &r, answer.words);
+    json_decref(document);
+    return CTL_DONE;
 }

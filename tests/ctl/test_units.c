@@ -49,14 +49,14 @@ static void refuses_what_is_no_list_and_changes_nothing(void **state)
 static void a_scan_leaves_the_line_to_polling(void **state)
 {
     (void)state;
-    assert_float_equal(davy_scan_share(0), 0.5, 1e-9);
-    assert_float_equal(davy_scan_share(0.6), 0.3, 1e-9);
-    assert_float_equal(davy_scan_share(0.95), 0.1, 1e-9);
-    assert_float_equal(davy_scan_share(1), 0.1, 1e-9);
+    assert_float_equal((float)davy_scan_share(0), 0.5F, 1e-6F);
+    assert_float_equal((float)davy_scan_share(0.6), 0.3F, 1e-6F);
+    assert_float_equal((float)davy_scan_share(0.95), 0.1F, 1e-6F);
+    assert_float_equal((float)davy_scan_share(1), 0.1F, 1e-6F);
     for (double use = 0; use <= 1; use += 0.01) {
         const double share = davy_scan_share(use);
         const davy_span took = davy_span_ms(300), pause = davy_scan_pause(took, share);
-        assert_float_equal((double)took.ns / (double)(took.ns + pause.ns), share, 1e-6);
+        assert_float_equal((float)took.ns / (float)(took.ns + pause.ns), (float)share, 1e-6F);
     }
     assert_int_equal(davy_scan_time(247, davy_span_ms(300), 0.5).ns, 247 * davy_span_ms(600).ns);
 }

@@ -109,6 +109,7 @@ def one_scan_at_a_time_and_it_ends_cleanly():
         first = subprocess.Popen([DAVYCTL, "--socket", plant.socket, "--json", "scan", "rs485-1"], stdout=subprocess.PIPE,
                                  stderr=subprocess.PIPE, text=True)
         try:
+            wait_for(lambda: "scans the bus rs485-1" in plant.daemon.text(), 10, "it has begun")
             wait_for(lambda: "scans rs485-1: one at a time" in plant.ctl("scan", "rs485-1", "--units", "1").stderr, 10, "refused")
             assert plant.ctl_json("scan", "plc-1", "--units", "1")["asked"] == 1, "another bus is free"
             first.send_signal(signal.SIGINT)

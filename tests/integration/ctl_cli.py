@@ -121,7 +121,15 @@ class Daemon(threading.Thread):
         if verb == "reload":
             return {"ok": False, "error": "kept the old one", "problems": ["davyd.conf:3: error: no \x1b[1m"]}
         if verb == "read":
-            return {"ok": True, "words": [0x4120, 0x0000] if r["table"] == "holding" else [1, 0, 1]}
+            if r["table"] == "holding":
+                words = {100: 0x4120, 200: 0x1234, 201: 0x4120}
+                return {"ok": True, "words": [words.get(i, 0) for i in range(r["register"], r["register"] + r["count"])]}
+            if r["table"] == "input":
+                if r["register"] in (30106, 106):
+                    return {"ok": False, "error": "unit 1 answers with exception 2: it does not have these registers",
+                            "answer": "exception", "exception": 2}
+                return {"ok": True, "words": [7] * r["count"]}
+            return {"ok": True, "words": [1, 0, 1]}
         if verb in ("shelve", "unshelve", "out-of-service", "in-service"):
             if r["alarm"] == "h2s:GT-104.h2s":
                 return {"ok": False, "error": "a limit that is tripped may not be shelved"}
@@ -182,7 +190,7 @@ class Bench:
 def usage(b):
     b.expect(2)
     b.expect(2, "explode")
-    for verb in ("risk", "kpi", "scan", "identify", "frames", "export", "backup"):
+    for verb in ("risk", "kpi", "export", "backup"):
         result = b.expect(2, verb, "x")
         b.check("not available in this version" in result.stderr, verb, result)
     b.expect(2, "ack")
@@ -381,12 +389,21 @@ def differing(b):
 
 def reading(b):
     text = b.expect(0, "read", "field-1", "1", "holding", "100", "2").stdout
-    b.check(re.search(r"100 +16672 +0x4120", text), "raw registers", text)
-    b.check(re.search(r"float32 +ABCD +10$", text, re.M), "every type", text)
+    b.check(re.search(r"^ *100 +40101 +16672 +0x4120 +5 8 14$", text, re.M), "raw registers", text)
+    b.check(re.search(r"float32 +ABCD +yes +10$", text, re.M), "every type", text)
+    b.check(re.search(r"float32 +CDAB +- ", text, re.M) and "would be" not in text, "what is not plausible", text)
     b.check(b.daemon.requests[0] == {"verb": "read", "bus": "field-1", "unit": 1, "table": "holding", "register": 100,
                                      "count": 2}, "request", b.daemon.requests)
+    text = b.expect(0, "read", "field-1", "1", "holding", "200", "2").stdout
+    b.check("register 201 as float32, order ABCD, would be 10: one behind" in text, "one beside", text)
+    beside = json.loads(b.expect(0, "--json", "read", "field-1", "1", "holding", "200", "2").stdout)["beside"]
+    b.check(beside["register"] == 201 and beside["value"] == 10, "one beside", beside)
+    for number, meant in (("30106", "105"), ("106", "105")):
+        text = b.expect(1, "read", "field-1", "1", "input", number, "1").stderr
+        b.check("exception 2" in text and f"register {meant} answers" in text and f"30106 of the documentation" in text,
+                "a number of the documentation", text)
     text = b.expect(0, "read", "field-1", "1", "coil", "0x10", "3").stdout
-    b.check(re.findall(r"^ *(\d+) +([01])$", text, re.M) == [("16", "1"), ("17", "0"), ("18", "1")], "bits", text)
+    b.check(re.findall(r"^ *(\d+) +\d+ +([01])$", text, re.M) == [("16", "1"), ("17", "0"), ("18", "1")], "bits", text)
     json.loads(b.expect(0, "--json", "read", "field-1", "1", "holding", "100", "2").stdout)
     b.expect(2, "read", "field-1", "one", "holding", "100", "2")
     b.expect(2, "read", "field-1", "1", "attic", "100", "2")
