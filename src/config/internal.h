@@ -131,6 +131,10 @@ const char *davy_literal_rewrite(const char *text, struct davy_buf *out);
 int davy_config_load_text(const char *name, const char *text, size_t length, struct davy_problems *problems,
                           struct davy_config **ret_config) DAVY_MUST_CHECK;
 
+/* A text in memory that finds profiles as the file `file` would. */
+int davy_config_load_beside(const char *file, const char *text, size_t length, struct davy_problems *problems,
+                            struct davy_config **ret_config) DAVY_MUST_CHECK;
+
 /* --- place.c --- */
 
 struct davy_loader *davy_setting_loader(const config_setting_t *setting);

@@ -172,20 +172,33 @@ int davy_config_load(const char *file, struct davy_problems *problems, struct da
     return rc;
 }
 
+static int load_text(struct davy_loader *loader, const char *name, const char *text, size_t length,
+                     struct davy_config **ret_config)
+{
+    struct davy_source source = {0};
+    const struct davy_problems before = *loader->problems;
+    int rc = -ENOMEM;
+    if (davy_loader_init(loader, name)) {
+        loader->config->file = davy_loader_text(loader, name);
+        if (davy_source_read_text(&source, loader, name, text, length))
+            read_tree(loader, &source);
+        rc = finish(loader, &before, ret_config);
+    }
+    davy_source_done(&source);
+    davy_loader_done(loader);
+    return rc;
+}
+
 int davy_config_load_text(const char *name, const char *text, size_t length, struct davy_problems *problems,
                           struct davy_config **ret_config)
 {
     struct davy_loader loader = {.problems = problems, .no_files = true};
-    struct davy_source source = {0};
-    const struct davy_problems before = *problems;
-    int rc = -ENOMEM;
-    if (davy_loader_init(&loader, name)) {
-        loader.config->file = davy_loader_text(&loader, name);
-        if (davy_source_read_text(&source, &loader, name, text, length))
-            read_tree(&loader, &source);
-        rc = finish(&loader, &before, ret_config);
-    }
-    davy_source_done(&source);
-    davy_loader_done(&loader);
-    return rc;
+    return load_text(&loader, name, text, length, ret_config);
+}
+
+int davy_config_load_beside(const char *file, const char *text, size_t length, struct davy_problems *problems,
+                            struct davy_config **ret_config)
+{
+    struct davy_loader loader = {.problems = problems};
+    return load_text(&loader, file, text, length, ret_config);
 }
