@@ -236,6 +236,29 @@ static void a_point_of_the_device_replaces_that_of_the_profile(void **state)
     davy_config_unref(config);
 }
 
+/* Whoever copies a point to set its range must not lose what tells a fault. */
+static void status_of_the_profile_stays_until_the_device_has_its_own(void **state)
+{
+    (void)state;
+    static const char profile[] =
+        "profiles = ( { name = \"x\"; points = ( { name = \"a\"; register = 1; type = \"int16\"; } );\n"
+        "  status = ( { register = 2; mask = 1; means = \"fault\"; }, { register = 2; mask = 2; means = \"warm-up\"; } "
+        "); } );\n"
+        "devices = ( { id = \"D\"; bus = \"plc\"; unit = 1; profile = \"x\"; points = ( { name = \"a\"; register = 1; "
+        "type = \"int16\"; range = [0, 50]; } ); %s } );";
+    char text[1024];
+    snprintf(text, sizeof text, profile, "");
+    struct davy_config *config = load_text(text, NULL);
+    assert_true(config->points[0].has_range);
+    assert_int_equal(config->devices[0].status_count, 2);
+    davy_config_unref(config);
+    snprintf(text, sizeof text, profile, "status = ( { register = 9; means = \"fault\"; } );");
+    config = load_text(text, NULL);
+    assert_int_equal(config->devices[0].status_count, 1);
+    assert_int_equal(config->devices[0].status[0].address, 9);
+    davy_config_unref(config);
+}
+
 static void syntax_is_forgiving_where_the_manual_says_so(void **state)
 {
     (void)state;
@@ -326,6 +349,7 @@ int main(void)
         cmocka_unit_test(parts_of_a_register_are_mask_and_shift),
         cmocka_unit_test(bad_values_are_bits_of_the_width_of_the_type),
         cmocka_unit_test(a_point_of_the_device_replaces_that_of_the_profile),
+        cmocka_unit_test(status_of_the_profile_stays_until_the_device_has_its_own),
         cmocka_unit_test(syntax_is_forgiving_where_the_manual_says_so),
         cmocka_unit_test(what_is_unwise_is_warned_of),
         cmocka_unit_test(settings_are_sorted_and_named_by_id),
