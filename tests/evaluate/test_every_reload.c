@@ -283,6 +283,27 @@ static void running_delays_keep_their_start(void **unused)
     bench_end(&bench);
 }
 
+/* The return is due with the shorter delay, yet the newest reading is on the trip side now. */
+static void a_shorter_off_delay_clears_nothing_that_is_on_the_trip_side(void **unused)
+{
+    (void)unused;
+    for (int trips = 0; trips < 2; trips++) {
+        struct davy_limit limit = bench_above(DAVY_LEVEL_ORANGE, 7);
+        limit.off_delay = davy_span_s(10);
+        begin(&limit, 1);
+        bench_good(&bench, 1, 0, 8);
+        expect(&bench, 1, "raised " ALARM " unacknowledged orange");
+        bench_good(&bench, 2, 0, 3);
+        limit.off_delay = davy_span_s(0);
+        limit.a = trips ? 2 : 6;
+        bench_reload(&bench, 5, plant_limits(&limit, 1));
+        if (!trips)
+            expect(&bench, 5, "cleared " ALARM " returned orange");
+        expect_silence(&bench);
+        bench_end(&bench);
+    }
+}
+
 static void a_tripped_limit_that_goes_retires_lowers_or_leaves(void **unused)
 {
     (void)unused;
@@ -523,6 +544,7 @@ int main(void)
         cmocka_unit_test(a_changed_limit_raises_at_once_and_never_clears),
         cmocka_unit_test(a_newest_reading_that_is_bad_raises_nothing),
         cmocka_unit_test(running_delays_keep_their_start),
+        cmocka_unit_test(a_shorter_off_delay_clears_nothing_that_is_on_the_trip_side),
         cmocka_unit_test(a_tripped_limit_that_goes_retires_lowers_or_leaves),
         cmocka_unit_test(a_latch_holds_over_a_change_until_reset),
         cmocka_unit_test(acknowledgement_and_count_survive_a_change),

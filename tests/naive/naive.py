@@ -158,10 +158,11 @@ class Engine:
         for fault in self.faults:
             fault.remember(now, fault in inhibited)
 
-    def judge_all(self, now, evaluate):
+    def judge_all(self, now, evaluate, evaluate_changed=lambda alarm: None):
         raised_before = len(self.raises)
         for alarm in self.rule_alarms:
-            self.judge(alarm, now, evaluate, [key for _, key in self.raises[raised_before:]])
+            raises = [key for _, key in self.raises[raised_before:]]
+            self.judge(alarm, now, evaluate, raises, evaluate_changed)
 
     def judge_built_ins(self, now):
         for each in self.vote_faults + self.inhibits:
@@ -181,7 +182,7 @@ class Engine:
         self.device_fault[device].take(now, reading.bad, point)
         self.point_fault[point].take(now, reading.bad, point)
 
-    def judge(self, alarm, now, evaluate, raises):
+    def judge(self, alarm, now, evaluate, raises, evaluate_changed):
         """What one cause does to one alarm of a rule, in the order of its events."""
         if alarm.shelved_until is not None and alarm.shelved_until <= now:
             self.act(alarm, now, alarm.unshelve)
@@ -193,6 +194,7 @@ class Engine:
                 self.count_raises(alarm, now, raises)
                 alarm.evaluate_newest(now)
         elif alarm.applies():
+            evaluate_changed(alarm)
             for limit in alarm.limits:
                 limit.fire(now)  # what is due is due, also where a raise of this instant comes behind it
             self.count_raises(alarm, now, raises)
@@ -297,7 +299,7 @@ class Engine:
                 alarm.adopt(before[key(alarm)], now)
             else:
                 alarm.begin(now)
-        self.judge_all(now, lambda alarm: self.evaluate_changed(alarm, now))
+        self.judge_all(now, lambda alarm: None, lambda alarm: self.evaluate_changed(alarm, now))
         self.judge_built_ins(now)
         for fault in self.faults:
             fault.told = fault.runs(now)  # all that runs is remembered anew
@@ -313,10 +315,9 @@ class Engine:
 
     @staticmethod
     def evaluate_changed(alarm, now):
+        """CHOICE: before a return that is due, because its delay is shorter now: the trip side cancels it."""
         alarm.evaluate_changed(now)
         alarm.hold_level()
-        for limit in alarm.limits:
-            limit.fire(now)
         alarm.changed = []
 
     # commands
