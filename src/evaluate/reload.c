@@ -147,6 +147,13 @@ static void carry_bound(const struct alarm *from, uint8_t limit, struct alarm *t
         to->states[partner].crossed = was_above(from, limit) ? is->b : is->a;
 }
 
+/* An off-delay that stands still since a restart goes on doing so. */
+static void carry_stand(const struct davy_limit_state *from, struct davy_limit_state *to)
+{
+    to->stood = from->stood && to->condition;
+    to->credit = to->stood ? from->credit : (davy_span){0};
+}
+
 /* As last counted; that is done again where the rule applies. */
 static void carry_count(const struct vote *from, uint8_t limit, struct vote *to, uint8_t partner)
 {
@@ -164,6 +171,7 @@ static void carry_told(const struct alarm *from, struct davy_engine *new, struct
         if (partners[i] == DAVY_LIMITS_MAX)
             continue;
         carry_bound(from, i, to, partners[i]);
+        carry_stand(&from->states[i], &to->states[partners[i]]);
         if (from->vote && to->vote && !is_member(new, to))
             carry_count(from->vote, i, to->vote, partners[i]);
     }
