@@ -190,12 +190,12 @@ static void carry_alarms(struct davy_engine *old, struct davy_engine *new, struc
             carry_history(old, alarm, new, to);
         bool rests = davy_engine_at_rest(alarm);
         bool goes = to && (rests || davy_engine_take_up(new, index, &memory, DAVY_MONO_NEVER));
+        if (to && !is_member(new, to)) /* `when` is of the rule, not of the occurrence */
+            davy_engine_carry_gate(old, alarm, new, to, now.mono);
         if (to && rests) /* else it is taken up */
             to->shown_limit = davy_engine_shown_after(new, to, &memory);
         if (to)
             carry_told(alarm, new, to, &memory);
-        if (to && !is_member(new, to)) /* `when` is of the rule, not of the occurrence */
-            davy_engine_carry_gate(old, alarm, new, to, now.mono);
         if (!goes && !rests)
             retire(old, alarm, new, to, now);
         if (to && (to->gate.flipped || to->gate.closed || to->gate.pending))

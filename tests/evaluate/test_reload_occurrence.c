@@ -59,6 +59,26 @@ static void what_is_suppressed_goes_with_its_latch(void **unused)
     }
 }
 
+/* An answer that waits for the end of `for` counts at once where that is shorter now, and is told. */
+static void a_shorter_for_has_the_answer_of_when_told(void **unused)
+{
+    (void)unused;
+    const struct davy_limit limit = bench_above(DAVY_LEVEL_ORANGE, 7);
+    struct davy_config *configs[2];
+    for (int i = 0; i < 2; i++) {
+        configs[i] = plant_when(&limit, 1);
+        configs[i]->rules[0].when.hold = davy_span_s(i ? 2 : 10);
+    }
+    bench_begin(&bench, configs[0]);
+    bench_good(&bench, 1, 0, 8);
+    expect(&bench, 1, "raised " ALARM " unacknowledged orange");
+    bench_good(&bench, 2, 1, 0);
+    bench_reload(&bench, 5, configs[1]);
+    expect(&bench, 5, "suppressed " ALARM " suppressed orange");
+    expect_silence(&bench);
+    bench_end(&bench);
+}
+
 static struct davy_config *plant_of(unsigned vote)
 {
     const struct davy_limit limit = bench_above(DAVY_LEVEL_ORANGE, 7);
@@ -146,6 +166,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_is_suppressed_goes_with_its_latch),
+        cmocka_unit_test(a_shorter_for_has_the_answer_of_when_told),
         cmocka_unit_test(what_becomes_a_vote_is_retired_in_any_state),
         cmocka_unit_test(a_cover_goes_where_a_vote_comes),
         cmocka_unit_test(the_votes_told_are_those_of_the_limit),
