@@ -358,6 +358,18 @@ static void the_answer_outlives_an_occurrence_that_a_reload_retires(void **unuse
     bench_end(&bench);
 }
 
+static void a_shorter_time_counts_at_the_reload(void **unused)
+{
+    (void)unused;
+    begin(orange(), 10);
+    bench_good(&bench, 1, 0, 8);
+    expect(&bench, 1, "raised " ALARM " unacknowledged orange");
+    bench_good(&bench, 2, WHEN, 0);
+    bench_reload(&bench, 6, plant_when(orange(), davy_span_s(3)));
+    expect(&bench, 6, "suppressed " ALARM " suppressed orange");
+    bench_end(&bench);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -378,6 +390,7 @@ int main(void)
         cmocka_unit_test(an_alarm_below_a_cover_is_suppressed_too),
         cmocka_unit_test(a_restart_keeps_answer_and_time),
         cmocka_unit_test(a_going_false_stands_still_over_a_restart),
+        cmocka_unit_test(a_shorter_time_counts_at_the_reload),
         cmocka_unit_test(the_answer_outlives_an_occurrence_that_a_reload_retires),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
