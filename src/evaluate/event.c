@@ -157,13 +157,15 @@ static void tell_of_raise(struct davy_engine *engine, struct alarm *alarm, struc
         davy_engine_count_raise(engine, alarm, at);
 }
 
-/* A suppressed occurrence keeps its level, whatever latches still hold; the ladder may raise it. */
+/* A suppressed occurrence keeps its level, whatever latches hold and a reload makes of them; the ladder may raise it. */
 static void show_level(struct alarm *alarm, enum davy_event_type event)
 {
-    bool occurs = !davy_uuid_is_nil(&alarm->id) && event != DAVY_EVENT_RETIRED;
-    bool keeps = alarm->state == DAVY_STATE_SUPPRESSED && alarm->level <= alarm->shown_level;
-    if (occurs && !keeps && alarm->level != DAVY_LEVEL_NONE)
-        alarm->shown_level = alarm->level;
+    bool keeps = alarm->state == DAVY_STATE_SUPPRESSED;
+    enum davy_level level = keeps && event != DAVY_EVENT_SUPPRESSED ? alarm->floor : alarm->level;
+    if (davy_uuid_is_nil(&alarm->id) || event == DAVY_EVENT_RETIRED || level == DAVY_LEVEL_NONE)
+        return;
+    if (!keeps || level > alarm->shown_level)
+        alarm->shown_level = level;
 }
 
 void davy_engine_transition(struct davy_engine *engine, struct alarm *alarm, enum davy_alarm_input input,

@@ -27,12 +27,13 @@ static bool is_needless(const struct alarm *alarm, const struct davy_step *step)
 static void take_step(struct davy_engine *engine, struct alarm *alarm, const struct davy_step *step,
                       struct davy_stamp at)
 {
-    bool rises = alarm->level != DAVY_LEVEL_NONE && step->level > alarm->level;
+    enum davy_level level = alarm->state == DAVY_STATE_SUPPRESSED ? alarm->shown_level : alarm->level;
+    bool rises = alarm->level != DAVY_LEVEL_NONE && step->level > level;
     if (rises && alarm->shelved && davy_engine_breaks_shelf(alarm, step->level))
         davy_engine_end_shelf(engine, alarm, at);
     if (alarm->level != DAVY_LEVEL_NONE && step->level > alarm->floor)
         alarm->floor = step->level;
-    if (rises)
+    if (rises && step->level > alarm->level)
         alarm->level = step->level;
     davy_engine_transition(engine, alarm, rises ? DAVY_INPUT_OVERDUE_RISE : DAVY_INPUT_OVERDUE, at, NULL,
                            alarm->steps_done);

@@ -241,6 +241,33 @@ static void a_suppressed_alarm_is_judged_all_the_same(void **unused)
     }
 }
 
+/* Red is gone and yellow latched, yet the level that a suppressed occurrence keeps is red. */
+static void a_step_to_the_level_that_is_kept_raises_nothing(void **unused)
+{
+    (void)unused;
+    struct davy_limit limits[] = {bench_above(DAVY_LEVEL_YELLOW, 3), bench_above(DAVY_LEVEL_RED, 14)};
+    limits[0].latch = true;
+    struct davy_step step = leader_red;
+    step.unless_cleared = true;
+    struct davy_config *config = plant_steps(limits[0], step, manager);
+    struct davy_limit *copies = davy_config_alloc(config, 2, sizeof *copies);
+    memcpy(copies, limits, sizeof limits);
+    config->rules[0].limits = copies;
+    config->rules[0].limit_count = 2;
+    bench_when(config, 0, 1, 1, davy_span_s(0));
+    bench_begin(&bench, config);
+    bench_good(&bench, 100, 0, 15);
+    expect(&bench, 100, "raised " ALARM " unacknowledged red");
+    bench_ack(&bench, 150, ALARM);
+    expect(&bench, 150, "acknowledged " ALARM " acknowledged red");
+    bench_good(&bench, 200, 1, 0);
+    expect(&bench, 200, "suppressed " ALARM " suppressed red");
+    bench_advance(&bench, 1000);
+    assert_true(expect(&bench, 1000, "overdue " ALARM " suppressed red")->acknowledged);
+    expect_silence(&bench);
+    bench_end(&bench);
+}
+
 static void a_step_under_a_shelf_ends_it_where_it_raises_the_level(void **unused)
 {
     (void)unused;
@@ -297,6 +324,7 @@ int main(void)
         cmocka_unit_test(rises_again_under_a_floor),
         cmocka_unit_test(a_latched_alarm_is_tripped_and_climbs),
         cmocka_unit_test(a_suppressed_alarm_is_judged_all_the_same),
+        cmocka_unit_test(a_step_to_the_level_that_is_kept_raises_nothing),
         cmocka_unit_test(a_step_under_a_shelf_ends_it_where_it_raises_the_level),
         cmocka_unit_test(steps_go_on_over_a_restart),
     };

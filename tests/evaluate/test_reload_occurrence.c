@@ -59,6 +59,27 @@ static void what_is_suppressed_goes_with_its_latch(void **unused)
     }
 }
 
+/* What is acknowledged is what was told: a latch that is another limit's now is told when the rule applies again. */
+static void what_is_suppressed_keeps_its_level(void **unused)
+{
+    (void)unused;
+    struct davy_limit old = bench_above(DAVY_LEVEL_ORANGE, 7), new = bench_above(DAVY_LEVEL_RED, 8);
+    old.latch = new.latch = true;
+    bench_begin(&bench, plant_when(&old, 1));
+    bench_good(&bench, 1, 0, 9);
+    expect(&bench, 1, "raised " ALARM " unacknowledged orange");
+    bench_good(&bench, 2, 1, 0);
+    expect(&bench, 2, "suppressed " ALARM " suppressed orange");
+    bench_reload(&bench, 3, plant_when(&new, 1));
+    bench_ack(&bench, 4, ALARM);
+    expect(&bench, 4, "acknowledged " ALARM " suppressed orange");
+    bench_good(&bench, 5, 1, 1);
+    expect(&bench, 5, "unsuppressed " ALARM " latched red");
+    assert_false(expect(&bench, 5, "raised " ALARM " unacknowledged red")->acknowledged);
+    expect_silence(&bench);
+    bench_end(&bench);
+}
+
 /* An answer that waits for the end of `for` counts at once where that is shorter now, and is told. */
 static void a_shorter_for_has_the_answer_of_when_told(void **unused)
 {
@@ -166,6 +187,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_is_suppressed_goes_with_its_latch),
+        cmocka_unit_test(what_is_suppressed_keeps_its_level),
         cmocka_unit_test(a_shorter_for_has_the_answer_of_when_told),
         cmocka_unit_test(what_becomes_a_vote_is_retired_in_any_state),
         cmocka_unit_test(a_cover_goes_where_a_vote_comes),

@@ -379,6 +379,8 @@ class Engine:
             told.update({"limit": None, "condition": None, "uncertain": False})
         self.events.append({**{key: told[key] for key in KEYS}, "lost": alarm.lost()})
         alarm.event_level = told["level"]
+        if alarm.state == "suppressed":
+            alarm.level = LEVELS.index(told["level"])  # that is what it keeps
         if event == "shelved":
             alarm.shelved_level = LEVELS.index(told["level"]) if occurrence else None
 
