@@ -32,7 +32,8 @@ lines = (
   { name = "tcp-2"; type = "tcp"; unknown_unit = "silence"; },
   { name = "over"; type = "rtu-over-tcp"; },
   { name = "rtu-1"; type = "rtu"; link = "${PLANT_DIR}/rtu-1"; },
-  { name = "slow"; type = "rtu"; link = "${PLANT_DIR}/slow"; baud = 9600; }
+  { name = "slow"; type = "rtu"; link = "${PLANT_DIR}/slow"; baud = 9600; },
+  { name = "slowest"; type = "rtu"; link = "${PLANT_DIR}/slowest"; baud = 300; bits_per_byte = 11; }
 );
 devices = (
   { id = "T"; line = "tcp-1"; unit = 1; 
@@ -52,7 +53,8 @@ devices = (
     points = (%(points)s); },
   { id = "Q"; line = "rtu-1"; unit = 2; points = ( { name = "v"; register = 0; type = "uint16"; value = 22; } ); },
   { id = "B"; line = "slow"; unit = 1; points = ( { name = "v"; register = 0; type = "uint16"; value = 33; } );
-    ranges = ( { register = 0; count = 40; } ); }
+    ranges = ( { register = 0; count = 40; } ); },
+  { id = "C"; line = "slowest"; unit = 1; points = ( { name = "v"; register = 0; type = "uint16"; value = 33; } ); }
 );
 incidents = (
   { at = "1h"; do = "set T.f 1"; },
@@ -323,6 +325,44 @@ def test_serial(sim):
     length = len(ask_serial(fd, rtu_request(1, 3, 0, 40), 1, 85))
     took = time.monotonic() - start
     check("serial: 9600 baud take their time", length == 85 and 0.09 < took < 0.2, f"{length} bytes in {took:.3f} s")
+    os.close(fd)
+    half_duplex(sim)
+
+
+def manners(sim):
+    """Of the slowest line: requests too early after a frame, and frames that ran into each other."""
+    found = re.search(r"slowest requests.*? t35_violations=(\d+) collisions=(\d+)", sim.do("stats"))
+    return int(found.group(1)), int(found.group(2))
+
+
+def half_duplex(sim):
+    """Characters of 37 ms: what is early or collides does so by far more than a machine is late."""
+    fd = open_serial(sim.path("slowest"))
+    request = rtu_request(1, 3, 0, 1)
+    start = time.monotonic()
+    os.write(fd, request)
+    first = receive(fd, 5, 1)
+    took = time.monotonic() - start
+    check("serial: the first byte after request, silence and itself", took > (8 + 3.5 + 1) * 11 / 300, f"{took:.3f} s")
+    reply = first + receive(fd, 5, 7 - len(first))
+    took = time.monotonic() - start
+    check("serial: the last byte when all are over", len(reply) == 7 and took > (8 + 3.5 + 7) * 11 / 300, f"{took:.3f} s")
+    time.sleep(0.2)
+    before = manners(sim)
+    equal("serial: a request after the silence", len(ask_serial(fd, request, 5, 7)), 7)
+    equal("serial: is not counted", manners(sim), before)
+    for _ in range(5):  # a machine that stands still for 0.13 s makes one in order
+        equal("serial: a request at once behind a reply is answered", len(ask_serial(fd, request, 5, 7)), 7)
+        if manners(sim) != before:
+            break
+    equal("serial: and counted", manners(sim), (before[0] + 1, before[1]))
+    before = manners(sim)
+    time.sleep(0.2)
+    os.write(fd, request)
+    receive(fd, 5, 2)
+    equal("serial: a request into a reply meets nobody", ask_serial(fd, request, 1.5), b"")
+    equal("serial: it collided", manners(sim), (before[0], before[1] + 1))
+    equal("serial: the next one is answered", len(ask_serial(fd, request, 5, 7)), 7)
     os.close(fd)
 
 
