@@ -59,7 +59,7 @@ static void print_buses(const struct ctl *ctl, const json_t *buses, const json_t
         davy_table_add(&table, percent(json_object_get(plan, "utilization")), NULL);
         davy_table_add(&table, davy_ctl_cell(bus, "requests"), NULL);
         davy_table_add(&table, davy_ctl_cell(bus, "errors"), NULL);
-        davy_table_add(&table, davy_ctl_cell(plan, "skipped"), NULL);
+        davy_table_add(&table, davy_ctl_cell(bus, "skipped"), NULL);
         davy_table_add(&table, davy_ctl_cell(plan, "quarantined"), NULL);
         davy_table_add(&table, davy_ctl_age(json_object_get(bus, "age_s")), NULL);
     }

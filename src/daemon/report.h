@@ -13,7 +13,7 @@ void report_status(struct davy_buf *out, struct pipeline *pipeline, bool online)
 void report_status_reply(struct davy_buf *out, struct pipeline *pipeline, const char *directory);
 
 /*
- * Member "plan" of that reply: of each bus the planned utilization, polls left out and devices that are only probed; of
+ * Member "plan" of that reply: of each bus the planned utilization and the devices that are only probed; of
  * the slowest limits the detection times, and how many limits more there are. Seconds, rounded up to milliseconds.
  */
 void report_plan(struct davy_buf *out, struct pipeline *pipeline);

@@ -72,7 +72,6 @@ static void put_bus(struct davy_buf *out, struct pipeline *pipeline, uint32_t bu
     davy_json_open(out, '{');
     davy_json_text(out, "name", config->buses[bus].name);
     davy_json_number(out, "utilization", davy_estimate_utilization(config, bus));
-    davy_json_integer(out, "skipped", (int64_t)status.skipped);
     davy_json_integer(out, "quarantined", status.quarantined);
     davy_json_close(out, '}');
 }

@@ -54,9 +54,9 @@ STATUS = {"state": "online", "since": "2026-11-23T08:01:02.345Z", "version": "0.
           "alarms": {"blue": 0, "yellow": 1, "orange": 0, "red": 2, "unacknowledged": 3, "shelved": 0,
                      "out_of_service": 0},
           "points": {"good": 3, "uncertain": 0, "bad": 1},
-          "buses": [{"name": "field-1", "state": "up", "utilization": 0.415, "requests": 1000, "errors": 3, "age_s": 0.2}],
+          "buses": [{"name": "field-1", "state": "up", "utilization": 0.415, "requests": 1000, "errors": 3, "skipped": 11, "age_s": 0.2}],
           "storage": {"bytes": 1048576, "free_bytes": 104857600, "ok": True}, "clock": "synchronized"}
-PLAN = {"buses": [{"name": "field-1", "utilization": 0.37, "skipped": 11, "quarantined": 2}],
+PLAN = {"buses": [{"name": "field-1", "utilization": 0.37, "quarantined": 2}],
         "slowest": [{"rule": "h2s", "level": "red", "alone_s": 1.25, "one_dead_s": 3.5, "some_dead_s": 8.125}], "more": 4}
 
 POINTS = [point("GT-101.h2s", 15.2, level="red"), point("GT-102.h2s", None, quality="bad", reason="comm"),
