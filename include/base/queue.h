@@ -121,3 +121,11 @@ int davy_cell_init(struct davy_cell *cell, size_t size) DAVY_MUST_CHECK;
 void davy_cell_done(struct davy_cell *cell);
 void davy_cell_put(struct davy_cell *cell, const void *value);
 void davy_cell_get(struct davy_cell *cell, void *ret_value);
+
+/*
+ * A cell of rows: another size, all zeros again (0 or -ENOMEM, then it stays as it was); one row of it.
+ * returns   false where the cell has no such bytes
+ */
+int davy_cell_resize(struct davy_cell *cell, size_t size) DAVY_MUST_CHECK;
+bool davy_cell_put_at(struct davy_cell *cell, size_t offset, const void *value, size_t size);
+bool davy_cell_get_at(struct davy_cell *cell, size_t offset, void *ret_value, size_t size);

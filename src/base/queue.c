@@ -245,3 +245,37 @@ void davy_cell_get(struct davy_cell *cell, void *ret_value)
     memcpy(ret_value, cell->value, cell->size);
     pthread_mutex_unlock(&cell->lock);
 }
+
+int davy_cell_resize(struct davy_cell *cell, size_t size)
+{
+    void *value = calloc(1, size);
+    if (!value)
+        return -ENOMEM;
+    pthread_mutex_lock(&cell->lock);
+    void *old = cell->value;
+    cell->value = value;
+    cell->size = size;
+    pthread_mutex_unlock(&cell->lock);
+    free(old);
+    return 0;
+}
+
+bool davy_cell_put_at(struct davy_cell *cell, size_t offset, const void *value, size_t size)
+{
+    pthread_mutex_lock(&cell->lock);
+    bool inside = offset <= cell->size && size <= cell->size - offset;
+    if (inside)
+        memcpy((unsigned char *)cell->value + offset, value, size);
+    pthread_mutex_unlock(&cell->lock);
+    return inside;
+}
+
+bool davy_cell_get_at(struct davy_cell *cell, size_t offset, void *ret_value, size_t size)
+{
+    pthread_mutex_lock(&cell->lock);
+    bool inside = offset <= cell->size && size <= cell->size - offset;
+    if (inside)
+        memcpy(ret_value, (unsigned char *)cell->value + offset, size);
+    pthread_mutex_unlock(&cell->lock);
+    return inside;
+}

@@ -331,6 +331,24 @@ static void a_cell_is_never_torn_and_keeps_the_latest(void **unused)
     davy_cell_done(&cell);
 }
 
+static void rows_of_a_cell_stay_inside_it(void **unused)
+{
+    (void)unused;
+    struct davy_cell cell = DAVY_CELL_INIT;
+    uint32_t row = 7;
+    assert_int_equal(davy_cell_init(&cell, 2 * sizeof row), 0);
+    assert_true(davy_cell_put_at(&cell, sizeof row, &row, sizeof row));
+    assert_false(davy_cell_put_at(&cell, 2 * sizeof row, &row, sizeof row));
+    assert_false(davy_cell_get_at(&cell, SIZE_MAX, &row, sizeof row));
+    assert_true(davy_cell_get_at(&cell, 0, &row, sizeof row));
+    assert_int_equal(row, 0);
+    assert_int_equal(davy_cell_resize(&cell, 3 * sizeof row), 0);
+    assert_true(davy_cell_get_at(&cell, 2 * sizeof row, &row, sizeof row));
+    assert_true(davy_cell_get_at(&cell, sizeof row, &row, sizeof row));
+    assert_int_equal(row, 0);
+    davy_cell_done(&cell);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -346,6 +364,7 @@ int main(void)
         cmocka_unit_test(what_is_dropped_between_threads_is_counted),
         cmocka_unit_test(a_ring_before_the_wait_is_not_lost),
         cmocka_unit_test(a_cell_is_never_torn_and_keeps_the_latest),
+        cmocka_unit_test(rows_of_a_cell_stay_inside_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
