@@ -53,8 +53,11 @@ struct davy_link {
 /* As status and logs show it. */
 const char *davy_link_state_name(enum davy_link_state state);
 
-/* longest   of the waits between attempts */
-void davy_link_init(struct davy_link *link, davy_span longest, uint64_t seed);
+/*
+ * longest   of the waits between attempts
+ * first     of the attempts: not before then
+ */
+void davy_link_init(struct davy_link *link, davy_span longest, uint64_t seed, davy_mono first);
 
 /*
  * One step of the table.

@@ -1,7 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The thread of one bus: schedule → bus → block → queue. Failures travel as blocks like answers. One small fixed stack.
- * A reload hands it a new configuration; it keeps its connection. A read on demand (commissioning) runs between polls.
+ * The thread of one connection of a bus: schedule → bus → block → queue. Failures travel as blocks like answers. One small
+ * fixed stack. A reload hands it a new configuration; it keeps its connection.
+ *
+ * What a person asks for (commissioning) runs between polls: at once where it ends before the next poll is due, else
+ * such exchanges take at most a tenth of the time. A poll is late by one of them at most.
+ *
+ * What one device costs the others: acquire/quarantine.h bounds what is lost to silence. A slow one (more than 4 times
+ * as long as planned) is polled when nobody else waits, so that others are late by one of its exchanges at most; where
+ * others always wait, once its deadline is over, slow ones together for at most a tenth of the time.
  */
 #pragma once
 
@@ -9,6 +16,7 @@
 
 #include "acquire/bus.h"
 #include "acquire/link.h"
+#include "acquire/share.h"
 #include "base/attr.h"
 #include "base/clock.h"
 #include "base/queue.h"
@@ -24,6 +32,8 @@ struct davy_poller_status {
     uint64_t timeouts;
     uint64_t exceptions;
     uint64_t invalid;      /* replies that belonged to no request */
+    uint64_t foreign;      /* bytes on the line that no request of ours explains */
+    uint64_t splits;       /* merged reads that a device refused and that are read in parts since */
     uint64_t connects;     /* links opened */
     uint64_t skipped;      /* polls left out since the bus did not keep up */
     unsigned quarantined;  /* devices that are only probed now and then */
@@ -32,9 +42,28 @@ struct davy_poller_status {
     int last_error;        /* negative errno of the last failed open; 0 */
 };
 
-/* A read for a person (davyctl read). */
+/* What is known of one of its devices; since the start of the poller or of the device. */
+struct davy_poller_device {
+    uint32_t generation; /* of the configuration that `device` is an index of; 0: nothing is known yet */
+    uint32_t device;
+    unsigned misses; /* in a row, at most 4 */
+    bool slow;       /* takes more than 4 times as long as planned: its polls wait behind the others */
+    bool flapping;   /* misses more than one poll in seven */
+    davy_span p50;   /* turn-around: from the end of a request to the first byte of the reply; 0: not measured */
+    davy_span p95;
+    davy_span mean; /* of its whole exchanges with all retries; a moving mean over about eight */
+};
+
+enum davy_demand_kind {
+    DAVY_DEMAND_READ,   /* davyctl read, scan */
+    DAVY_DEMAND_FRAMES, /* a copy of the flight recorder */
+};
+
+/* What a person asks for. */
 struct davy_poller_demand {
     uint64_t ticket; /* given back with the reply */
+    enum davy_demand_kind kind;
+    /* Of READ: */
     uint8_t unit;
     enum davy_table table;
     uint16_t start;
@@ -45,14 +74,15 @@ struct davy_poller_demand {
 struct davy_poller_demand_reply {
     uint64_t ticket;
     struct davy_poller_demand demand;
-    struct davy_bus_reply reply;
+    struct davy_bus_reply reply;  /* of READ */
+    struct davy_capture *capture; /* of FRAMES: the receiver's, to be freed by free(); NULL without memory */
 };
 
 struct davy_poller;
 
 struct davy_poller_options {
     const struct davy_config *config; /* a reference is taken */
-    uint32_t bus;                     /* index */
+    struct davy_share share;          /* the devices that it polls */
     struct davy_bus_link link;        /* ownership passes */
     const struct davy_clock *clock;
     struct davy_queue *blocks;  /* of struct davy_block */
@@ -73,10 +103,10 @@ void davy_poller_stop(struct davy_poller *poller);
 struct davy_poller *davy_poller_free(struct davy_poller *poller);
 
 /*
- * Go on with another configuration, in which this bus has index `bus`, from the next request on.
- * One that was not taken yet is overtaken. Takes a reference. Thread: main.
+ * Go on with another configuration and its share of it, from the next request on. One that was not taken yet is
+ * overtaken. Takes a reference. Thread: main.
  */
-void davy_poller_switch(struct davy_poller *poller, const struct davy_config *config, uint32_t bus);
+void davy_poller_switch(struct davy_poller *poller, const struct davy_config *config, const struct davy_share *share);
 
 /*
  * Tell it which devices are in alarm (their alarm_interval holds). Thread: evaluator. Never blocks.
@@ -85,11 +115,14 @@ void davy_poller_switch(struct davy_poller *poller, const struct davy_config *co
  */
 void davy_poller_alarm(struct davy_poller *poller, uint32_t device, bool in_alarm);
 
-/* Queue a read for a person. 0, or -EAGAIN when four are waiting. */
+/* Queue a demand. 0, or -EAGAIN when four are waiting. */
 int davy_poller_demand(struct davy_poller *poller, const struct davy_poller_demand *demand) DAVY_MUST_CHECK;
 
 /* A copy of its counters and of the state of its link. Any thread. */
 void davy_poller_status(struct davy_poller *poller, struct davy_poller_status *ret_status);
+
+/* The same for its device number `row` (0, 1, …). False behind the last. */
+bool davy_poller_device(struct davy_poller *poller, size_t row, struct davy_poller_device *ret_device);
 
 /*
  * One turn of the loop: for the thread, and for tests and simulations that have no thread. At most one request.

@@ -1,9 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Devices that do not answer, and how much of the bus they may cost the others. After three misses in a
- * row a device is only probed, with a growing period: all probes together take about a tenth of the bus time, as long
- * as each is probed once in 30 s; where nobody on the bus answers, every 2 s. Pure but for its memory. Thread: one
- * caller.
+ * Devices that do not answer, or are slow, and how much of a connection's time they may cost the others. Pure but for
+ * its memory. Thread: one caller.
+ *
+ * A device that missed is not read at its raster any more but probed: after its interval (1 s at most), from the third
+ * miss in a row on after 1 s, 2 s, 4 s, then every 5 s; where nobody answers, every 2 s. Probes and retries are paid from an account
+ * that grows by a tenth of the time that passes and holds at most (retries, at least 1) × C, C being the longest miss of
+ * the devices here: max(timeout, max_reply) on a line, timeout on TCP. Nothing is begun on an account that is not
+ * positive; the device that waits longest goes first. A probe that fits before the next poll is free.
+ *
+ * The bound: in any time T in which d devices fall silent, all that does not answer takes at most
+ *     d × C + (max(retries, 1) + 1) × C + T / 10
+ * of it. The first term is the first miss of each, that nobody can foresee. So each poll of the others is late by at most
+ * that, and from (max(retries, 1) + 1 + d) × 10 C later on the others lose a tenth of the time. A device that is back is
+ * seen within 5 s and one exchange, or within 10 C × (devices silent) where that is longer.
  */
 #pragma once
 
@@ -11,54 +21,86 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "acquire/bus.h"
+#include "acquire/pace.h"
+#include "acquire/share.h"
 #include "base/attr.h"
 #include "base/clock.h"
 #include "model/config.h"
 
 struct davy_patient {
-    bool present; /* on this bus */
-    unsigned misses;
+    uint32_t device;
+    unsigned misses; /* in a row */
+    bool told;       /* the third one was: it is in quarantine */
+    davy_span first; /* period of the first probes */
+    davy_span cost;  /* longest that a miss of it takes */
     davy_span period;
-    davy_mono probed;
+    davy_mono probe_at;
+    uint32_t probed;         /* request that was last asked; DAVY_NONE */
+    enum davy_answer answer; /* how it last failed: told from memory */
+    uint8_t exception;
+    bool slow;
+    bool flapping;      /* misses more than one poll in seven */
+    bool queued;        /* and its turn waits among the probes */
+    int64_t miss_share; /* moving mean, of 1000 */
+    int64_t mean_ns;    /* moving mean of what its exchanges took */
+    int64_t planned_ns; /* and of what they should take */
+    struct davy_pace turn_around;
 };
 
 struct davy_quarantine {
     const struct davy_config *config; /* not a reference: outlives this */
-    struct davy_patient *devices;     /* by index */
-    davy_mono next_probe;             /* of any device, for the budget */
+    struct davy_patient *patients;    /* every device of the share, by index of device */
+    size_t count;
+    size_t sick;     /* with a miss */
+    size_t isolated; /* with three or more */
+    int64_t credit_ns;
+    int64_t credit_max_ns;
+    davy_mono credited;
 };
 
-#define DAVY_QUARANTINE_INIT ((struct davy_quarantine){.devices = NULL})
-
-enum davy_quarantine_verdict {
-    DAVY_QUARANTINE_READ,   /* as configured, with retries */
-    DAVY_QUARANTINE_PROBE,  /* once */
-    DAVY_QUARANTINE_SILENT, /* not now: it has not answered */
-};
+#define DAVY_QUARANTINE_INIT ((struct davy_quarantine){.patients = NULL})
 
 /* 0 or -ENOMEM. */
 int davy_quarantine_init(struct davy_quarantine *quarantine, const struct davy_config *config,
-                         uint32_t bus) DAVY_MUST_CHECK;
+                         const struct davy_share *share, davy_mono now) DAVY_MUST_CHECK;
 
-/* Take over from `old` what is known of devices that stayed (by id). */
+/* Take over from `old` what is known of devices that stayed (by id), and the account. */
 void davy_quarantine_keep(struct davy_quarantine *quarantine, const struct davy_quarantine *old);
 
 /* Repeatable. */
 void davy_quarantine_done(struct davy_quarantine *quarantine);
 
-/* What to do with a request to this device that is due now. Changes nothing. */
-enum davy_quarantine_verdict davy_quarantine_ask(const struct davy_quarantine *quarantine, uint32_t device,
-                                                 davy_mono now);
+/* What is known of a device of the share; NULL for others. */
+struct davy_patient *davy_quarantine_find(const struct davy_quarantine *quarantine, uint32_t device);
+
+/* True when it is only probed, or misses often and cannot pay (then it gets into the line): told from memory. */
+bool davy_quarantine_is_silent(struct davy_quarantine *quarantine, uint32_t device, davy_mono now);
+
+/* The device whose probe is due and paid for, or that is done before `next`, the next poll; DAVY_NONE. */
+uint32_t davy_quarantine_probe(struct davy_quarantine *quarantine, davy_mono now, davy_mono next);
+
+/* When davy_quarantine_probe() may give one, if no poll were due; DAVY_MONO_NEVER: nobody is sick. */
+davy_mono davy_quarantine_next(const struct davy_quarantine *quarantine);
+
+/* Whether the account allows something that others have to wait for. */
+bool davy_quarantine_can_pay(struct davy_quarantine *quarantine, davy_mono now);
+
+/* Take it from the account. */
+void davy_quarantine_pay(struct davy_quarantine *quarantine, davy_span cost, davy_mono now);
 
 /* It answered. Returns true when that ended its quarantine. */
 bool davy_quarantine_answer(struct davy_quarantine *quarantine, uint32_t device);
 
-/*
- * It did not.
- * cost      bus time that this took
- * returns   true when that began its quarantine
- */
-bool davy_quarantine_miss(struct davy_quarantine *quarantine, uint32_t device, davy_span cost, davy_mono now);
+/* It did not, or a gateway says so for it. Returns true when that began its quarantine. */
+bool davy_quarantine_miss(struct davy_quarantine *quarantine, uint32_t device, const struct davy_bus_reply *reply,
+                          davy_mono now);
 
-/* How many devices are in quarantine. */
-unsigned davy_quarantine_count(const struct davy_quarantine *quarantine);
+/*
+ * A poll of it (no probe) took so long.
+ * planned   what it should take
+ * returns   true when that changed whether it is slow: on the average more than 4 times as long as planned, and more
+ *           than 50 ms
+ */
+bool davy_quarantine_note(struct davy_quarantine *quarantine, uint32_t device, davy_span took, davy_span planned,
+                          bool missed);

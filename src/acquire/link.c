@@ -28,9 +28,9 @@ const char *davy_link_state_name(enum davy_link_state state)
     return (size_t)state < DAVY_LENGTH(names) ? names[state] : "?";
 }
 
-void davy_link_init(struct davy_link *link, davy_span longest, uint64_t seed)
+void davy_link_init(struct davy_link *link, davy_span longest, uint64_t seed, davy_mono first)
 {
-    *link = (struct davy_link){.state = DAVY_LINK_CLOSED, .longest = longest, .random = {seed}};
+    *link = (struct davy_link){.state = DAVY_LINK_CLOSED, .longest = longest, .random = {seed}, .retry_at = first};
 }
 
 /* Half of the wait is certain, half is drawn, so that gateways that lost one server do not come back together. */
@@ -71,5 +71,6 @@ bool davy_link_is_open(const struct davy_link *link)
 
 bool davy_link_wants_open(const struct davy_link *link, davy_mono now)
 {
-    return link->state == DAVY_LINK_CLOSED || (link->state == DAVY_LINK_BACKOFF && now.ns >= link->retry_at.ns);
+    bool closed = link->state == DAVY_LINK_CLOSED || link->state == DAVY_LINK_BACKOFF;
+    return closed && now.ns >= link->retry_at.ns;
 }

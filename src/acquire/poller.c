@@ -5,8 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "acquire/quarantine.h"
-#include "acquire/schedule.h"
+#include "acquire/internal.h"
 #include "base/log.h"
 
 /* Name resolution is what needs most of it. */
@@ -16,225 +15,15 @@
 #define LONGEST_TURN_NS (1 * DAVY_NS_PER_S)
 #define WINDOW_NS       (10 * DAVY_NS_PER_S)
 
+/* What people ask for takes at most a tenth of the time, where polls have to wait for it. */
+#define DEMAND_SHARE 10
+
 /* A local port is cheap to open again, and an adapter that is back must be seen within 5 s. */
 #define LONGEST_PORT_BACKOFF_S   4
 #define LONGEST_SOCKET_BACKOFF_S 30
 
-/* What a device refuses as wrong will not get right by asking more often. */
-#define REFUSED_NS             (10 * DAVY_NS_PER_S)
-#define LAST_REFUSED_EXCEPTION 3
-
-struct change {
-    const struct davy_config *config;
-    uint32_t bus;
-};
-
-struct alarm_flag {
-    uint32_t device;
-    bool in_alarm;
-};
-
-struct davy_poller {
-    const struct davy_config *config;
-    uint32_t bus;
-    struct davy_bus_link bus_link;
-    const struct davy_clock *clock;
-    struct davy_queue *blocks;
-    struct davy_queue *demand_replies;
-    struct davy_link link;
-    struct davy_schedule schedule;
-    struct davy_quarantine quarantine;
-    struct davy_queue changes; /* of struct change, at most one */
-    struct davy_queue flags;   /* of struct alarm_flag */
-    struct davy_queue demands; /* of struct davy_poller_demand */
-    struct davy_thread thread;
-    struct davy_cell cell; /* the status for others */
-    struct davy_poller_status status;
-    davy_mono window_start;
-    davy_span window_busy;
-};
-
-static const struct davy_bus *bus_of(const struct davy_poller *poller)
-{
-    return &poller->config->buses[poller->bus];
-}
-
-static davy_mono now_of(const struct davy_poller *poller)
-{
-    return davy_clock_now(poller->clock).mono;
-}
-
-/* ---- link ---- */
-
-static void feed(struct davy_poller *poller, enum davy_link_input input)
-{
-    if (davy_link_feed(&poller->link, input, now_of(poller)) < 0)
-        davy_error("poller", "%s: link input %d in state %s", bus_of(poller)->name, (int)input,
-                   davy_link_state_name(poller->link.state));
-}
-
-static void log_open(const struct davy_poller *poller, int rc)
-{
-    if (rc == 0 && poller->status.last_error != 0)
-        davy_notice("poller", "%s: open again", bus_of(poller)->name);
-    else if (rc < 0 && rc != poller->status.last_error)
-        davy_warning("poller", "%s: cannot be opened: %s", bus_of(poller)->name, strerror(-rc));
-}
-
-/* Open where that is due. True when the link is open then. */
-static bool ensure_open(struct davy_poller *poller)
-{
-    if (davy_link_is_open(&poller->link))
-        return true;
-    if (!davy_link_wants_open(&poller->link, now_of(poller)))
-        return false;
-    feed(poller, DAVY_LINK_OPEN);
-    int rc = poller->bus_link.ops->open(poller->bus_link.link);
-    log_open(poller, rc);
-    poller->status.last_error = rc;
-    poller->status.connects += rc == 0;
-    feed(poller, rc == 0 ? DAVY_LINK_OPENED : DAVY_LINK_FAILED);
-    return rc == 0;
-}
-
-/* What an answer means for the link: a TCP connection that lost a reply cannot be trusted with the next one. */
-static enum davy_link_input input_of(const struct davy_poller *poller, enum davy_answer answer)
-{
-    switch (answer) {
-    case DAVY_ANSWER_OK:
-    case DAVY_ANSWER_EXCEPTION:
-        return DAVY_LINK_ANSWER;
-    case DAVY_ANSWER_TIMEOUT:
-    case DAVY_ANSWER_INVALID:
-        return bus_of(poller)->type == DAVY_BUS_TCP ? DAVY_LINK_RESET : DAVY_LINK_MISS;
-    case DAVY_ANSWER_DOWN:
-    case DAVY_ANSWER_COUNT_:
-        break;
-    }
-    return DAVY_LINK_BROKEN;
-}
-
-static void count_answer(struct davy_poller *poller, enum davy_answer answer, davy_mono now)
-{
-    struct davy_poller_status *status = &poller->status;
-    bool answered = answer == DAVY_ANSWER_OK || answer == DAVY_ANSWER_EXCEPTION;
-    status->requests++;
-    status->answers += answered;
-    status->exceptions += answer == DAVY_ANSWER_EXCEPTION;
-    status->timeouts += answer == DAVY_ANSWER_TIMEOUT;
-    status->invalid += answer == DAVY_ANSWER_INVALID;
-    if (answered)
-        status->last_answer = now;
-}
-
-/* One request on the wire, if there is one. */
-static void exchange(struct davy_poller *poller, const struct davy_bus_request *request, struct davy_bus_reply *reply)
-{
-    reply->answer = DAVY_ANSWER_DOWN;
-    if (!ensure_open(poller))
-        return;
-    davy_mono before = now_of(poller);
-    poller->bus_link.ops->read(poller->bus_link.link, request, reply);
-    davy_mono after = now_of(poller);
-    poller->window_busy.ns += davy_mono_sub(after, before).ns;
-    count_answer(poller, reply->answer, after);
-    feed(poller, input_of(poller, reply->answer));
-    if (!davy_link_is_open(&poller->link))
-        poller->bus_link.ops->close(poller->bus_link.link);
-}
-
-/* A connection that the other end closed meanwhile is worth a second try in any case. */
-static void exchange_retried(struct davy_poller *poller, const struct davy_bus_request *request, int retries,
-                             struct davy_bus_reply *reply)
-{
-    for (int tries = 0;; tries++) {
-        exchange(poller, request, reply);
-        bool again = reply->answer == DAVY_ANSWER_DOWN ? tries == 0 : tries < retries;
-        if (reply->answer == DAVY_ANSWER_OK || reply->answer == DAVY_ANSWER_EXCEPTION || !again ||
-            davy_thread_stopping(&poller->thread))
-            return;
-    }
-}
-
-/* ---- polls ---- */
-
-static void note_device(struct davy_poller *poller, uint32_t device, enum davy_answer answer)
-{
-    const struct davy_device *asked = &poller->config->devices[device];
-    const struct davy_bus *bus = bus_of(poller);
-    if (answer == DAVY_ANSWER_DOWN)
-        return;
-    if (answer == DAVY_ANSWER_OK || answer == DAVY_ANSWER_EXCEPTION) {
-        if (davy_quarantine_answer(&poller->quarantine, device))
-            davy_notice("poller", "%s: %s answers again", bus->name, asked->id);
-        return;
-    }
-    bool line = bus->type != DAVY_BUS_TCP;
-    davy_span cost = line && asked->max_reply.ns > bus->timeout.ns ? asked->max_reply : bus->timeout;
-    if (davy_quarantine_miss(&poller->quarantine, device, cost, now_of(poller)))
-        davy_warning("poller", "%s: %s does not answer, is only probed from now on", bus->name, asked->id);
-}
-
-static void note_refusal(struct davy_poller *poller, struct davy_slot *slot, const struct davy_bus_reply *reply)
-{
-    const struct davy_request *request = &poller->config->requests[slot->request];
-    bool refused = reply->answer == DAVY_ANSWER_EXCEPTION && reply->exception <= LAST_REFUSED_EXCEPTION;
-    if (refused && slot->exception == 0)
-        davy_warning("poller", "%s: %s refuses to read %u of %s from %u: exception %u", bus_of(poller)->name,
-                     poller->config->devices[request->device].id, request->count, davy_table_name(request->table),
-                     request->start, reply->exception);
-    slot->exception = refused ? reply->exception : 0;
-    slot->refused_until = davy_mono_add(now_of(poller), (davy_span){refused ? REFUSED_NS : 0});
-}
-
-/* Read, or say from memory what would come of it. */
-static void poll_slot(struct davy_poller *poller, struct davy_slot *slot, struct davy_bus_reply *reply)
-{
-    const struct davy_request *request = &poller->config->requests[slot->request];
-    const struct davy_device *device = &poller->config->devices[request->device];
-    davy_mono now = now_of(poller);
-    enum davy_quarantine_verdict verdict = davy_quarantine_ask(&poller->quarantine, request->device, now);
-    if (!ensure_open(poller)) {
-        reply->answer = DAVY_ANSWER_DOWN;
-    } else if (slot->exception != 0 && now.ns < slot->refused_until.ns) {
-        reply->answer = DAVY_ANSWER_EXCEPTION;
-        reply->exception = slot->exception;
-    } else if (verdict == DAVY_QUARANTINE_SILENT) {
-        reply->answer = DAVY_ANSWER_TIMEOUT;
-    } else {
-        const struct davy_bus_request read = {device->unit, request->table, request->start, request->count,
-                                              device->max_reply};
-        exchange_retried(poller, &read, verdict == DAVY_QUARANTINE_READ ? bus_of(poller)->retries : 0, reply);
-        note_device(poller, request->device, reply->answer);
-        note_refusal(poller, slot, reply);
-    }
-}
-
-/* Stamped once, when the answer is there. Nothing of a failed reply goes on. */
-static void push_block(struct davy_poller *poller, const struct davy_slot *slot, const struct davy_bus_reply *reply)
-{
-    struct davy_block block = {.generation = poller->config->generation,
-                               .request = slot->request,
-                               .answer = reply->answer,
-                               .at = davy_clock_now(poller->clock)};
-    if (reply->answer == DAVY_ANSWER_OK)
-        memcpy(block.words, reply->words, sizeof block.words);
-    if (reply->answer == DAVY_ANSWER_EXCEPTION)
-        block.exception = reply->exception;
-    (void)davy_queue_push(poller->blocks, &block); /* the queue counts what it drops */
-}
-
-static void poll_due(struct davy_poller *poller)
-{
-    struct davy_slot *slot = davy_schedule_take(&poller->schedule, now_of(poller));
-    if (!slot)
-        return;
-    struct davy_bus_reply reply = {.answer = DAVY_ANSWER_DOWN};
-    poll_slot(poller, slot, &reply);
-    if (davy_thread_stopping(&poller->thread) && reply.answer != DAVY_ANSWER_OK)
-        return; /* cut short: that says nothing about the device */
-    push_block(poller, slot, &reply);
-}
+/* Many connections begin at once when the daemon starts, some of them to one server. */
+#define FIRST_CONNECT_NS (250 * DAVY_NS_PER_MS)
 
 /* ---- commands ---- */
 
@@ -245,56 +34,114 @@ static bool is_readable(const struct davy_poller_demand *demand)
            demand->start + demand->count <= 65536;
 }
 
-static void serve_demand(struct davy_poller *poller)
+static void reply_demand(struct davy_poller *poller, const struct davy_poller_demand_reply *reply)
 {
-    struct davy_poller_demand demand;
-    if (!davy_queue_pop(&poller->demands, &demand))
-        return;
-    struct davy_poller_demand_reply answer = {.ticket = demand.ticket, .demand = demand};
-    answer.reply.answer = DAVY_ANSWER_INVALID;
-    const struct davy_bus_request read = {demand.unit, demand.table, demand.start, demand.count, demand.max_reply};
-    if (is_readable(&demand))
-        exchange_retried(poller, &read, 0, &answer.reply);
-    if (poller->demand_replies)
-        (void)davy_queue_push(poller->demand_replies, &answer); /* the person asks again */
+    bool taken = poller->demand_replies && davy_queue_push(poller->demand_replies, reply) == 0;
+    if (!taken)
+        free(reply->capture); /* the person asks again */
 }
 
-/* The state of the new plan, built before the old one goes. */
-static int prepare(const struct davy_config *config, uint32_t bus, davy_mono now, struct davy_schedule *ret_schedule,
-                   struct davy_quarantine *ret_quarantine)
+static void answer_frames(struct davy_poller *poller)
 {
-    int rc = davy_schedule_init(ret_schedule, config, bus, now);
+    struct davy_poller_demand_reply answer = {.ticket = poller->held.ticket, .demand = poller->held};
+    answer.capture = malloc(sizeof *answer.capture);
+    if (answer.capture)
+        *answer.capture = poller->capture;
+    reply_demand(poller, &answer);
+}
+
+/* The longest that it can take. */
+static davy_span cost_of(const struct davy_poller *poller, const struct davy_poller_demand *demand)
+{
+    const struct davy_bus *bus = bus_of(poller);
+    bool longer = bus->type != DAVY_BUS_TCP && demand->max_reply.ns > bus->timeout.ns;
+    return longer ? demand->max_reply : bus->timeout;
+}
+
+static void answer_read(struct davy_poller *poller, davy_mono next)
+{
+    struct davy_poller_demand_reply answer = {.ticket = poller->held.ticket, .demand = poller->held};
+    const struct davy_poller_demand *demand = &poller->held;
+    const struct davy_bus_request read = {demand->unit, demand->table, demand->start, demand->count, demand->max_reply};
+    davy_span took = poll_exchange(poller, &read, &answer.reply);
+    davy_mono after = now_of(poller);
+    if (after.ns > next.ns)
+        poller->demand_at = davy_mono_add(after, (davy_span){(DEMAND_SHARE - 1) * took.ns});
+    reply_demand(poller, &answer);
+}
+
+/* One demand, where it may be served now. Returns whether something was on the wire. */
+static bool serve_demand(struct davy_poller *poller)
+{
+    davy_mono now = now_of(poller), next = davy_schedule_next(&poller->schedule);
+    if (!poller->holds)
+        poller->holds = davy_queue_pop(&poller->demands, &poller->held);
+    if (!poller->holds)
+        return false;
+    bool read = poller->held.kind == DAVY_DEMAND_READ, readable = read && is_readable(&poller->held);
+    bool fits = davy_mono_add(now, cost_of(poller, &poller->held)).ns <= next.ns;
+    if (readable && davy_link_is_open(&poller->link) && !fits && now.ns < poller->demand_at.ns)
+        return false;
+    poller->holds = false;
+    if (readable) {
+        answer_read(poller, next);
+    } else if (read) {
+        struct davy_poller_demand_reply answer = {.ticket = poller->held.ticket, .demand = poller->held};
+        answer.reply.answer = DAVY_ANSWER_INVALID;
+        reply_demand(poller, &answer);
+    } else {
+        answer_frames(poller);
+    }
+    return readable;
+}
+
+/* The state of a plan, of which the older one goes only when the new one is there. */
+struct state {
+    struct davy_schedule schedule;
+    struct davy_quarantine quarantine;
+};
+
+static int prepare(const struct davy_config *config, const struct davy_share *share, davy_mono start,
+                   struct state *ret_state)
+{
+    int rc = davy_schedule_init(&ret_state->schedule, config, share, start);
     if (rc < 0)
         return rc;
-    rc = davy_quarantine_init(ret_quarantine, config, bus);
+    rc = davy_quarantine_init(&ret_state->quarantine, config, share, start);
     if (rc < 0)
-        davy_schedule_done(ret_schedule);
+        davy_schedule_done(&ret_state->schedule);
     return rc;
 }
 
-static void adopt(struct davy_poller *poller, const struct change *change, struct davy_schedule schedule,
-                  struct davy_quarantine quarantine)
+static void adopt(struct davy_poller *poller, const struct change *change, struct state *state)
 {
-    davy_schedule_keep(&schedule, &poller->schedule);
-    davy_quarantine_keep(&quarantine, &poller->quarantine);
+    davy_schedule_keep(&state->schedule, &poller->schedule);
+    davy_quarantine_keep(&state->quarantine, &poller->quarantine);
     davy_schedule_done(&poller->schedule);
     davy_quarantine_done(&poller->quarantine);
     davy_config_unref(poller->config);
     poller->config = change->config;
-    poller->bus = change->bus;
-    poller->schedule = schedule;
-    poller->quarantine = quarantine;
+    poller->share = change->share;
+    poller->schedule = state->schedule;
+    poller->quarantine = state->quarantine;
+}
+
+static int resize_rows(struct davy_poller *poller, const struct davy_config *config, const struct davy_share *share)
+{
+    size_t rows = davy_share_count(share, config);
+    return davy_cell_resize(&poller->devices, (rows + 1) * sizeof(struct davy_poller_device));
 }
 
 static void take_change(struct davy_poller *poller)
 {
     struct change change;
-    struct davy_schedule schedule;
-    struct davy_quarantine quarantine;
+    struct state state;
     if (!davy_queue_pop(&poller->changes, &change))
         return;
-    if (prepare(change.config, change.bus, now_of(poller), &schedule, &quarantine) == 0) {
-        adopt(poller, &change, schedule, quarantine);
+    if (prepare(change.config, &change.share, now_of(poller), &state) == 0) {
+        adopt(poller, &change, &state);
+        if (resize_rows(poller, poller->config, &poller->share) < 0)
+            davy_error("poller", "%s: no memory for the figures of its devices", bus_of(poller)->name);
         return;
     }
     davy_error("poller", "%s: no memory for the new configuration", bus_of(poller)->name);
@@ -320,28 +167,33 @@ static void put_status(struct davy_poller *poller, davy_mono now)
     }
     poller->status.state = poller->link.state;
     poller->status.skipped = poller->schedule.skipped;
-    poller->status.quarantined = davy_quarantine_count(&poller->quarantine);
+    poller->status.quarantined = (unsigned)poller->quarantine.isolated;
     davy_cell_put(&poller->cell, &poller->status);
 }
 
 static davy_span idle_time(struct davy_poller *poller, davy_mono now)
 {
     davy_mono next = davy_schedule_next(&poller->schedule);
-    if (poller->link.state == DAVY_LINK_BACKOFF)
+    if (davy_link_is_open(&poller->link))
+        next = davy_mono_min(next, davy_quarantine_next(&poller->quarantine));
+    else
         next = davy_mono_min(next, poller->link.retry_at);
+    if (poller->holds)
+        next = davy_mono_min(next, poller->demand_at);
     davy_span idle = davy_mono_sub(next, now);
     if (idle.ns > LONGEST_TURN_NS)
         idle.ns = LONGEST_TURN_NS;
-    return idle.ns > 0 && davy_queue_count(&poller->demands) == 0 ? idle : (davy_span){0};
+    bool asked = !poller->holds && davy_queue_count(&poller->demands) > 0;
+    return idle.ns > 0 && !asked ? idle : (davy_span){0};
 }
 
 davy_span davy_poller_turn(struct davy_poller *poller)
 {
     take_change(poller);
     take_flags(poller);
-    (void)ensure_open(poller); /* also where nothing is due for long */
-    serve_demand(poller);
-    poll_due(poller);
+    (void)poll_ensure_open(poller); /* also where nothing is due for long */
+    if (!serve_demand(poller) && !poll_probe(poller))
+        poll_due(poller);
     davy_mono now = now_of(poller);
     put_status(poller, now);
     return idle_time(poller, now);
@@ -364,32 +216,53 @@ static void run(struct davy_thread *thread, void *context)
 static int init_queues(struct davy_poller *poller, size_t devices)
 {
     struct davy_waker *waker = &poller->thread.waker;
-    int rc = davy_queue_init(&poller->changes, sizeof(struct change), 1, DAVY_QUEUE_REFUSE, waker);
-    if (rc == 0)
-        rc =
-            davy_queue_init(&poller->flags, sizeof(struct alarm_flag), 64 + 2 * devices, DAVY_QUEUE_DROP_OLDEST, waker);
-    if (rc == 0)
-        rc =
-            davy_queue_init(&poller->demands, sizeof(struct davy_poller_demand), DEMANDS_MAX, DAVY_QUEUE_REFUSE, waker);
-    if (rc == 0)
-        rc = davy_cell_init(&poller->cell, sizeof poller->status);
-    return rc;
+    const struct {
+        struct davy_queue *queue;
+        size_t item_size, capacity;
+        enum davy_queue_full full;
+    } queues[] = {
+        {&poller->changes, sizeof(struct change), 1, DAVY_QUEUE_REFUSE},
+        {&poller->flags, sizeof(struct alarm_flag), 64 + 2 * devices, DAVY_QUEUE_DROP_OLDEST},
+        {&poller->demands, sizeof(struct davy_poller_demand), DEMANDS_MAX, DAVY_QUEUE_REFUSE},
+    };
+    for (size_t i = 0; i < DAVY_LENGTH(queues); i++) {
+        int rc = davy_queue_init(queues[i].queue, queues[i].item_size, queues[i].capacity, queues[i].full, waker);
+        if (rc < 0)
+            return rc;
+    }
+    int rc = davy_cell_init(&poller->cell, sizeof poller->status);
+    return rc < 0 ? rc : davy_cell_init(&poller->devices, (devices + 1) * sizeof(struct davy_poller_device));
+}
+
+/* The first connect, and all polls behind it, are late by up to a quarter of a second. */
+static davy_mono first_connect(const struct davy_bus *bus, uint64_t seed, davy_mono now)
+{
+    struct davy_random random = {seed};
+    double part = bus->type == DAVY_BUS_RTU ? 0 : davy_random_unit(&random);
+    return davy_mono_add(now, (davy_span){(int64_t)(part * (double)FIRST_CONNECT_NS)});
 }
 
 static int init(struct davy_poller *poller, const struct davy_poller_options *options)
 {
     char name[16];
-    const struct davy_bus *bus = &options->config->buses[options->bus];
+    struct state state;
+    const struct davy_bus *bus = bus_of(poller);
     snprintf(name, sizeof name, "bus %s", bus->name);
+    poller->window_start = now_of(poller);
+    davy_mono start = first_connect(bus, options->seed, poller->window_start);
     int64_t longest = bus->type == DAVY_BUS_RTU ? LONGEST_PORT_BACKOFF_S : LONGEST_SOCKET_BACKOFF_S;
-    davy_link_init(&poller->link, davy_span_s(longest), options->seed);
-    poller->window_start = davy_clock_now(options->clock).mono;
+    davy_link_init(&poller->link, davy_span_s(longest), options->seed, start);
+    davy_capture_init(&poller->capture);
     int rc = davy_thread_init(&poller->thread, name);
     if (rc == 0)
-        rc = init_queues(poller, options->config->device_count);
+        rc = init_queues(poller, davy_share_count(&poller->share, poller->config));
     if (rc == 0)
-        rc = prepare(options->config, options->bus, poller->window_start, &poller->schedule, &poller->quarantine);
-    return rc;
+        rc = prepare(poller->config, &poller->share, start, &state);
+    if (rc < 0)
+        return rc;
+    poller->schedule = state.schedule;
+    poller->quarantine = state.quarantine;
+    return 0;
 }
 
 /* Everything but the link, which after a failed start is still the caller's. */
@@ -403,6 +276,7 @@ static void release(struct davy_poller *poller)
     davy_queue_done(&poller->flags);
     davy_queue_done(&poller->demands);
     davy_cell_done(&poller->cell);
+    davy_cell_done(&poller->devices);
     davy_schedule_done(&poller->schedule);
     davy_quarantine_done(&poller->quarantine);
     davy_config_unref(poller->config);
@@ -416,7 +290,7 @@ int davy_poller_new(const struct davy_poller_options *options, struct davy_polle
         return -ENOMEM;
     poller->thread.waker = DAVY_WAKER_INIT;
     poller->config = davy_config_ref(options->config);
-    poller->bus = options->bus;
+    poller->share = options->share;
     poller->clock = options->clock;
     poller->blocks = options->blocks;
     poller->demand_replies = options->demands;
@@ -428,6 +302,8 @@ int davy_poller_new(const struct davy_poller_options *options, struct davy_polle
     poller->bus_link = options->link;
     if (poller->bus_link.ops->obey)
         poller->bus_link.ops->obey(poller->bus_link.link, &poller->thread.stop);
+    if (poller->bus_link.ops->record)
+        poller->bus_link.ops->record(poller->bus_link.link, &poller->capture);
     *ret_poller = poller;
     return 0;
 }
@@ -452,9 +328,9 @@ struct davy_poller *davy_poller_free(struct davy_poller *poller)
     return NULL;
 }
 
-void davy_poller_switch(struct davy_poller *poller, const struct davy_config *config, uint32_t bus)
+void davy_poller_switch(struct davy_poller *poller, const struct davy_config *config, const struct davy_share *share)
 {
-    const struct change change = {.config = davy_config_ref(config), .bus = bus};
+    const struct change change = {.config = davy_config_ref(config), .share = *share};
     struct change overtaken;
     while (davy_queue_push(&poller->changes, &change) != 0)
         if (davy_queue_pop(&poller->changes, &overtaken))
@@ -475,6 +351,12 @@ int davy_poller_demand(struct davy_poller *poller, const struct davy_poller_dema
 void davy_poller_status(struct davy_poller *poller, struct davy_poller_status *ret_status)
 {
     davy_cell_get(&poller->cell, ret_status);
+}
+
+bool davy_poller_device(struct davy_poller *poller, size_t row, struct davy_poller_device *ret_device)
+{
+    return davy_cell_get_at(&poller->devices, row * sizeof *ret_device, ret_device, sizeof *ret_device) &&
+           ret_device->generation != 0;
 }
 
 uint64_t davy_poller_beats(const struct davy_poller *poller)

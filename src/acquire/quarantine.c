@@ -4,107 +4,234 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#define MISSES        3U
-#define FIRST_NS      (1 * DAVY_NS_PER_S)
-#define LONGEST_NS    (30 * DAVY_NS_PER_S) /* a device that is back is seen within this time */
-#define NOBODY_NS     (2 * DAVY_NS_PER_S)
-#define BUDGET_FACTOR 10 /* a probe may take a tenth of the time */
+#define MISSES     3U
+#define FIRST_NS   (1 * DAVY_NS_PER_S)
+#define LONGEST_NS (5 * DAVY_NS_PER_S)
+#define NOBODY_NS  (2 * DAVY_NS_PER_S)
 
-int davy_quarantine_init(struct davy_quarantine *quarantine, const struct davy_config *config, uint32_t bus)
+/* What does not answer may take a tenth of the time. */
+#define SHARE 10
+
+/* Slow is what takes so many times as long as planned, of exchanges weighted by a moving mean over about eight. */
+#define SLOW_TIMES 4
+#define SLOW_NS    (50 * DAVY_NS_PER_MS)
+#define MEAN       8
+#define FLAPPING   150 /* of 1000 */
+
+static int64_t longer(int64_t a, int64_t b)
 {
-    *quarantine = (struct davy_quarantine){.config = config};
-    quarantine->devices = calloc(config->device_count + 1, sizeof *quarantine->devices);
-    if (!quarantine->devices)
+    return a > b ? a : b;
+}
+
+static davy_span cost_of(const struct davy_config *config, const struct davy_device *device)
+{
+    const struct davy_bus *bus = &config->buses[device->bus];
+    return (davy_span){bus->type == DAVY_BUS_TCP ? bus->timeout.ns : longer(bus->timeout.ns, device->max_reply.ns)};
+}
+
+int davy_quarantine_init(struct davy_quarantine *quarantine, const struct davy_config *config,
+                         const struct davy_share *share, davy_mono now)
+{
+    *quarantine = (struct davy_quarantine){.config = config, .credited = now};
+    quarantine->patients = calloc(davy_share_count(share, config) + 1, sizeof *quarantine->patients);
+    if (!quarantine->patients)
         return -ENOMEM;
-    for (size_t i = 0; i < config->request_count; i++)
-        if (config->requests[i].bus == bus)
-            quarantine->devices[config->requests[i].device].present = true;
+    int64_t longest = 1;
+    for (uint32_t d = davy_share_next(share, config, 0); d != DAVY_NONE; d = davy_share_next(share, config, d + 1)) {
+        struct davy_patient *patient = &quarantine->patients[quarantine->count++];
+        int64_t interval = config->devices[d].interval.ns;
+        patient->device = d;
+        patient->probed = DAVY_NONE;
+        patient->cost = cost_of(config, &config->devices[d]);
+        patient->first.ns = interval > 0 && interval < FIRST_NS ? interval : FIRST_NS;
+        longest = longer(longest, patient->cost.ns);
+    }
+    quarantine->credit_max_ns = longest * longer(config->buses[share->bus].retries, 1);
+    quarantine->credit_ns = quarantine->credit_max_ns;
     return 0;
+}
+
+static void count_sick(struct davy_quarantine *quarantine)
+{
+    quarantine->sick = quarantine->isolated = 0;
+    for (size_t i = 0; i < quarantine->count; i++) {
+        quarantine->sick += quarantine->patients[i].misses > 0 || quarantine->patients[i].queued;
+        quarantine->isolated += quarantine->patients[i].misses >= MISSES;
+    }
 }
 
 void davy_quarantine_keep(struct davy_quarantine *quarantine, const struct davy_quarantine *old)
 {
-    quarantine->next_probe = old->next_probe;
-    for (uint32_t i = 0; i < quarantine->config->device_count; i++) {
-        struct davy_patient *patient = &quarantine->devices[i];
-        uint32_t before = davy_config_find_device(old->config, quarantine->config->devices[i].id);
-        if (!patient->present || before == DAVY_NONE || !old->devices[before].present)
+    quarantine->credited = old->credited;
+    quarantine->credit_ns = old->credit_ns < quarantine->credit_max_ns ? old->credit_ns : quarantine->credit_max_ns;
+    for (size_t i = 0; i < quarantine->count; i++) {
+        struct davy_patient *patient = &quarantine->patients[i];
+        uint32_t before = davy_config_find_device(old->config, quarantine->config->devices[patient->device].id);
+        const struct davy_patient *known = before == DAVY_NONE ? NULL : davy_quarantine_find(old, before);
+        if (!known)
             continue;
-        *patient = old->devices[before];
+        const struct davy_patient fresh = *patient;
+        *patient = *known;
+        patient->device = fresh.device;
+        patient->probed = DAVY_NONE;
+        patient->first = fresh.first;
+        patient->cost = fresh.cost;
     }
+    count_sick(quarantine);
 }
 
 void davy_quarantine_done(struct davy_quarantine *quarantine)
 {
-    free(quarantine->devices);
+    free(quarantine->patients);
     *quarantine = DAVY_QUARANTINE_INIT;
 }
 
-static bool anybody_answers(const struct davy_quarantine *quarantine)
+struct davy_patient *davy_quarantine_find(const struct davy_quarantine *quarantine, uint32_t device)
 {
-    for (size_t i = 0; i < quarantine->config->device_count; i++)
-        if (quarantine->devices[i].present && quarantine->devices[i].misses < MISSES)
-            return true;
-    return false;
+    size_t low = 0, high = quarantine->count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (quarantine->patients[middle].device < device)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low < quarantine->count && quarantine->patients[low].device == device ? &quarantine->patients[low] : NULL;
 }
 
-static bool passed(davy_mono since, int64_t ns, davy_mono now)
+/* ---- the account ---- */
+
+bool davy_quarantine_can_pay(struct davy_quarantine *quarantine, davy_mono now)
 {
-    return davy_mono_sub(now, since).ns >= ns;
+    int64_t grown = davy_mono_sub(now, quarantine->credited).ns / SHARE;
+    if (grown > 0) {
+        quarantine->credited = now;
+        quarantine->credit_ns += grown;
+        if (quarantine->credit_ns > quarantine->credit_max_ns)
+            quarantine->credit_ns = quarantine->credit_max_ns;
+    }
+    return quarantine->credit_ns > 0;
 }
 
-enum davy_quarantine_verdict davy_quarantine_ask(const struct davy_quarantine *quarantine, uint32_t device,
-                                                 davy_mono now)
+void davy_quarantine_pay(struct davy_quarantine *quarantine, davy_span cost, davy_mono now)
 {
-    const struct davy_patient *patient = &quarantine->devices[device];
-    if (patient->misses < MISSES)
-        return patient->misses == 0 ? DAVY_QUARANTINE_READ : DAVY_QUARANTINE_PROBE;
-    bool due;
-    if (!anybody_answers(quarantine))
-        due = passed(patient->probed, patient->period.ns < NOBODY_NS ? patient->period.ns : NOBODY_NS, now);
-    else if (now.ns >= quarantine->next_probe.ns)
-        due = passed(patient->probed, patient->period.ns, now);
-    else
-        due = passed(patient->probed, LONGEST_NS, now);
-    return due ? DAVY_QUARANTINE_PROBE : DAVY_QUARANTINE_SILENT;
+    (void)davy_quarantine_can_pay(quarantine, now);
+    quarantine->credit_ns -= cost.ns;
+}
+
+/* No neighbour is left to be harmed. */
+static bool is_alone(const struct davy_quarantine *quarantine)
+{
+    return quarantine->count == 1 || quarantine->isolated == quarantine->count;
+}
+
+bool davy_quarantine_is_silent(struct davy_quarantine *quarantine, uint32_t device, davy_mono now)
+{
+    struct davy_patient *patient = davy_quarantine_find(quarantine, device);
+    if (!patient)
+        return false;
+    bool poor = patient->flapping && !is_alone(quarantine) && !davy_quarantine_can_pay(quarantine, now);
+    if (poor && patient->misses == 0 && !patient->queued) {
+        patient->queued = true;
+        patient->probe_at = now;
+        count_sick(quarantine);
+    }
+    return patient->misses > 0 || patient->queued;
+}
+
+/* ---- probes ---- */
+
+static davy_mono due_of(const struct davy_quarantine *quarantine, const struct davy_patient *patient)
+{
+    int64_t early = is_alone(quarantine) && !patient->queued ? longer(patient->period.ns - NOBODY_NS, 0) : 0;
+    return (davy_mono){patient->probe_at.ns - early};
+}
+
+/* Of those sick the one that has waited longest, or is due first; NULL. */
+static const struct davy_patient *first_in_line(const struct davy_quarantine *quarantine)
+{
+    const struct davy_patient *first = NULL;
+    for (size_t i = 0; quarantine->sick > 0 && i < quarantine->count; i++) {
+        const struct davy_patient *patient = &quarantine->patients[i];
+        if ((patient->misses > 0 || patient->queued) &&
+            (!first || due_of(quarantine, patient).ns < due_of(quarantine, first).ns))
+            first = patient;
+    }
+    return first;
+}
+
+uint32_t davy_quarantine_probe(struct davy_quarantine *quarantine, davy_mono now, davy_mono next)
+{
+    const struct davy_patient *patient = first_in_line(quarantine);
+    if (!patient || due_of(quarantine, patient).ns > now.ns)
+        return DAVY_NONE;
+    bool fits = davy_mono_add(now, patient->cost).ns <= next.ns;
+    return is_alone(quarantine) || fits || davy_quarantine_can_pay(quarantine, now) ? patient->device : DAVY_NONE;
+}
+
+davy_mono davy_quarantine_next(const struct davy_quarantine *quarantine)
+{
+    const struct davy_patient *patient = first_in_line(quarantine);
+    if (!patient)
+        return DAVY_MONO_NEVER;
+    davy_mono due = due_of(quarantine, patient);
+    if (is_alone(quarantine) || quarantine->credit_ns > 0)
+        return due;
+    davy_mono paid = davy_mono_add(quarantine->credited, (davy_span){(1 - quarantine->credit_ns) * SHARE});
+    return due.ns > paid.ns ? due : paid;
 }
 
 bool davy_quarantine_answer(struct davy_quarantine *quarantine, uint32_t device)
 {
-    struct davy_patient *patient = &quarantine->devices[device];
-    bool ended = patient->misses >= MISSES;
+    struct davy_patient *patient = davy_quarantine_find(quarantine, device);
+    if (!patient || (patient->misses == 0 && !patient->queued))
+        return false;
+    bool ended = patient->told;
     patient->misses = 0;
+    patient->told = patient->queued = false;
+    count_sick(quarantine);
     return ended;
 }
 
-/* Doubles, but never so short that this device alone takes more than its share. */
-static davy_span next_period(const struct davy_patient *patient, davy_span cost)
+static davy_span next_period(const struct davy_patient *patient)
 {
-    int64_t ns = patient->misses == MISSES ? FIRST_NS : 2 * patient->period.ns;
-    if (ns < BUDGET_FACTOR * cost.ns)
-        ns = BUDGET_FACTOR * cost.ns;
+    int64_t ns = patient->misses < MISSES    ? patient->first.ns
+                 : patient->misses == MISSES ? FIRST_NS
+                                             : 2 * patient->period.ns;
     return (davy_span){ns < LONGEST_NS ? ns : LONGEST_NS};
 }
 
-bool davy_quarantine_miss(struct davy_quarantine *quarantine, uint32_t device, davy_span cost, davy_mono now)
+bool davy_quarantine_miss(struct davy_quarantine *quarantine, uint32_t device, const struct davy_bus_reply *reply,
+                          davy_mono now)
 {
-    struct davy_patient *patient = &quarantine->devices[device];
-    if (patient->misses < MISSES)
-        patient->misses++;
-    else
-        patient->misses = MISSES + 1;
-    if (patient->misses < MISSES)
+    struct davy_patient *patient = davy_quarantine_find(quarantine, device);
+    if (!patient)
         return false;
-    patient->period = next_period(patient, cost);
-    patient->probed = now;
-    quarantine->next_probe = davy_mono_add(now, (davy_span){(BUDGET_FACTOR - 1) * cost.ns});
-    return patient->misses == MISSES;
+    patient->misses = patient->misses > MISSES ? MISSES + 1 : patient->misses + 1;
+    patient->queued = false;
+    patient->period = next_period(patient);
+    patient->probe_at = davy_mono_add(now, patient->period);
+    patient->answer = reply->answer;
+    patient->exception = reply->exception;
+    count_sick(quarantine);
+    bool begins = patient->misses >= MISSES && !patient->told;
+    patient->told = patient->misses >= MISSES;
+    return begins;
 }
 
-unsigned davy_quarantine_count(const struct davy_quarantine *quarantine)
+bool davy_quarantine_note(struct davy_quarantine *quarantine, uint32_t device, davy_span took, davy_span planned,
+                          bool missed)
 {
-    unsigned count = 0;
-    for (size_t i = 0; i < quarantine->config->device_count; i++)
-        count += quarantine->devices[i].misses >= MISSES;
-    return count;
+    struct davy_patient *patient = davy_quarantine_find(quarantine, device);
+    if (!patient)
+        return false;
+    bool first = patient->planned_ns == 0;
+    patient->mean_ns += (took.ns - patient->mean_ns) / (first ? 1 : MEAN);
+    patient->planned_ns += (planned.ns - patient->planned_ns) / (first ? 1 : MEAN);
+    patient->miss_share += ((missed ? 1000 : 0) - patient->miss_share) / MEAN;
+    patient->flapping = patient->miss_share > FLAPPING;
+    bool slow = patient->mean_ns > SLOW_TIMES * patient->planned_ns && patient->mean_ns > SLOW_NS;
+    bool changed = slow != patient->slow;
+    patient->slow = slow;
+    return changed;
 }

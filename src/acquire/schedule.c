@@ -14,11 +14,112 @@
  */
 #define RASTER_NS (50 * DAVY_NS_PER_MS)
 
-static size_t count_requests(const struct davy_config *config, uint32_t bus)
+/* ---- heaps of slots, the smallest key on top ---- */
+
+static void put(struct davy_schedule *schedule, enum davy_schedule_heap heap, uint32_t place, uint32_t slot)
+{
+    schedule->heaps[heap].slots[place] = slot;
+    schedule->slots[slot].heap = heap;
+    schedule->slots[slot].place = place;
+}
+
+static int64_t key_at(const struct davy_schedule *schedule, enum davy_schedule_heap heap, uint32_t place)
+{
+    return schedule->slots[schedule->heaps[heap].slots[place]].key;
+}
+
+static void swap(struct davy_schedule *schedule, enum davy_schedule_heap heap, uint32_t a, uint32_t b)
+{
+    uint32_t slot = schedule->heaps[heap].slots[a];
+    put(schedule, heap, a, schedule->heaps[heap].slots[b]);
+    put(schedule, heap, b, slot);
+}
+
+static void rise(struct davy_schedule *schedule, enum davy_schedule_heap heap, uint32_t place)
+{
+    while (place > 0 && key_at(schedule, heap, place) < key_at(schedule, heap, (place - 1) / 2)) {
+        swap(schedule, heap, place, (place - 1) / 2);
+        place = (place - 1) / 2;
+    }
+}
+
+static void sink(struct davy_schedule *schedule, enum davy_schedule_heap heap, uint32_t place)
+{
+    uint32_t count = schedule->heaps[heap].count;
+    for (uint32_t child; (child = 2 * place + 1) < count; place = child) {
+        if (child + 1 < count && key_at(schedule, heap, child + 1) < key_at(schedule, heap, child))
+            child++;
+        if (key_at(schedule, heap, place) <= key_at(schedule, heap, child))
+            return;
+        swap(schedule, heap, place, child);
+    }
+}
+
+static uint32_t index_of(const struct davy_schedule *schedule, const struct davy_slot *slot)
+{
+    return (uint32_t)(slot - schedule->slots);
+}
+
+static void add(struct davy_schedule *schedule, struct davy_slot *slot, enum davy_schedule_heap heap, int64_t key)
+{
+    uint32_t place = schedule->heaps[heap].count++;
+    slot->key = key;
+    put(schedule, heap, place, index_of(schedule, slot));
+    rise(schedule, heap, place);
+}
+
+static void take_out(struct davy_schedule *schedule, const struct davy_slot *slot)
+{
+    enum davy_schedule_heap heap = slot->heap;
+    uint32_t place = slot->place, last = --schedule->heaps[heap].count;
+    if (place == last)
+        return;
+    swap(schedule, heap, place, last);
+    rise(schedule, heap, place);
+    sink(schedule, heap, place);
+}
+
+static struct davy_slot *top(const struct davy_schedule *schedule, enum davy_schedule_heap heap)
+{
+    const struct davy_schedule_queue *queue = &schedule->heaps[heap];
+    return queue->count > 0 ? &schedule->slots[queue->slots[0]] : NULL;
+}
+
+/* Back among those that wait, by its due time. */
+static void wait_again(struct davy_schedule *schedule, struct davy_slot *slot)
+{
+    take_out(schedule, slot);
+    add(schedule, slot, DAVY_SCHEDULE_WAITING, slot->due.ns);
+}
+
+/* The first slot of a device; NULL. Slots are in order of devices. */
+static struct davy_slot *first_of(const struct davy_schedule *schedule, uint32_t device)
+{
+    size_t low = 0, high = schedule->count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (schedule->slots[middle].device < device)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low < schedule->count && schedule->slots[low].device == device ? &schedule->slots[low] : NULL;
+}
+
+/* The request behind it of the same device; NULL. */
+static struct davy_slot *sibling(const struct davy_schedule *schedule, struct davy_slot *slot)
+{
+    struct davy_slot *next = slot + 1;
+    return next < schedule->slots + schedule->count && next->device == slot->device ? next : NULL;
+}
+
+/* ---- life ---- */
+
+static size_t count_requests(const struct davy_config *config, const bool *mine)
 {
     size_t count = 0;
     for (size_t i = 0; i < config->request_count; i++)
-        count += config->requests[i].bus == bus;
+        count += mine[config->requests[i].device];
     return count;
 }
 
@@ -33,44 +134,70 @@ static davy_mono next_on_raster(davy_mono due)
     return (davy_mono){(due.ns + RASTER_NS - 1) / RASTER_NS * RASTER_NS};
 }
 
-int davy_schedule_init(struct davy_schedule *schedule, const struct davy_config *config, uint32_t bus, davy_mono now)
+static int allocate(struct davy_schedule *schedule, size_t count)
 {
-    size_t count = count_requests(config, bus);
-    *schedule = (struct davy_schedule){.config = config};
     schedule->slots = calloc(count + 1, sizeof *schedule->slots);
-    schedule->alarms = calloc(config->device_count + 1, sizeof *schedule->alarms);
-    if (!schedule->slots || !schedule->alarms) {
-        davy_schedule_done(schedule);
-        return -ENOMEM;
+    schedule->alarms = calloc(schedule->config->device_count + 1, sizeof *schedule->alarms);
+    bool complete = schedule->slots && schedule->alarms;
+    for (int heap = 0; heap < DAVY_SCHEDULE_HEAPS_; heap++) {
+        schedule->heaps[heap].slots = calloc(count + 1, sizeof *schedule->heaps[heap].slots);
+        complete = complete && schedule->heaps[heap].slots;
     }
-    for (uint32_t i = 0; i < config->request_count; i++) {
-        const struct davy_request *request = &config->requests[i];
-        if (request->bus != bus)
+    return complete ? 0 : -ENOMEM;
+}
+
+static void fill(struct davy_schedule *schedule, const bool *mine, size_t count, davy_mono start)
+{
+    for (uint32_t i = 0; i < schedule->config->request_count; i++) {
+        const struct davy_request *request = &schedule->config->requests[i];
+        if (!mine[request->device])
             continue;
-        davy_mono due = first_due(now, request->interval, schedule->count, count);
-        if (config->buses[bus].type == DAVY_BUS_TCP)
+        struct davy_slot *slot = &schedule->slots[schedule->count];
+        davy_mono due = first_due(start, request->interval, schedule->count, count);
+        if (schedule->config->buses[request->bus].type == DAVY_BUS_TCP)
             due = next_on_raster(due);
-        schedule->slots[schedule->count] = (struct davy_slot){.request = i, .interval = request->interval, .due = due};
+        *slot = (struct davy_slot){
+            .request = i, .device = request->device, .interval = request->interval, .raster = due, .due = due};
+        davy_parts_init(&slot->parts, schedule->config, i);
         schedule->count++;
+        add(schedule, slot, DAVY_SCHEDULE_WAITING, due.ns);
     }
-    return 0;
+}
+
+int davy_schedule_init(struct davy_schedule *schedule, const struct davy_config *config, const struct davy_share *share,
+                       davy_mono start)
+{
+    *schedule = (struct davy_schedule){.config = config};
+    DAVY_AUTO_FREE bool *mine = calloc(config->device_count + 1, sizeof *mine);
+    if (!mine)
+        return -ENOMEM;
+    for (uint32_t d = davy_share_next(share, config, 0); d != DAVY_NONE; d = davy_share_next(share, config, d + 1))
+        mine[d] = true;
+    size_t count = count_requests(config, mine);
+    int rc = allocate(schedule, count);
+    if (rc < 0)
+        davy_schedule_done(schedule);
+    else
+        fill(schedule, mine, count, start);
+    return rc;
 }
 
 void davy_schedule_done(struct davy_schedule *schedule)
 {
+    for (size_t i = 0; schedule->slots && i < schedule->count; i++)
+        davy_parts_done(&schedule->slots[i].parts);
     free(schedule->slots);
     free(schedule->alarms);
+    for (int heap = 0; heap < DAVY_SCHEDULE_HEAPS_; heap++)
+        free(schedule->heaps[heap].slots);
     *schedule = DAVY_SCHEDULE_INIT;
 }
+
+/* ---- reload ---- */
 
 static const struct davy_request *request_of(const struct davy_schedule *schedule, const struct davy_slot *slot)
 {
     return &schedule->config->requests[slot->request];
-}
-
-static const char *device_id(const struct davy_schedule *schedule, const struct davy_slot *slot)
-{
-    return schedule->config->devices[request_of(schedule, slot)->device].id;
 }
 
 static bool same_read(const struct davy_request *a, const struct davy_request *b)
@@ -78,65 +205,103 @@ static bool same_read(const struct davy_request *a, const struct davy_request *b
     return a->table == b->table && a->start == b->start && a->count == b->count && a->interval.ns == b->interval.ns;
 }
 
-static void keep_slot(struct davy_schedule *schedule, struct davy_slot *slot, const struct davy_schedule *old)
+static void keep_slot(struct davy_schedule *schedule, struct davy_slot *slot, struct davy_schedule *old,
+                      uint32_t old_device)
 {
-    for (size_t i = 0; i < old->count; i++) {
-        const struct davy_slot *known = &old->slots[i];
-        if (!same_read(request_of(schedule, slot), request_of(old, known)) ||
-            strcmp(device_id(schedule, slot), device_id(old, known)) != 0)
+    for (struct davy_slot *known = first_of(old, old_device); known; known = sibling(old, known)) {
+        if (!same_read(request_of(schedule, slot), request_of(old, known)))
             continue;
+        slot->raster = known->raster;
         slot->due = known->due;
-        slot->refused_until = known->refused_until;
-        slot->exception = known->exception;
+        slot->slow = known->slow;
+        davy_parts_keep(&slot->parts, &known->parts);
+        wait_again(schedule, slot);
         return;
     }
 }
 
-void davy_schedule_keep(struct davy_schedule *schedule, const struct davy_schedule *old)
+void davy_schedule_keep(struct davy_schedule *schedule, struct davy_schedule *old)
 {
+    uint32_t device = DAVY_NONE, before = DAVY_NONE;
     schedule->skipped = old->skipped;
-    for (size_t i = 0; i < schedule->count; i++)
-        keep_slot(schedule, &schedule->slots[i], old);
-    for (uint32_t i = 0; i < schedule->config->device_count; i++) {
-        uint32_t before = davy_config_find_device(old->config, schedule->config->devices[i].id);
-        if (before != DAVY_NONE && old->alarms[before])
-            davy_schedule_alarm(schedule, i, true, DAVY_MONO_NEVER);
+    for (size_t i = 0; i < schedule->count; i++) {
+        struct davy_slot *slot = &schedule->slots[i];
+        if (slot->device != device) {
+            device = slot->device;
+            before = davy_config_find_device(old->config, schedule->config->devices[device].id);
+            if (before != DAVY_NONE && old->alarms[before])
+                davy_schedule_alarm(schedule, device, true, DAVY_MONO_NEVER);
+        }
+        if (before != DAVY_NONE)
+            keep_slot(schedule, slot, old, before);
     }
 }
+
+/* ---- turns ---- */
 
 davy_mono davy_schedule_next(const struct davy_schedule *schedule)
 {
     davy_mono next = DAVY_MONO_NEVER;
-    for (size_t i = 0; i < schedule->count; i++)
-        next = davy_mono_min(next, schedule->slots[i].due);
+    for (int heap = 0; heap < DAVY_SCHEDULE_HEAPS_; heap++) {
+        const struct davy_slot *slot = top(schedule, (enum davy_schedule_heap)heap);
+        next = slot ? davy_mono_min(next, slot->due) : next;
+    }
     return next;
+}
+
+/* The end of the raster that the turn belongs to. */
+static davy_mono deadline_of(const struct davy_slot *slot)
+{
+    return slot->due.ns < slot->raster.ns ? slot->raster : davy_mono_add(slot->raster, slot->interval);
+}
+
+static void release_due(struct davy_schedule *schedule, davy_mono now)
+{
+    struct davy_slot *slot;
+    while ((slot = top(schedule, DAVY_SCHEDULE_WAITING)) && slot->due.ns <= now.ns) {
+        take_out(schedule, slot);
+        add(schedule, slot, slot->slow ? DAVY_SCHEDULE_SLOW : DAVY_SCHEDULE_READY, deadline_of(slot).ns);
+    }
 }
 
 /* On to the first raster point behind `now`. */
 static void advance(struct davy_schedule *schedule, struct davy_slot *slot, davy_mono now)
 {
-    int64_t interval = slot->interval.ns > 0 ? slot->interval.ns : 1;
-    int64_t missed = davy_mono_sub(now, slot->due).ns / interval;
-    schedule->skipped += (uint64_t)missed;
-    slot->due.ns += (missed + 1) * interval;
+    if (now.ns >= slot->raster.ns) {
+        int64_t interval = slot->interval.ns > 0 ? slot->interval.ns : 1;
+        int64_t missed = davy_mono_sub(now, slot->raster).ns / interval;
+        schedule->skipped += (uint64_t)missed;
+        slot->raster.ns += (missed + 1) * interval;
+    }
+    slot->due = slot->raster;
+    wait_again(schedule, slot);
 }
 
-struct davy_slot *davy_schedule_take(struct davy_schedule *schedule, davy_mono now)
+struct davy_slot *davy_schedule_take(struct davy_schedule *schedule, davy_mono now, bool favour)
 {
-    struct davy_slot *urgent = NULL;
-    davy_mono earliest = DAVY_MONO_NEVER;
-    for (size_t i = 0; i < schedule->count; i++) {
-        struct davy_slot *slot = &schedule->slots[i];
-        davy_mono deadline = davy_mono_add(slot->due, slot->interval);
-        if (slot->due.ns > now.ns || (urgent && deadline.ns >= earliest.ns))
-            continue;
-        urgent = slot;
-        earliest = deadline;
-    }
-    if (urgent)
-        advance(schedule, urgent, now);
-    return urgent;
+    release_due(schedule, now);
+    struct davy_slot *slot = top(schedule, DAVY_SCHEDULE_READY), *slow = top(schedule, DAVY_SCHEDULE_SLOW);
+    if (slow && (!slot || (favour && slow->key < now.ns)))
+        slot = slow;
+    if (slot)
+        advance(schedule, slot, now);
+    return slot;
 }
+
+bool davy_schedule_others_wait(const struct davy_schedule *schedule)
+{
+    return schedule->heaps[DAVY_SCHEDULE_READY].count > 0;
+}
+
+void davy_schedule_again(struct davy_schedule *schedule, struct davy_slot *slot, davy_mono at)
+{
+    if (at.ns >= slot->due.ns)
+        return;
+    slot->due = at;
+    wait_again(schedule, slot);
+}
+
+/* ---- devices ---- */
 
 static davy_span shorter(davy_span a, davy_span b)
 {
@@ -149,13 +314,33 @@ void davy_schedule_alarm(struct davy_schedule *schedule, uint32_t device, bool i
         return;
     schedule->alarms[device] = in_alarm;
     davy_span alarm_interval = schedule->config->devices[device].alarm_interval;
-    for (size_t i = 0; i < schedule->count; i++) {
-        struct davy_slot *slot = &schedule->slots[i];
+    for (struct davy_slot *slot = first_of(schedule, device); slot; slot = sibling(schedule, slot)) {
         const struct davy_request *request = request_of(schedule, slot);
-        if (request->device != device)
-            continue;
         slot->interval = in_alarm ? shorter(request->interval, alarm_interval) : request->interval;
-        if (in_alarm)
-            slot->due = davy_mono_min(slot->due, davy_mono_add(now, slot->interval));
+        if (!in_alarm)
+            continue;
+        slot->raster = davy_mono_min(slot->raster, davy_mono_add(now, slot->interval));
+        davy_schedule_again(schedule, slot, slot->raster);
     }
+}
+
+void davy_schedule_slow(struct davy_schedule *schedule, uint32_t device, bool slow)
+{
+    for (struct davy_slot *slot = first_of(schedule, device); slot; slot = sibling(schedule, slot))
+        slot->slow = slow;
+}
+
+struct davy_slot *davy_schedule_next_of(struct davy_schedule *schedule, uint32_t device, uint32_t request)
+{
+    struct davy_slot *slot = first_of(schedule, device);
+    while (slot && request != DAVY_NONE && slot->request <= request)
+        slot = sibling(schedule, slot);
+    return slot;
+}
+
+void davy_schedule_hurry(struct davy_schedule *schedule, const struct davy_slot *slot, davy_mono now)
+{
+    for (struct davy_slot *other = first_of(schedule, slot->device); other; other = sibling(schedule, other))
+        if (other != slot)
+            davy_schedule_again(schedule, other, now);
 }

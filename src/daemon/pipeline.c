@@ -100,7 +100,7 @@ static int create_poller(struct pipeline *pipeline, const struct davy_config *co
 {
     struct davy_poller_options options = {
         .config = config,
-        .bus = bus,
+        .share = davy_share_all(bus),
         .clock = pipeline->route.clock,
         .blocks = &pipeline->route.blocks,
         .demands = &pipeline->route.demands,
@@ -395,7 +395,8 @@ static void switch_pollers(struct pipeline *pipeline)
     for (uint32_t b = 0; b < next->bus_count; b++) {
         bool kept = contains(old, old_count, pipeline->pollers[b]);
         if (kept) {
-            davy_poller_switch(pipeline->pollers[b], next, b);
+            const struct davy_share share = davy_share_all(b);
+            davy_poller_switch(pipeline->pollers[b], next, &share);
             continue;
         }
         int rc = davy_poller_start(pipeline->pollers[b]);

@@ -24,7 +24,7 @@ static void every_cell_of_the_table_is_as_documented(void **state)
     for (unsigned from = 0; from < DAVY_LINK_STATE_COUNT_; from++)
         for (unsigned input = 0; input < DAVY_LINK_INPUT_COUNT_; input++) {
             struct davy_link link;
-            davy_link_init(&link, davy_span_s(30), 1);
+            davy_link_init(&link, davy_span_s(30), 1, (davy_mono){0});
             link.state = (enum davy_link_state)from;
             int rc = davy_link_feed(&link, (enum davy_link_input)input, (davy_mono){0});
             assert_int_equal(rc, expected[from][input] == BUG ? -EINVAL : 0);
@@ -45,7 +45,7 @@ static void waits_double_up_to_the_longest_with_half_of_it_jitter(void **state)
     for (uint64_t seed = 0; seed < 50; seed++) {
         struct davy_link link;
         davy_mono now = {0};
-        davy_link_init(&link, davy_span_s(30), seed);
+        davy_link_init(&link, davy_span_s(30), seed, (davy_mono){0});
         static const int64_t waits[] = {1, 1, 2, 4, 8, 16, 30, 30, 30, 30, 30, 30, 30, 30};
         for (size_t i = 0; i < sizeof waits / sizeof waits[0]; i++) {
             fail_once(&link, now);
@@ -61,8 +61,8 @@ static void two_gateways_do_not_come_back_together(void **state)
 {
     (void)state;
     struct davy_link a, b;
-    davy_link_init(&a, davy_span_s(30), 1);
-    davy_link_init(&b, davy_span_s(30), 2);
+    davy_link_init(&a, davy_span_s(30), 1, (davy_mono){0});
+    davy_link_init(&b, davy_span_s(30), 2, (davy_mono){0});
     fail_once(&a, (davy_mono){0});
     fail_once(&b, (davy_mono){0});
     assert_true(a.retry_at.ns != b.retry_at.ns);
@@ -73,7 +73,7 @@ static void a_line_that_worked_is_opened_again_at_once(void **state)
     (void)state;
     struct davy_link link;
     davy_mono now = {5};
-    davy_link_init(&link, davy_span_s(30), 1);
+    davy_link_init(&link, davy_span_s(30), 1, (davy_mono){0});
     davy_link_feed(&link, DAVY_LINK_OPEN, now);
     davy_link_feed(&link, DAVY_LINK_OPENED, now);
     davy_link_feed(&link, DAVY_LINK_ANSWER, now);

@@ -42,7 +42,7 @@ static void rig_init(struct rig *rig, struct davy_config *config)
     assert_int_equal(
         davy_queue_init(&rig->replies, sizeof(struct davy_poller_demand_reply), 8, DAVY_QUEUE_REFUSE, NULL), 0);
     const struct davy_poller_options options = {.config = config,
-                                                .bus = 0,
+                                                .share = davy_share_all(0),
                                                 .link = link,
                                                 .clock = &rig->clock.clock,
                                                 .blocks = &rig->blocks,
@@ -194,7 +194,7 @@ static void retries_belong_to_devices_that_answered_before(void **state)
     rig_done(&rig);
 }
 
-static void what_a_device_refuses_is_answered_from_memory_for_ten_seconds(void **state)
+static void what_a_device_refuses_is_answered_from_memory_for_ten_seconds_and_longer(void **state)
 {
     (void)state;
     struct rig rig;
@@ -205,15 +205,43 @@ static void what_a_device_refuses_is_answered_from_memory_for_ten_seconds(void *
     run_for(&rig, davy_span_s(100));
     count_blocks(&rig, counts);
     assert_in_range(counts[DAVY_ANSWER_EXCEPTION], 99, 101);
-    assert_in_range(count_requests(&rig, 1), 9, 11);
+    assert_in_range(count_requests(&rig, 1), 4, 5); /* at 0, 10, 30 and 70 s */
     struct davy_poller_status status;
     davy_poller_status(rig.poller, &status);
     assert_int_equal(status.state, DAVY_LINK_UP);
-    rig.bus.exception = 6; /* busy: asked again at the next interval */
-    run_for(&rig, davy_span_s(10));
+    rig.bus.exception = 4; /* it failed: asked again at the next interval */
+    run_for(&rig, davy_span_s(100));
     size_t before = count_requests(&rig, 1);
     run_for(&rig, davy_span_s(10));
     assert_in_range(count_requests(&rig, 1) - before, 9, 11);
+    rig_done(&rig);
+}
+
+static void a_busy_device_is_asked_again_soon_and_tells_nothing_until_the_third_time(void **state)
+{
+    (void)state;
+    struct rig rig;
+    size_t counts[DAVY_ANSWER_COUNT_];
+    rig_init(&rig, plan(DAVY_BUS_RTU, 1));
+    run_for(&rig, davy_span_ms(500));
+    rig.bus.answers[1] = DAVY_ANSWER_EXCEPTION;
+    rig.bus.exception = 6;
+    run_for(&rig, davy_span_ms(1000)); /* at 1.0 and 1.28 s */
+    count_blocks(&rig, counts);
+    assert_int_equal(counts[DAVY_ANSWER_EXCEPTION], 0);
+    assert_int_equal(count_requests(&rig, 1), 3);
+    run_for(&rig, davy_span_ms(1000)); /* and 1.81 s: now it fails */
+    count_blocks(&rig, counts);
+    assert_true(counts[DAVY_ANSWER_EXCEPTION] >= 1);
+    run_for(&rig, davy_span_s(100));
+    assert_in_range(count_requests(&rig, 1), 12, 20); /* up to 8 s apart */
+    rig.bus.answers[1] = DAVY_ANSWER_OK;
+    run_for(&rig, davy_span_s(10));
+    count_blocks(&rig, counts);
+    run_for(&rig, davy_span_s(10));
+    count_blocks(&rig, counts);
+    assert_int_equal(counts[DAVY_ANSWER_EXCEPTION], 0);
+    assert_in_range(counts[DAVY_ANSWER_OK], 9, 11);
     rig_done(&rig);
 }
 
@@ -272,9 +300,10 @@ static void a_switch_keeps_the_connection_and_the_rhythm(void **state)
     rig_init(&rig, plan(DAVY_BUS_RTU, 2));
     run_for(&rig, davy_span_ms(1500));
     struct davy_config *next = plan(DAVY_BUS_RTU, 3);
+    const struct davy_share share = davy_share_all(0);
     next->generation = 2;
-    davy_poller_switch(rig.poller, next, 0);
-    davy_poller_switch(rig.poller, next, 0); /* overtakes the first */
+    davy_poller_switch(rig.poller, next, &share);
+    davy_poller_switch(rig.poller, next, &share); /* overtakes the first */
     run_for(&rig, davy_span_ms(8500));
     assert_int_equal(rig.bus.opens, 1);
     assert_in_range(count_requests(&rig, 1), 10, 11);
@@ -283,7 +312,7 @@ static void a_switch_keeps_the_connection_and_the_rhythm(void **state)
     while (davy_queue_pop(&rig.blocks, &block))
         ;
     assert_int_equal(block.generation, 2);
-    davy_poller_switch(rig.poller, next, 0); /* not taken any more: given back by free */
+    davy_poller_switch(rig.poller, next, &share); /* not taken any more: given back by free */
     davy_config_unref(next);
     rig_done(&rig);
 }
@@ -355,6 +384,7 @@ static void the_thread_runs_takes_commands_and_ends(void **state)
     rig_init(&rig, config);
     davy_poller_free(rig.poller);
     const struct davy_poller_options options = {.config = config,
+                                                .share = davy_share_all(0),
                                                 .link = fake_bus_init(&rig.bus, &rig.clock),
                                                 .clock = &davy_system_clock,
                                                 .blocks = &blocks,
@@ -363,8 +393,9 @@ static void the_thread_runs_takes_commands_and_ends(void **state)
     assert_int_equal(davy_poller_start(rig.poller), 0);
     const struct davy_poller_demand demand = {.ticket = 1, .unit = 1, .table = DAVY_TABLE_INPUT, .count = 1};
     assert_int_equal(davy_poller_demand(rig.poller, &demand), 0);
+    const struct davy_share share = davy_share_all(0);
     davy_poller_alarm(rig.poller, 0, true);
-    davy_poller_switch(rig.poller, config, 0);
+    davy_poller_switch(rig.poller, config, &share);
     unsigned taken = 0;
     for (int waits = 0; waits < 50 && taken < 2; waits++) {
         davy_waker_wait(&waker, davy_span_s(1));
@@ -389,7 +420,8 @@ int main(void)
         cmocka_unit_test(a_dead_device_still_gives_blocks_and_costs_others_a_tenth),
         cmocka_unit_test(many_dead_devices_together_stay_within_their_budget),
         cmocka_unit_test(retries_belong_to_devices_that_answered_before),
-        cmocka_unit_test(what_a_device_refuses_is_answered_from_memory_for_ten_seconds),
+        cmocka_unit_test(what_a_device_refuses_is_answered_from_memory_for_ten_seconds_and_longer),
+        cmocka_unit_test(a_busy_device_is_asked_again_soon_and_tells_nothing_until_the_third_time),
         cmocka_unit_test(on_tcp_one_dead_unit_does_not_take_the_others_down),
         cmocka_unit_test(a_server_that_accepts_and_drops_is_asked_more_and_more_rarely),
         cmocka_unit_test(devices_in_alarm_are_read_at_their_alarm_interval),

@@ -7,99 +7,146 @@
 
 #include "acquire/quarantine.h"
 #include "acquire/request.h"
+#include "base/num.h"
 #include "support/small_config.h"
+
+static const struct davy_share all = {.connections = 1};
+static const struct davy_bus_reply silence = {.answer = DAVY_ANSWER_TIMEOUT};
+
+static davy_mono at_ms(int64_t ms)
+{
+    return (davy_mono){ms * DAVY_NS_PER_MS};
+}
 
 static davy_mono at(int64_t s)
 {
-    return (davy_mono){s * DAVY_NS_PER_S};
+    return at_ms(1000 * s);
 }
 
+/* Of these devices a miss takes 100 ms. */
 static struct davy_config *devices(unsigned count)
 {
-    static const char *const ids[] = {"A", "B", "C", "D"};
+    static const char *const ids[] = {"A", "B", "C", "D", "E", "F", "G", "H"};
     struct davy_config *config = small_config_new();
     small_bus(config, "bus", DAVY_BUS_RTU);
+    config->buses[0].timeout = davy_span_ms(100);
     for (unsigned i = 0; i < count; i++) {
-        small_device(config, ids[i], 0, (uint8_t)(i + 1));
+        uint32_t device = small_device(config, ids[i], 0, (uint8_t)(i + 1));
+        config->devices[device].max_reply = davy_span_ms(100);
         small_point(config, "p", 0, DAVY_TYPE_UINT16);
     }
     assert_int_equal(davy_requests_plan(config), 0);
     return config;
 }
 
-static void miss(struct davy_quarantine *quarantine, uint32_t device, int64_t second, unsigned times)
+static void init(struct davy_quarantine *quarantine, const struct davy_config *config)
 {
-    for (unsigned i = 0; i < times; i++)
-        (void)davy_quarantine_miss(quarantine, device, davy_span_ms(100), at(second));
+    assert_int_equal(davy_quarantine_init(quarantine, config, &all, at(0)), 0);
 }
 
-static void the_third_miss_in_a_row_begins_it_and_an_answer_ends_it(void **state)
+static bool miss(struct davy_quarantine *quarantine, uint32_t device, davy_mono now)
+{
+    return davy_quarantine_miss(quarantine, device, &silence, now);
+}
+
+static void one_miss_makes_it_silent_three_isolate_it_an_answer_ends_it(void **state)
 {
     (void)state;
     struct davy_config *config = devices(2);
     struct davy_quarantine quarantine;
-    assert_int_equal(davy_quarantine_init(&quarantine, config, 0), 0);
-    assert_int_equal(davy_quarantine_ask(&quarantine, 0, at(0)), DAVY_QUARANTINE_READ);
-    miss(&quarantine, 0, 0, 2);
-    assert_int_equal(davy_quarantine_ask(&quarantine, 0, at(0)), DAVY_QUARANTINE_PROBE);
-    assert_false(davy_quarantine_answer(&quarantine, 0));
-    miss(&quarantine, 0, 0, 2);
-    assert_int_equal(davy_quarantine_count(&quarantine), 0);
-    assert_true(davy_quarantine_miss(&quarantine, 0, davy_span_ms(100), at(0)));
-    assert_int_equal(davy_quarantine_count(&quarantine), 1);
-    assert_int_equal(davy_quarantine_ask(&quarantine, 0, at(0)), DAVY_QUARANTINE_SILENT);
-    assert_int_equal(davy_quarantine_ask(&quarantine, 1, at(0)), DAVY_QUARANTINE_READ);
+    init(&quarantine, config);
+    assert_false(davy_quarantine_is_silent(&quarantine, 0, at(0)));
+    assert_false(miss(&quarantine, 0, at(0)));
+    assert_true(davy_quarantine_is_silent(&quarantine, 0, at(0)));
+    assert_false(davy_quarantine_answer(&quarantine, 0)); /* it was not in quarantine yet */
+    assert_false(miss(&quarantine, 0, at(0)));
+    assert_false(miss(&quarantine, 0, at(0)));
+    assert_int_equal(quarantine.isolated, 0);
+    assert_true(miss(&quarantine, 0, at(0)));
+    assert_false(miss(&quarantine, 0, at(0)));
+    assert_int_equal(quarantine.isolated, 1);
+    assert_false(davy_quarantine_is_silent(&quarantine, 1, at(0)));
     assert_true(davy_quarantine_answer(&quarantine, 0));
-    assert_int_equal(davy_quarantine_ask(&quarantine, 0, at(0)), DAVY_QUARANTINE_READ);
+    assert_false(davy_quarantine_is_silent(&quarantine, 0, at(0)));
+    assert_false(miss(&quarantine, 99, at(0)));
+    davy_quarantine_done(&quarantine);
     davy_quarantine_done(&quarantine);
     davy_config_unref(config);
 }
 
-static void periods_double_to_thirty_seconds(void **state)
+static void probes_come_after_1_1_1_2_4_and_then_every_5_seconds(void **state)
 {
     (void)state;
-    static const int64_t periods[] = {1, 2, 4, 8, 16, 30, 30};
+    static const int64_t periods[] = {1, 1, 1, 2, 4, 5, 5};
     struct davy_config *config = devices(2);
     struct davy_quarantine quarantine;
-    assert_int_equal(davy_quarantine_init(&quarantine, config, 0), 0);
-    miss(&quarantine, 0, 0, 3);
+    init(&quarantine, config);
     int64_t now = 0;
+    assert_int_equal(davy_quarantine_next(&quarantine).ns, DAVY_MONO_NEVER.ns);
+    miss(&quarantine, 0, at(0));
     for (size_t i = 0; i < DAVY_LENGTH(periods); i++) {
-        davy_mono just_before = {(now + periods[i]) * DAVY_NS_PER_S - 1};
-        assert_int_equal(davy_quarantine_ask(&quarantine, 0, just_before), DAVY_QUARANTINE_SILENT);
         now += periods[i];
-        assert_int_equal(davy_quarantine_ask(&quarantine, 0, at(now)), DAVY_QUARANTINE_PROBE);
-        miss(&quarantine, 0, now, 1);
+        assert_int_equal(davy_quarantine_next(&quarantine).ns, at(now).ns);
+        assert_int_equal(davy_quarantine_probe(&quarantine, at_ms(1000 * now - 1), DAVY_MONO_NEVER), DAVY_NONE);
+        assert_int_equal(davy_quarantine_probe(&quarantine, at(now), at(now)), 0);
+        miss(&quarantine, 0, at(now));
     }
     davy_quarantine_done(&quarantine);
     davy_config_unref(config);
 }
 
-static void a_costly_probe_waits_ten_times_its_cost(void **state)
+static void an_empty_account_waits_for_a_tenth_of_the_time(void **state)
 {
     (void)state;
     struct davy_config *config = devices(2);
     struct davy_quarantine quarantine;
-    assert_int_equal(davy_quarantine_init(&quarantine, config, 0), 0);
-    for (int i = 0; i < 3; i++)
-        (void)davy_quarantine_miss(&quarantine, 0, davy_span_ms(1500), at(0));
-    assert_int_equal(davy_quarantine_ask(&quarantine, 0, at(14)), DAVY_QUARANTINE_SILENT);
-    assert_int_equal(davy_quarantine_ask(&quarantine, 0, at(15)), DAVY_QUARANTINE_PROBE);
+    init(&quarantine, config);
+    assert_true(davy_quarantine_can_pay(&quarantine, at(0)));
+    davy_quarantine_pay(&quarantine, davy_span_ms(600), at(0)); /* it holds 100 ms */
+    miss(&quarantine, 0, at(0));
+    assert_false(davy_quarantine_can_pay(&quarantine, at(5)));
+    assert_int_equal(davy_quarantine_probe(&quarantine, at_ms(4900), at_ms(4999)), DAVY_NONE);
+    assert_int_equal(davy_quarantine_probe(&quarantine, at_ms(4900), at_ms(5000)), 0); /* ends before the next poll */
+    assert_true(davy_quarantine_next(&quarantine).ns > at(5).ns);
+    assert_int_equal(davy_quarantine_probe(&quarantine, davy_quarantine_next(&quarantine), at(0)), 0);
+    assert_true(davy_quarantine_can_pay(&quarantine, at(1000)));
+    davy_quarantine_pay(&quarantine, davy_span_ms(100), at(1000)); /* and never more */
+    assert_false(davy_quarantine_can_pay(&quarantine, at(1000)));
     davy_quarantine_done(&quarantine);
     davy_config_unref(config);
 }
 
-static void where_nobody_answers_each_is_asked_every_two_seconds(void **state)
+static void the_account_holds_as_many_misses_as_there_are_retries(void **state)
 {
     (void)state;
     struct davy_config *config = devices(2);
     struct davy_quarantine quarantine;
-    assert_int_equal(davy_quarantine_init(&quarantine, config, 0), 0);
-    miss(&quarantine, 0, 0, 20);
-    miss(&quarantine, 1, 0, 20);
-    assert_int_equal(davy_quarantine_ask(&quarantine, 0, at(1)), DAVY_QUARANTINE_SILENT);
-    assert_int_equal(davy_quarantine_ask(&quarantine, 0, at(2)), DAVY_QUARANTINE_PROBE);
-    assert_int_equal(davy_quarantine_ask(&quarantine, 1, at(2)), DAVY_QUARANTINE_PROBE);
+    config->buses[0].retries = 3;
+    init(&quarantine, config);
+    for (int i = 0; i < 3; i++) {
+        assert_true(davy_quarantine_can_pay(&quarantine, at(0)));
+        davy_quarantine_pay(&quarantine, davy_span_ms(100), at(0));
+    }
+    assert_false(davy_quarantine_can_pay(&quarantine, at(0)));
+    davy_quarantine_done(&quarantine);
+    davy_config_unref(config);
+}
+
+static void where_nobody_answers_each_is_asked_every_two_seconds_without_an_account(void **state)
+{
+    (void)state;
+    struct davy_config *config = devices(2);
+    struct davy_quarantine quarantine;
+    init(&quarantine, config);
+    davy_quarantine_pay(&quarantine, davy_span_s(600), at(0));
+    for (int i = 0; i < 20; i++) {
+        miss(&quarantine, 0, at(0));
+        miss(&quarantine, 1, at(0));
+    }
+    assert_int_equal(davy_quarantine_probe(&quarantine, at(1), at(0)), DAVY_NONE);
+    assert_int_equal(davy_quarantine_probe(&quarantine, at(2), at(0)), 0);
+    miss(&quarantine, 0, at(2));
+    assert_int_equal(davy_quarantine_probe(&quarantine, at(2), at(0)), 1);
     davy_quarantine_done(&quarantine);
     davy_config_unref(config);
 }
@@ -111,26 +158,126 @@ static void a_new_plan_remembers_devices_by_id(void **state)
     struct davy_quarantine old, quarantine;
     after->devices[0].id = "B"; /* the order changed */
     after->devices[1].id = "A";
-    assert_int_equal(davy_quarantine_init(&old, before, 0), 0);
-    miss(&old, 0, 0, 3);
-    assert_int_equal(davy_quarantine_init(&quarantine, after, 0), 0);
+    init(&old, before);
+    for (int i = 0; i < 3; i++)
+        miss(&old, 0, at(0));
+    davy_quarantine_pay(&old, davy_span_s(1), at(0));
+    init(&quarantine, after);
     davy_quarantine_keep(&quarantine, &old);
-    assert_int_equal(davy_quarantine_ask(&quarantine, 0, at(0)), DAVY_QUARANTINE_READ);
-    assert_int_equal(davy_quarantine_ask(&quarantine, 1, at(0)), DAVY_QUARANTINE_SILENT);
+    assert_false(davy_quarantine_is_silent(&quarantine, 0, at(0)));
+    assert_true(davy_quarantine_is_silent(&quarantine, 1, at(0)));
+    assert_int_equal(quarantine.isolated, 1);
+    assert_false(davy_quarantine_can_pay(&quarantine, at(1)));
     davy_quarantine_done(&old);
     davy_quarantine_done(&quarantine);
     davy_config_unref(before);
     davy_config_unref(after);
 }
 
+static void a_device_far_over_its_plan_is_slow_until_it_is_not(void **state)
+{
+    (void)state;
+    struct davy_config *config = devices(2);
+    struct davy_quarantine quarantine;
+    init(&quarantine, config);
+    unsigned polls = 0;
+    assert_false(davy_quarantine_note(&quarantine, 0, davy_span_ms(40), davy_span_ms(40), false));
+    while (!davy_quarantine_note(&quarantine, 0, davy_span_ms(280), davy_span_ms(40), false))
+        polls++;
+    assert_in_range(polls, 2, 10);
+    while (!davy_quarantine_note(&quarantine, 0, davy_span_ms(40), davy_span_ms(40), false))
+        polls++;
+    assert_in_range(polls, 4, 25);
+    for (int i = 0; i < 100; i++) /* quick anyhow */
+        assert_false(davy_quarantine_note(&quarantine, 1, davy_span_ms(40), davy_span_ms(1), false));
+    davy_quarantine_done(&quarantine);
+    davy_config_unref(config);
+}
+
+static void a_device_that_misses_often_waits_in_line_while_nobody_pays(void **state)
+{
+    (void)state;
+    struct davy_config *config = devices(2);
+    struct davy_quarantine quarantine;
+    init(&quarantine, config);
+    for (int i = 0; i < 4; i++) {
+        davy_quarantine_note(&quarantine, 0, davy_span_ms(100), davy_span_ms(40), i % 2 == 0);
+        miss(&quarantine, 0, at(0));
+        davy_quarantine_answer(&quarantine, 0);
+    }
+    assert_true(davy_quarantine_find(&quarantine, 0)->flapping);
+    assert_false(davy_quarantine_is_silent(&quarantine, 0, at(0)));
+    davy_quarantine_pay(&quarantine, davy_span_ms(300), at(0));
+    assert_true(davy_quarantine_is_silent(&quarantine, 0, at(1)));
+    assert_int_equal(davy_quarantine_probe(&quarantine, at(1), at(1)), DAVY_NONE);
+    assert_int_equal(davy_quarantine_probe(&quarantine, at(3), at(3)), 0);
+    davy_quarantine_answer(&quarantine, 0);
+    assert_false(davy_quarantine_is_silent(&quarantine, 0, at(3)));
+    davy_quarantine_done(&quarantine);
+    davy_config_unref(config);
+}
+
+/* However devices fall silent, come back and fall again: what does not answer stays within the bound of the header. */
+static void the_bound_holds_and_nobody_is_forgotten(void **state)
+{
+    (void)state;
+    const char *seed = getenv("DAVY_SEED");
+    struct davy_random random = {.state = seed ? strtoull(seed, NULL, 10) : 29};
+    print_message("seed %llu\n", (unsigned long long)random.state);
+    for (int round = 0; round < 50; round++) {
+        unsigned count = 2 + (unsigned)(davy_random_next(&random) % 7), alive = count;
+        struct davy_config *config = devices(count);
+        struct davy_quarantine quarantine;
+        config->buses[0].retries = (int)(davy_random_next(&random) % 4);
+        init(&quarantine, config);
+        bool dead[8] = {false};
+        davy_mono probed[8] = {{0}};
+        int64_t lost_ms = 0, now = 0, fell = 0;
+        const int64_t burst = 100 * (config->buses[0].retries > 1 ? config->buses[0].retries : 1) + 100;
+        for (; now < 600000; now += 10) { /* ms; a poll of one device each 10 ms */
+            uint32_t device = (uint32_t)(now / 10) % count;
+            if (!dead[device] && alive > 1 && davy_random_next(&random) % 20000 == 0) {
+                dead[device] = true; /* its next poll is the first miss */
+                alive--;
+            }
+            if (dead[device] && !davy_quarantine_is_silent(&quarantine, device, at_ms(now))) {
+                now += 100;
+                lost_ms += 100;
+                fell++;
+                miss(&quarantine, device, at_ms(now));
+                probed[device] = at_ms(now);
+            }
+            uint32_t sick = davy_quarantine_probe(&quarantine, at_ms(now), at_ms(now));
+            if (sick != DAVY_NONE) {
+                now += 100;
+                lost_ms += 100;
+                davy_quarantine_pay(&quarantine, davy_span_ms(100), at_ms(now));
+                probed[sick] = at_ms(now);
+                miss(&quarantine, sick, at_ms(now));
+            }
+            assert_true(lost_ms <= 100 * fell + burst + now / 10 + 1);
+            for (unsigned i = 0; i < count; i++)
+                if (dead[i])
+                    assert_true(now - probed[i].ns / DAVY_NS_PER_MS <= 5000 + 100 * 11 * (count + 1) ||
+                                probed[i].ns == 0);
+        }
+        davy_quarantine_done(&quarantine);
+        davy_config_unref(config);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(the_third_miss_in_a_row_begins_it_and_an_answer_ends_it),
-        cmocka_unit_test(periods_double_to_thirty_seconds),
-        cmocka_unit_test(a_costly_probe_waits_ten_times_its_cost),
-        cmocka_unit_test(where_nobody_answers_each_is_asked_every_two_seconds),
+        cmocka_unit_test(one_miss_makes_it_silent_three_isolate_it_an_answer_ends_it),
+        cmocka_unit_test(probes_come_after_1_1_1_2_4_and_then_every_5_seconds),
+        cmocka_unit_test(an_empty_account_waits_for_a_tenth_of_the_time),
+        cmocka_unit_test(the_account_holds_as_many_misses_as_there_are_retries),
+        cmocka_unit_test(where_nobody_answers_each_is_asked_every_two_seconds_without_an_account),
         cmocka_unit_test(a_new_plan_remembers_devices_by_id),
+        cmocka_unit_test(a_device_far_over_its_plan_is_slow_until_it_is_not),
+        cmocka_unit_test(a_device_that_misses_often_waits_in_line_while_nobody_pays),
+        cmocka_unit_test(the_bound_holds_and_nobody_is_forgotten),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

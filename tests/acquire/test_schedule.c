@@ -7,8 +7,10 @@
 
 #include "acquire/request.h"
 #include "acquire/schedule.h"
+#include "base/num.h"
 #include "support/small_config.h"
 
+static const struct davy_share share = {.connections = 1};
 static const davy_mono start = {1000 * DAVY_NS_PER_S};
 
 static davy_mono at(int64_t ms)
@@ -33,7 +35,7 @@ static struct davy_config *plan(const int64_t *intervals_ms, size_t count)
 
 static void init(struct davy_schedule *schedule, const struct davy_config *config)
 {
-    assert_int_equal(davy_schedule_init(schedule, config, 0, start), 0);
+    assert_int_equal(davy_schedule_init(schedule, config, &share, start), 0);
 }
 
 static void first_reads_are_spread_over_the_interval(void **state)
@@ -70,7 +72,7 @@ static void over_tcp_reads_lie_on_the_raster_of_the_clock(void **state)
     struct davy_schedule schedule;
     config->buses[0].type = DAVY_BUS_TCP;
     const davy_mono odd = {start.ns + 7 * DAVY_NS_PER_MS + 3};
-    assert_int_equal(davy_schedule_init(&schedule, config, 0, odd), 0);
+    assert_int_equal(davy_schedule_init(&schedule, config, &share, odd), 0);
     for (size_t i = 0; i < 4; i++) {
         int64_t wanted = odd.ns + intervals[i] * DAVY_NS_PER_MS / 4 * (int64_t)i;
         assert_int_equal(schedule.slots[i].due.ns % (50 * DAVY_NS_PER_MS), 0);
@@ -90,8 +92,8 @@ static void late_turns_do_not_shift_the_raster(void **state)
     init(&schedule, config);
     for (int64_t second = 0; second < 1000; second++) {
         assert_int_equal(davy_schedule_next(&schedule).ns, at(1000 * second).ns);
-        assert_null(davy_schedule_take(&schedule, at(1000 * second - 1)));
-        assert_non_null(davy_schedule_take(&schedule, at(1000 * second + second % 900)));
+        assert_null(davy_schedule_take(&schedule, at(1000 * second - 1), false));
+        assert_non_null(davy_schedule_take(&schedule, at(1000 * second + second % 900), false));
     }
     assert_int_equal(schedule.skipped, 0);
     davy_schedule_done(&schedule);
@@ -105,9 +107,9 @@ static void missed_turns_are_skipped_and_counted(void **state)
     struct davy_config *config = plan(intervals, 1);
     struct davy_schedule schedule;
     init(&schedule, config);
-    assert_non_null(davy_schedule_take(&schedule, at(5300)));
+    assert_non_null(davy_schedule_take(&schedule, at(5300), false));
     assert_int_equal(schedule.skipped, 5);
-    assert_null(davy_schedule_take(&schedule, at(5300)));
+    assert_null(davy_schedule_take(&schedule, at(5300), false));
     assert_int_equal(davy_schedule_next(&schedule).ns, at(6000).ns);
     davy_schedule_done(&schedule);
     davy_config_unref(config);
@@ -120,10 +122,10 @@ static void the_earliest_deadline_goes_first(void **state)
     struct davy_config *config = plan(intervals, 2);
     struct davy_schedule schedule;
     init(&schedule, config);
-    struct davy_slot *first = davy_schedule_take(&schedule, at(150));
+    struct davy_slot *first = davy_schedule_take(&schedule, at(150), false);
     assert_int_equal(first->request, 1);
-    assert_int_equal(davy_schedule_take(&schedule, at(150))->request, 0);
-    assert_null(davy_schedule_take(&schedule, at(150)));
+    assert_int_equal(davy_schedule_take(&schedule, at(150), false)->request, 0);
+    assert_null(davy_schedule_take(&schedule, at(150), false));
     davy_schedule_done(&schedule);
     davy_config_unref(config);
 }
@@ -136,13 +138,13 @@ static void alarm_intervals_hold_at_once_and_end_with_the_alarm(void **state)
     config->devices[0].alarm_interval = davy_span_ms(500);
     struct davy_schedule schedule;
     init(&schedule, config);
-    davy_schedule_take(&schedule, at(0));
+    davy_schedule_take(&schedule, at(0), false);
     davy_schedule_alarm(&schedule, 0, true, at(100));
     assert_int_equal(davy_schedule_next(&schedule).ns, at(600).ns);
-    davy_schedule_take(&schedule, at(600));
+    davy_schedule_take(&schedule, at(600), false);
     assert_int_equal(davy_schedule_next(&schedule).ns, at(1100).ns);
     davy_schedule_alarm(&schedule, 0, false, at(700));
-    davy_schedule_take(&schedule, at(1100));
+    davy_schedule_take(&schedule, at(1100), false);
     assert_int_equal(davy_schedule_next(&schedule).ns, at(11100).ns);
     davy_schedule_alarm(&schedule, 77, true, at(700));
     davy_schedule_done(&schedule);
@@ -158,10 +160,10 @@ static void a_new_plan_keeps_raster_and_alarms_of_what_stayed(void **state)
     config->devices[1].alarm_interval = davy_span_ms(100);
     struct davy_schedule old, schedule;
     init(&old, old_config);
-    davy_schedule_take(&old, at(10));
+    davy_schedule_take(&old, at(10), false);
     davy_schedule_alarm(&old, 1, true, at(10));
     old.skipped = 9;
-    assert_int_equal(davy_schedule_init(&schedule, config, 0, at(300)), 0);
+    assert_int_equal(davy_schedule_init(&schedule, config, &share, at(300)), 0);
     davy_schedule_keep(&schedule, &old);
     assert_int_equal(schedule.slots[0].due.ns, at(1000).ns);
     assert_true(schedule.slots[1].due.ns >= at(300).ns);
@@ -180,8 +182,142 @@ static void a_bus_without_requests_never_has_anything_due(void **state)
     struct davy_schedule schedule;
     init(&schedule, config);
     assert_int_equal(davy_schedule_next(&schedule).ns, DAVY_MONO_NEVER.ns);
-    assert_null(davy_schedule_take(&schedule, at(1000)));
+    assert_null(davy_schedule_take(&schedule, at(1000), false));
     davy_schedule_done(&schedule);
+    davy_schedule_done(&schedule);
+    davy_config_unref(config);
+}
+
+static void a_turn_more_does_not_move_the_raster(void **state)
+{
+    (void)state;
+    static const int64_t intervals[] = {1000, 1000};
+    struct davy_config *config = plan(intervals, 2);
+    struct davy_schedule schedule;
+    init(&schedule, config);
+    struct davy_slot *slot = davy_schedule_take(&schedule, at(0), false);
+    davy_schedule_again(&schedule, slot, at(400));
+    davy_schedule_again(&schedule, slot, at(5000)); /* behind its raster: nothing */
+    assert_int_equal(davy_schedule_next(&schedule).ns, at(400).ns);
+    assert_ptr_equal(davy_schedule_take(&schedule, at(400), false), slot);
+    assert_int_equal(davy_schedule_take(&schedule, at(500), false)->request, 1);
+    assert_int_equal(davy_schedule_next(&schedule).ns, at(1000).ns);
+    assert_int_equal(schedule.skipped, 0);
+    davy_schedule_done(&schedule);
+    davy_config_unref(config);
+}
+
+static void slow_devices_wait_behind_all_others_unless_favoured_and_late(void **state)
+{
+    (void)state;
+    static const int64_t intervals[] = {1000, 10000};
+    struct davy_config *config = plan(intervals, 2);
+    struct davy_schedule schedule;
+    init(&schedule, config);
+    davy_schedule_slow(&schedule, 0, true);
+    assert_int_equal(davy_schedule_take(&schedule, at(6000), false)->request, 1);
+    assert_int_equal(davy_schedule_take(&schedule, at(6000), true)->request, 0);
+    assert_int_equal(davy_schedule_take(&schedule, at(12500), true)->request, 0); /* late since 8000 */
+    assert_int_equal(davy_schedule_take(&schedule, at(13500), true)->request, 1); /* it is due, but not late */
+    assert_int_equal(davy_schedule_take(&schedule, at(13500), true)->request, 0);
+    davy_schedule_done(&schedule);
+    davy_config_unref(config);
+}
+
+/* ---- against a list that is searched from end to end ---- */
+
+struct plain {
+    int64_t due, interval;
+    bool slow;
+};
+
+static uint32_t search(struct plain *list, size_t count, int64_t now, uint64_t *skipped)
+{
+    uint32_t found = DAVY_NONE;
+    for (uint32_t i = 0; i < count; i++) {
+        if (list[i].due > now)
+            continue;
+        if (found == DAVY_NONE || list[i].slow < list[found].slow ||
+            (list[i].slow == list[found].slow &&
+             list[i].due + list[i].interval < list[found].due + list[found].interval))
+            found = i;
+    }
+    if (found != DAVY_NONE) {
+        *skipped += (uint64_t)((now - list[found].due) / list[found].interval);
+        list[found].due += ((now - list[found].due) / list[found].interval + 1) * list[found].interval;
+    }
+    return found;
+}
+
+static void heaps_give_what_a_search_of_all_gives(void **state)
+{
+    (void)state;
+    const char *seed = getenv("DAVY_SEED");
+    struct davy_random random = {.state = seed ? strtoull(seed, NULL, 10) : 17};
+    print_message("seed %llu\n", (unsigned long long)random.state);
+    for (int round = 0; round < 100; round++) {
+        struct davy_config *config = small_config_new();
+        small_bus(config, "bus", DAVY_BUS_RTU);
+        for (unsigned i = 0; i < SMALL_DEVICES; i++) {
+            uint32_t device = small_device(config, "D", 0, (uint8_t)(i + 1));
+            config->devices[device].interval.ns = 100000 + (int64_t)(davy_random_next(&random) % 10000000);
+            small_point(config, "p", 0, DAVY_TYPE_UINT16);
+        }
+        assert_int_equal(davy_requests_plan(config), 0);
+        struct davy_schedule schedule;
+        struct plain list[SMALL_DEVICES];
+        uint64_t skipped = 0;
+        init(&schedule, config);
+        for (size_t i = 0; i < SMALL_DEVICES; i++) {
+            list[i] = (struct plain){schedule.slots[i].due.ns, schedule.slots[i].interval.ns, i % 5 == 0};
+            davy_schedule_slow(&schedule, (uint32_t)i, i % 5 == 0);
+        }
+        for (int64_t now = start.ns, turn = 0; turn < 2000; turn++) {
+            struct davy_slot *slot = davy_schedule_take(&schedule, (davy_mono){now}, false);
+            uint32_t expected = search(list, SMALL_DEVICES, now, &skipped);
+            assert_int_equal(slot ? slot->request : DAVY_NONE, expected);
+            assert_int_equal(schedule.skipped, skipped);
+            int64_t next = INT64_MAX;
+            for (size_t i = 0; i < SMALL_DEVICES; i++)
+                next = list[i].due < next ? list[i].due : next;
+            if (next > now)
+                assert_int_equal(davy_schedule_next(&schedule).ns, next);
+            else
+                assert_true(davy_schedule_next(&schedule).ns <= now);
+            now += (int64_t)(davy_random_next(&random) % 400000) + (turn % 100 == 0 ? 5000000 : 0);
+        }
+        davy_schedule_done(&schedule);
+        davy_config_unref(config);
+    }
+}
+
+/* The largest plant: 500 devices of 20 points, each a request of its own, on one bus. */
+static void ten_thousand_requests_are_scheduled_cheaply(void **state)
+{
+    (void)state;
+    struct davy_config *config = davy_config_new();
+    config->bus_count = 1;
+    config->buses = small_alloc(config, 1, sizeof *config->buses);
+    config->devices = small_alloc(config, 500, sizeof *config->devices);
+    config->requests = small_alloc(config, 10000, sizeof *config->requests);
+    for (uint32_t i = 0; i < 500; i++)
+        config->devices[i] = (struct davy_device){.id = "D", .enabled = true};
+    for (uint32_t i = 0; i < 10000; i++)
+        config->requests[i] = (struct davy_request){
+            .device = i / 20, .count = 2, .interval = davy_span_ms(1000), .table = DAVY_TABLE_HOLDING};
+    config->device_count = 500;
+    config->request_count = 10000;
+    struct davy_schedule schedule;
+    init(&schedule, config);
+    davy_mono begin = davy_clock_now(&davy_system_clock).mono;
+    unsigned taken = 0;
+    for (int64_t us = 0; us < 20000000; us += 50)
+        taken += davy_schedule_take(&schedule, davy_mono_add(start, (davy_span){us * 1000}), false) != NULL;
+    davy_mono end = davy_clock_now(&davy_system_clock).mono;
+    assert_int_equal(schedule.skipped, 0);
+    assert_in_range(taken, 199000, 200001);
+    print_message("%u turns, %.0f ns each, slot of %zu bytes\n", taken, (double)davy_mono_sub(end, begin).ns / taken,
+                  sizeof(struct davy_slot));
     davy_schedule_done(&schedule);
     davy_config_unref(config);
 }
@@ -198,6 +334,10 @@ int main(void)
         cmocka_unit_test(alarm_intervals_hold_at_once_and_end_with_the_alarm),
         cmocka_unit_test(a_new_plan_keeps_raster_and_alarms_of_what_stayed),
         cmocka_unit_test(a_bus_without_requests_never_has_anything_due),
+        cmocka_unit_test(a_turn_more_does_not_move_the_raster),
+        cmocka_unit_test(slow_devices_wait_behind_all_others_unless_favoured_and_late),
+        cmocka_unit_test(heaps_give_what_a_search_of_all_gives),
+        cmocka_unit_test(ten_thousand_requests_are_scheduled_cheaply),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

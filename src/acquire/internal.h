@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The state of a poller, shared by poller.c (thread, commands, demands) and poll.c (link, exchanges, polls). */
+#pragma once
+
+#include "acquire/poller.h"
+#include "acquire/quarantine.h"
+#include "acquire/schedule.h"
+
+struct change {
+    const struct davy_config *config;
+    struct davy_share share;
+};
+
+struct alarm_flag {
+    uint32_t device;
+    bool in_alarm;
+};
+
+struct davy_poller {
+    const struct davy_config *config;
+    struct davy_share share;
+    struct davy_bus_link bus_link;
+    const struct davy_clock *clock;
+    struct davy_queue *blocks;
+    struct davy_queue *demand_replies;
+    struct davy_link link;
+    struct davy_schedule schedule;
+    struct davy_quarantine quarantine;
+    struct davy_queue changes; /* of struct change, at most one */
+    struct davy_queue flags;   /* of struct alarm_flag */
+    struct davy_queue demands; /* of struct davy_poller_demand */
+    struct davy_thread thread;
+    struct davy_cell cell;    /* the status for others */
+    struct davy_cell devices; /* rows of struct davy_poller_device */
+    struct davy_poller_status status;
+    davy_mono window_start;
+    davy_span window_busy;
+    struct davy_poller_demand held; /* out of the queue, waits until it may be served */
+    bool holds;
+    davy_mono slow_at;   /* a slow device does not go before others until then */
+    davy_mono demand_at; /* not before, where a poll would be late for it */
+    struct davy_capture capture;
+};
+
+static inline const struct davy_bus *bus_of(const struct davy_poller *poller)
+{
+    return &poller->config->buses[poller->share.bus];
+}
+
+static inline davy_mono now_of(const struct davy_poller *poller)
+{
+    return davy_clock_now(poller->clock).mono;
+}
+
+/* Open the link where that is due. True when it is open then. */
+bool poll_ensure_open(struct davy_poller *poller);
+
+/*
+ * One request for a person, without retries; a connection that the other end closed meanwhile is opened again once.
+ * returns   the time that it took
+ */
+davy_span poll_exchange(struct davy_poller *poller, const struct davy_bus_request *request,
+                        struct davy_bus_reply *ret_reply);
+
+/* One probe of a device that does not answer, where it is due. False when none is. */
+bool poll_probe(struct davy_poller *poller);
+
+/* One poll that is due, by at most one exchange; the rest of it is due at once. */
+void poll_due(struct davy_poller *poller);

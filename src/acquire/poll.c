@@ -1,0 +1,408 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <string.h>
+
+#include "acquire/estimate.h"
+#include "acquire/internal.h"
+#include "base/log.h"
+
+/* Modbus Application Protocol V1.1b3, 7: a gateway has no way to the unit, or the unit did not answer the gateway. */
+#define EXCEPTION_NO_PATH     10
+#define EXCEPTION_NO_RESPONSE 11
+
+/* A request that is not answered so often though its device answers others is asked ever more rarely. */
+#define MUTE_MISSES     3
+#define FIRST_MUTE_NS   (10 * DAVY_NS_PER_S)
+#define LONGEST_MUTE_NS (600 * DAVY_NS_PER_S)
+
+/* Slow devices together take at most a tenth of the time while others wait. */
+#define SLOW_SHARE 10
+
+/* ---- link ---- */
+
+static void feed(struct davy_poller *poller, enum davy_link_input input)
+{
+    if (davy_link_feed(&poller->link, input, now_of(poller)) < 0)
+        davy_error("poller", "%s: link input %d in state %s", bus_of(poller)->name, (int)input,
+                   davy_link_state_name(poller->link.state));
+}
+
+static void log_open(const struct davy_poller *poller, int rc)
+{
+    if (rc == 0 && poller->status.last_error != 0)
+        davy_notice("poller", "%s: open again", bus_of(poller)->name);
+    else if (rc < 0 && rc != poller->status.last_error)
+        davy_warning("poller", "%s: cannot be opened: %s", bus_of(poller)->name, strerror(-rc));
+}
+
+bool poll_ensure_open(struct davy_poller *poller)
+{
+    if (davy_link_is_open(&poller->link))
+        return true;
+    if (!davy_link_wants_open(&poller->link, now_of(poller)))
+        return false;
+    feed(poller, DAVY_LINK_OPEN);
+    int rc = poller->bus_link.ops->open(poller->bus_link.link);
+    log_open(poller, rc);
+    poller->status.last_error = rc;
+    poller->status.connects += rc == 0;
+    feed(poller, rc == 0 ? DAVY_LINK_OPENED : DAVY_LINK_FAILED);
+    return rc == 0;
+}
+
+/* What an answer means for the link: a TCP connection that lost a reply cannot be trusted with the next one. */
+static enum davy_link_input input_of(const struct davy_poller *poller, enum davy_answer answer)
+{
+    switch (answer) {
+    case DAVY_ANSWER_OK:
+    case DAVY_ANSWER_EXCEPTION:
+        return DAVY_LINK_ANSWER;
+    case DAVY_ANSWER_TIMEOUT:
+    case DAVY_ANSWER_INVALID:
+        return bus_of(poller)->type == DAVY_BUS_TCP ? DAVY_LINK_RESET : DAVY_LINK_MISS;
+    case DAVY_ANSWER_DOWN:
+    case DAVY_ANSWER_COUNT_:
+        break;
+    }
+    return DAVY_LINK_BROKEN;
+}
+
+/* ---- exchanges ---- */
+
+static void count_answer(struct davy_poller *poller, const struct davy_bus_reply *reply, davy_mono now)
+{
+    struct davy_poller_status *status = &poller->status;
+    enum davy_answer answer = reply->answer;
+    bool answered = answer == DAVY_ANSWER_OK || answer == DAVY_ANSWER_EXCEPTION;
+    status->requests++;
+    status->answers += answered;
+    status->exceptions += answer == DAVY_ANSWER_EXCEPTION;
+    status->timeouts += answer == DAVY_ANSWER_TIMEOUT;
+    status->invalid += answer == DAVY_ANSWER_INVALID;
+    status->foreign += reply->foreign;
+    if (answered)
+        status->last_answer = now;
+}
+
+/* One request on the wire, if there is one. Returns the time that it took. */
+static davy_span exchange(struct davy_poller *poller, const struct davy_bus_request *request,
+                          struct davy_bus_reply *reply)
+{
+    davy_mono begin = now_of(poller);
+    reply->answer = DAVY_ANSWER_DOWN;
+    if (!poll_ensure_open(poller))
+        return davy_mono_sub(now_of(poller), begin);
+    davy_mono before = now_of(poller);
+    reply->turn_around.ns = reply->foreign = 0;
+    poller->bus_link.ops->read(poller->bus_link.link, request, reply);
+    davy_mono after = now_of(poller);
+    poller->window_busy.ns += davy_mono_sub(after, before).ns;
+    count_answer(poller, reply, after);
+    feed(poller, input_of(poller, reply->answer));
+    if (!davy_link_is_open(&poller->link))
+        poller->bus_link.ops->close(poller->bus_link.link);
+    return davy_mono_sub(after, begin);
+}
+
+/* The unit did not answer: us, or the gateway that says so. */
+static bool is_miss(const struct davy_bus_reply *reply)
+{
+    return reply->answer == DAVY_ANSWER_TIMEOUT || reply->answer == DAVY_ANSWER_INVALID ||
+           (reply->answer == DAVY_ANSWER_EXCEPTION &&
+            (reply->exception == EXCEPTION_NO_PATH || reply->exception == EXCEPTION_NO_RESPONSE));
+}
+
+davy_span poll_exchange(struct davy_poller *poller, const struct davy_bus_request *request,
+                        struct davy_bus_reply *ret_reply)
+{
+    davy_span took = exchange(poller, request, ret_reply);
+    if (ret_reply->answer == DAVY_ANSWER_DOWN)
+        took.ns += exchange(poller, request, ret_reply).ns;
+    return took;
+}
+
+/*
+ * A poll, with retries as far as the account pays for them. A connection that the other end closed meanwhile is worth a
+ * second try in any case.
+ */
+static davy_span exchange_retried(struct davy_poller *poller, const struct davy_bus_request *request, bool pays,
+                                  struct davy_bus_reply *reply)
+{
+    davy_span whole = {0};
+    for (int tries = 0;; tries++) {
+        davy_span took = exchange(poller, request, reply);
+        davy_mono now = now_of(poller);
+        whole.ns += took.ns;
+        if (is_miss(reply) && (tries > 0 || pays))
+            davy_quarantine_pay(&poller->quarantine, took, now);
+        bool again = reply->answer == DAVY_ANSWER_DOWN ? tries == 0
+                                                       : is_miss(reply) && tries < bus_of(poller)->retries &&
+                                                             davy_quarantine_can_pay(&poller->quarantine, now);
+        if (!again || davy_thread_stopping(&poller->thread))
+            return whole;
+    }
+}
+
+/* ---- devices ---- */
+
+static const struct davy_device *device_of(const struct davy_poller *poller, const struct davy_slot *slot)
+{
+    return &poller->config->devices[slot->device];
+}
+
+/* Percentiles are worth their sorting now and then only. */
+static void put_row(struct davy_poller *poller, const struct davy_patient *patient)
+{
+    const size_t row = (size_t)(patient - poller->quarantine.patients);
+    struct davy_poller_device device;
+    if (!davy_cell_get_at(&poller->devices, row * sizeof device, &device, sizeof device))
+        return;
+    bool measure = patient->turn_around.count < 8 || patient->turn_around.count % 8 == 0;
+    device.generation = poller->config->generation;
+    device.device = patient->device;
+    device.misses = patient->misses;
+    device.slow = patient->slow;
+    device.flapping = patient->flapping;
+    device.mean.ns = patient->mean_ns;
+    if (measure) {
+        device.p50 = davy_pace_percentile(&patient->turn_around, 50);
+        device.p95 = davy_pace_percentile(&patient->turn_around, 95);
+    }
+    (void)davy_cell_put_at(&poller->devices, row * sizeof device, &device, sizeof device); /* it is the same cell */
+}
+
+/* What the answer says of the device. */
+static void note_device(struct davy_poller *poller, uint32_t index, const struct davy_bus_reply *reply)
+{
+    const char *id = poller->config->devices[index].id;
+    struct davy_patient *patient = davy_quarantine_find(&poller->quarantine, index);
+    if (reply->answer == DAVY_ANSWER_DOWN || !patient)
+        return;
+    if (reply->turn_around.ns > 0)
+        davy_pace_add(&patient->turn_around, reply->turn_around);
+    if (is_miss(reply)) {
+        if (davy_quarantine_miss(&poller->quarantine, index, reply, now_of(poller)))
+            davy_warning("poller", "%s: %s does not answer, is only probed from now on", bus_of(poller)->name, id);
+    } else if (davy_quarantine_answer(&poller->quarantine, index)) {
+        davy_notice("poller", "%s: %s answers again", bus_of(poller)->name, id);
+    }
+    put_row(poller, patient);
+}
+
+static void note_pace(struct davy_poller *poller, const struct davy_slot *slot, const struct davy_bus_reply *reply,
+                      davy_span took)
+{
+    const struct davy_request *request = &poller->config->requests[slot->request];
+    if (reply->answer == DAVY_ANSWER_DOWN ||
+        !davy_quarantine_note(&poller->quarantine, slot->device, took, davy_estimate_request(poller->config, request),
+                              is_miss(reply)))
+        return;
+    bool slow = davy_quarantine_find(&poller->quarantine, slot->device)->slow;
+    davy_schedule_slow(&poller->schedule, slot->device, slow);
+    davy_notice("poller", "%s: %s %s", bus_of(poller)->name, device_of(poller, slot)->id,
+                slow ? "takes more than 4 times as long as planned: its reads wait behind those of others"
+                     : "is no longer slow");
+}
+
+/* A miss of a request whose device answers others. True when the request is to blame, not the device. */
+static bool note_mute(struct davy_poller *poller, struct davy_slot *slot, const struct davy_bus_reply *reply)
+{
+    if (reply->answer == DAVY_ANSWER_OK || (reply->answer == DAVY_ANSWER_EXCEPTION && !is_miss(reply))) {
+        slot->misses = 0;
+        slot->mute_wait.ns = 0;
+        return false;
+    }
+    if (reply->answer != DAVY_ANSWER_TIMEOUT || ++slot->misses < MUTE_MISSES)
+        return false;
+    if (slot->mute_wait.ns == 0)
+        davy_warning("poller", "%s: %s does not answer to reads of %s from %u, though it does to others",
+                     bus_of(poller)->name, device_of(poller, slot)->id,
+                     davy_table_name(poller->config->requests[slot->request].table),
+                     poller->config->requests[slot->request].start);
+    slot->mute_wait.ns = slot->mute_wait.ns == 0 ? FIRST_MUTE_NS : 2 * slot->mute_wait.ns;
+    if (slot->mute_wait.ns > LONGEST_MUTE_NS)
+        slot->mute_wait.ns = LONGEST_MUTE_NS;
+    slot->mute_until = davy_mono_add(now_of(poller), slot->mute_wait);
+    return true;
+}
+
+/* ---- blocks ---- */
+
+/* Stamped once, when the answer is there. Nothing of a failed reply goes on. */
+static void push_block(struct davy_poller *poller, const struct davy_slot *slot, const struct davy_parts_task *task,
+                       const struct davy_bus_reply *reply)
+{
+    const struct davy_request *request = &poller->config->requests[slot->request];
+    bool whole = task->start == request->start && task->count == request->count;
+    struct davy_block block = {.generation = poller->config->generation,
+                               .request = slot->request,
+                               .start = whole ? 0 : task->start,
+                               .count = whole ? 0 : task->count,
+                               .answer = reply->answer,
+                               .at = davy_clock_now(poller->clock)};
+    if (reply->answer == DAVY_ANSWER_OK)
+        memcpy(block.words, reply->words, sizeof block.words);
+    if (reply->answer == DAVY_ANSWER_EXCEPTION)
+        block.exception = reply->exception;
+    (void)davy_queue_push(poller->blocks, &block); /* the queue counts what it drops */
+}
+
+/* Names: Modbus Application Protocol V1.1b3, 7. */
+static const char *exception_name(uint8_t exception)
+{
+    static const char *const names[] = {[1] = "illegal function",
+                                        [2] = "illegal data address",
+                                        [3] = "illegal data value",
+                                        [5] = "acknowledge",
+                                        [6] = "busy"};
+    return exception < DAVY_LENGTH(names) && names[exception] ? names[exception] : "not known";
+}
+
+static void log_event(struct davy_poller *poller, const struct davy_slot *slot, const struct davy_parts_task *task,
+                      const struct davy_bus_reply *reply, enum davy_parts_event event)
+{
+    static const struct {
+        bool warn;
+        const char *text;
+    } words[] = {
+        [DAVY_PARTS_SPLIT] = {true, "is refused as a whole, is read in parts"},
+        [DAVY_PARTS_MERGED] = {false, "is read as a whole again"},
+        [DAVY_PARTS_REFUSED] = {true, "is refused: the configuration or the profile does not fit the device"},
+        [DAVY_PARTS_ACCEPTED] = {false, "is answered, no longer refused"},
+        [DAVY_PARTS_BUSY] = {true, "is not answered by a device that is busy"},
+    };
+    poller->status.splits += event == DAVY_PARTS_SPLIT;
+    if ((size_t)event >= DAVY_LENGTH(words) || !words[event].text)
+        return;
+    char why[64] = "";
+    if (reply->answer == DAVY_ANSWER_EXCEPTION)
+        snprintf(why, sizeof why, " (exception %u, %s)", reply->exception, exception_name(reply->exception));
+    davy_log(words[event].warn ? DAVY_LOG_WARNING : DAVY_LOG_NOTICE, "poller", "%s: %s: reading %u of %s from %u %s%s",
+             bus_of(poller)->name, device_of(poller, slot)->id, task->count,
+             davy_table_name(poller->config->requests[slot->request].table), task->start, words[event].text, why);
+}
+
+/* ---- polls ---- */
+
+/* A failure that needs no asking: the link is down, the device or the request is known not to answer. */
+static bool is_known(struct davy_poller *poller, const struct davy_slot *slot, struct davy_bus_reply *reply)
+{
+    davy_mono now = now_of(poller);
+    reply->answer = DAVY_ANSWER_DOWN;
+    if (!poll_ensure_open(poller))
+        return true;
+    reply->answer = DAVY_ANSWER_TIMEOUT;
+    if (now.ns < slot->mute_until.ns)
+        return true;
+    if (!davy_quarantine_is_silent(&poller->quarantine, slot->device, now))
+        return false;
+    const struct davy_patient *patient = davy_quarantine_find(&poller->quarantine, slot->device);
+    reply->answer = patient->answer;
+    reply->exception = patient->exception;
+    return true;
+}
+
+static void ask(struct davy_poller *poller, struct davy_slot *slot, const struct davy_parts_task *task,
+                struct davy_bus_reply *reply)
+{
+    const struct davy_device *device = device_of(poller, slot);
+    const struct davy_patient *patient = davy_quarantine_find(&poller->quarantine, slot->device);
+    const struct davy_bus_request read = {device->unit, poller->config->requests[slot->request].table, task->start,
+                                          task->count, device->max_reply};
+    davy_span took = exchange_retried(poller, &read, patient && patient->flapping, reply);
+    bool mute = note_mute(poller, slot, reply);
+    note_pace(poller, slot, reply, took);
+    if (!mute)
+        note_device(poller, slot->device, reply);
+}
+
+/* One task of the turn of a request. Returns whether something was on the wire. */
+static bool do_task(struct davy_poller *poller, struct davy_slot *slot, enum davy_parts_verdict verdict,
+                    const struct davy_parts_task *task)
+{
+    struct davy_bus_reply reply = {.answer = DAVY_ANSWER_EXCEPTION, .exception = task->exception};
+    enum davy_parts_event event = DAVY_PARTS_TOLD;
+    bool asked = verdict == DAVY_PARTS_READ && !is_known(poller, slot, &reply);
+    if (asked)
+        ask(poller, slot, task, &reply);
+    if (davy_thread_stopping(&poller->thread) && reply.answer != DAVY_ANSWER_OK)
+        return true; /* cut short: that says nothing about the device */
+    if (verdict == DAVY_PARTS_READ)
+        event = davy_parts_answer(&slot->parts, &reply, now_of(poller));
+    log_event(poller, slot, task, &reply, event);
+    if (davy_parts_is_told(event))
+        push_block(poller, slot, task, &reply);
+    return asked;
+}
+
+void poll_due(struct davy_poller *poller)
+{
+    davy_mono now = now_of(poller), again;
+    struct davy_slot *slot = davy_schedule_take(&poller->schedule, now, now.ns >= poller->slow_at.ns);
+    struct davy_parts_task task;
+    enum davy_parts_verdict verdict;
+    if (!slot)
+        return;
+    if (!slot->begun)
+        davy_parts_begin(&slot->parts);
+    slot->begun = true;
+    bool asked = false;
+    while (!asked && (verdict = davy_parts_next(&slot->parts, now, &task)) != DAVY_PARTS_NOTHING)
+        asked = do_task(poller, slot, verdict, &task);
+    if (slot->slow && davy_schedule_others_wait(&poller->schedule))
+        poller->slow_at =
+            davy_mono_add(now_of(poller), (davy_span){(SLOW_SHARE - 1) * davy_mono_sub(now_of(poller), now).ns});
+    slot->begun = !davy_parts_is_over(&slot->parts);
+    if (slot->begun)
+        davy_schedule_again(&poller->schedule, slot, now_of(poller));
+    else if (davy_parts_wants_again(&slot->parts, &again))
+        davy_schedule_again(&poller->schedule, slot, again);
+}
+
+/* A device that is back is read wholly at once. What the probe read is told where the request is not split. */
+static void welcome(struct davy_poller *poller, struct davy_slot *slot, const struct davy_bus_reply *reply)
+{
+    const struct davy_parts_task task = {slot->parts.whole.start, slot->parts.whole.count, 0};
+    davy_mono now = now_of(poller);
+    slot->misses = 0;
+    davy_schedule_hurry(&poller->schedule, slot, now);
+    if (reply->answer == DAVY_ANSWER_OK && !slot->parts.list && slot->parts.whole.exception == 0)
+        push_block(poller, slot, &task, reply);
+    else
+        davy_schedule_again(&poller->schedule, slot, now);
+}
+
+/* Each request of the device in its turn: it may answer to some only. */
+static struct davy_slot *next_to_probe(struct davy_poller *poller, uint32_t device)
+{
+    struct davy_patient *patient = davy_quarantine_find(&poller->quarantine, device);
+    struct davy_slot *slot = davy_schedule_next_of(&poller->schedule, device, patient->probed);
+    if (!slot)
+        slot = davy_schedule_next_of(&poller->schedule, device, DAVY_NONE);
+    patient->probed = slot ? slot->request : DAVY_NONE;
+    return slot;
+}
+
+bool poll_probe(struct davy_poller *poller)
+{
+    davy_mono now = now_of(poller), next = davy_schedule_next(&poller->schedule);
+    if (!davy_link_is_open(&poller->link))
+        return false;
+    uint32_t device = davy_quarantine_probe(&poller->quarantine, now, next);
+    struct davy_slot *slot = device == DAVY_NONE ? NULL : next_to_probe(poller, device);
+    if (!slot)
+        return false;
+    const struct davy_request *request = &poller->config->requests[slot->request];
+    const struct davy_bus_request read = {device_of(poller, slot)->unit, request->table, request->start, request->count,
+                                          device_of(poller, slot)->max_reply};
+    struct davy_bus_reply reply;
+    davy_span took = exchange(poller, &read, &reply);
+    davy_mono after = now_of(poller);
+    if (davy_thread_stopping(&poller->thread) && reply.answer != DAVY_ANSWER_OK)
+        return true;
+    if (is_miss(&reply) && after.ns > next.ns)
+        davy_quarantine_pay(&poller->quarantine, took, after);
+    note_device(poller, device, &reply);
+    if (reply.answer != DAVY_ANSWER_DOWN && !is_miss(&reply))
+        welcome(poller, slot, &reply);
+    return true;
+}
