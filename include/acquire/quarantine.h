@@ -99,8 +99,8 @@ bool davy_quarantine_miss(struct davy_quarantine *quarantine, uint32_t device, c
 /*
  * A poll of it (no probe) took so long.
  * planned   what it should take
- * returns   true when that changed whether it is slow: on the average more than 4 times as long as planned, and more
- *           than 50 ms
+ * returns   true when that changed whether it is slow: what is answered takes, on the average, more than 4 times as long
+ *           as planned, and more than 50 ms
  */
 bool davy_quarantine_note(struct davy_quarantine *quarantine, uint32_t device, davy_span took, davy_span planned,
                           bool missed);

@@ -122,16 +122,18 @@ davy_span poll_exchange(struct davy_poller *poller, const struct davy_bus_reques
 
 /*
  * A poll, with retries as far as the account pays for them. A connection that the other end closed meanwhile is worth a
- * second try in any case.
+ * second try in any case. *ret_missed: one of the tries was not answered.
  */
 static davy_span exchange_retried(struct davy_poller *poller, const struct davy_bus_request *request, bool pays,
-                                  struct davy_bus_reply *reply)
+                                  struct davy_bus_reply *reply, bool *ret_missed)
 {
+    *ret_missed = false;
     davy_span whole = {0};
     for (int tries = 0;; tries++) {
         davy_span took = exchange(poller, request, reply);
         davy_mono now = now_of(poller);
         whole.ns += took.ns;
+        *ret_missed |= is_miss(reply);
         if (is_miss(reply) && (tries > 0 || pays))
             davy_quarantine_pay(&poller->quarantine, took, now);
         bool again = reply->answer == DAVY_ANSWER_DOWN ? tries == 0
@@ -189,12 +191,12 @@ static void note_device(struct davy_poller *poller, uint32_t index, const struct
 }
 
 static void note_pace(struct davy_poller *poller, const struct davy_slot *slot, const struct davy_bus_reply *reply,
-                      davy_span took)
+                      davy_span took, bool missed)
 {
     const struct davy_request *request = &poller->config->requests[slot->request];
     if (reply->answer == DAVY_ANSWER_DOWN ||
         !davy_quarantine_note(&poller->quarantine, slot->device, took, davy_estimate_request(poller->config, request),
-                              is_miss(reply)))
+                              missed))
         return;
     bool slow = davy_quarantine_find(&poller->quarantine, slot->device)->slow;
     davy_schedule_slow(&poller->schedule, slot->device, slow);
@@ -308,9 +310,10 @@ static void ask(struct davy_poller *poller, struct davy_slot *slot, const struct
     const struct davy_patient *patient = davy_quarantine_find(&poller->quarantine, slot->device);
     const struct davy_bus_request read = {device->unit, poller->config->requests[slot->request].table, task->start,
                                           task->count, device->max_reply};
-    davy_span took = exchange_retried(poller, &read, patient && patient->flapping, reply);
+    bool missed;
+    davy_span took = exchange_retried(poller, &read, patient && patient->flapping, reply, &missed);
     bool mute = note_mute(poller, slot, reply);
-    note_pace(poller, slot, reply, took);
+    note_pace(poller, slot, reply, took, missed);
     if (!mute)
         note_device(poller, slot->device, reply);
 }

@@ -225,11 +225,13 @@ bool davy_quarantine_note(struct davy_quarantine *quarantine, uint32_t device, d
     struct davy_patient *patient = davy_quarantine_find(quarantine, device);
     if (!patient)
         return false;
+    patient->miss_share += ((missed ? 1000 : 0) - patient->miss_share) / MEAN;
+    patient->flapping = patient->miss_share > FLAPPING;
+    if (missed)
+        return false;
     bool first = patient->planned_ns == 0;
     patient->mean_ns += (took.ns - patient->mean_ns) / (first ? 1 : MEAN);
     patient->planned_ns += (planned.ns - patient->planned_ns) / (first ? 1 : MEAN);
-    patient->miss_share += ((missed ? 1000 : 0) - patient->miss_share) / MEAN;
-    patient->flapping = patient->miss_share > FLAPPING;
     bool slow = patient->mean_ns > SLOW_TIMES * patient->planned_ns && patient->mean_ns > SLOW_NS;
     bool changed = slow != patient->slow;
     patient->slow = slow;
