@@ -2,6 +2,7 @@
 #include "daemon/daemon.h"
 
 #include <errno.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,6 +19,10 @@
 
 #define STATUS_EVERY (15 * DAVY_NS_PER_S)
 #define STATUS_SIZE  (256 * 1024)
+
+/* What malloc maps by itself: above the largest message. */
+#define LARGE_BLOCK (128 * 1024)
+#define ARENAS      2
 
 /* ---- folders --------------------------------------------------------------------------------------------------- */
 
@@ -159,8 +164,21 @@ static int add_sources(struct daemon *daemon)
 
 /* ---- life ------------------------------------------------------------------------------------------------------ */
 
+/*
+ * Memory that is not used must not be resident. Large blocks are mappings of their own, also after a larger one was freed
+ * (glibc would raise its threshold, and take queues from pages that the configuration's loading has touched); threads
+ * share two arenas: few of them allocate, and seldom at once.
+ */
+static void limit_memory(void)
+{
+    mallopt(M_MMAP_THRESHOLD, LARGE_BLOCK);
+    mallopt(M_TRIM_THRESHOLD, LARGE_BLOCK);
+    mallopt(M_ARENA_MAX, ARENAS);
+}
+
 static void prepare_process(void)
 {
+    limit_memory();
     sigset_t handled;
     sigemptyset(&handled);
     sigaddset(&handled, SIGTERM);
@@ -217,6 +235,7 @@ static int run(struct daemon *daemon, const struct davy_config *config, int lock
                 config->bus_count, config->device_count, config->point_count, config->rule_count);
     report_config(daemon->pipeline, NULL, config, NULL, "start");
     daemon_publish_status(daemon);
+    malloc_trim(0); /* what loading the configuration took */
     sd_notify(0, "READY=1\nSTATUS=running");
     rc = sd_event_loop(daemon->event);
     return rc < 0 ? EXIT_SOFTWARE : rc;

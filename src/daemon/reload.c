@@ -4,6 +4,7 @@
  * the reasons are told. A second request while one is under way is kept, once.
  */
 #include <errno.h>
+#include <malloc.h>
 #include <string.h>
 #include <systemd/sd-daemon.h>
 
@@ -131,6 +132,7 @@ void daemon_switched(struct daemon *daemon, bool switched)
         daemon->watch.config_refused = false;
         daemon->watch.certificate_looked_at = (davy_mono){0}; /* it may be another */
         davy_notice("reload", "done: %zu changes", daemon->reload_changes);
+        malloc_trim(0); /* what the old configuration and the loading of this one took */
         sd_notifyf(0, "READY=1\nSTATUS=running");
         answer_done(daemon);
     } else {

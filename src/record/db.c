@@ -199,6 +199,7 @@ static const struct pragma pragmas[] = {
     {"PRAGMA mmap_size=0", "PRAGMA mmap_size", "0"}, /* an I/O error under mmap is SIGBUS */
     {"PRAGMA wal_autocheckpoint=1000", "PRAGMA wal_autocheckpoint", "1000"},
     {"PRAGMA journal_size_limit=4194304", "PRAGMA journal_size_limit", "4194304"},
+    {"PRAGMA cache_size=-512", "PRAGMA cache_size", "-512"}, /* KiB: rows are appended, old pages are seldom read */
     {"PRAGMA temp_store=MEMORY", "PRAGMA temp_store", "2"},
 };
 
