@@ -58,6 +58,9 @@ int davy_publisher_start(struct davy_publisher *publisher) DAVY_MUST_CHECK;
  */
 int davy_publisher_post(struct davy_publisher *publisher, struct davy_message *message) DAVY_MUST_CHECK;
 
+/* Messages of a class that were handed over and not sent yet. Any thread. */
+size_t davy_publisher_waiting(struct davy_publisher *publisher, enum davy_message_class class);
+
 /*
  * Other settings of the broker or another set of topics: reconnect, keep what waits. States of topics outside the new
  * prefix are no longer repeated, bar those that clear one. Any thread.

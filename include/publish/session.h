@@ -96,6 +96,9 @@ struct davy_inflight {
 /* May another one be sent? */
 bool davy_inflight_open(const struct davy_inflight *window);
 
+/* Bytes of payload in flight. */
+size_t davy_inflight_bytes(const struct davy_inflight *window);
+
 /*
  * A new entry that is in flight from now on. The message is taken over. There is always room while the caller adds one
  * of a class only when none of that class waits, and only while the window is open.

@@ -17,6 +17,9 @@
 /* Telemetry expires at the broker after this. */
 #define TELEMETRY_EXPIRY_S 86400
 
+/* Telemetry that waits in the publisher's memory rather than on disk, in bytes about; one message at least. */
+#define TELEMETRY_POSTED (256 * 1024)
+
 /* Rows of the snapshot in one message. */
 #define SNAPSHOT_PART 100
 
@@ -142,10 +145,18 @@ static void let_go(struct outbox *outbox)
     outbox->in_hand_count = kept;
 }
 
+/* Messages that follow each other are about as long. */
+static bool is_enough(const struct outbox *outbox, const struct davy_outbox_row *row)
+{
+    size_t waiting = davy_publisher_waiting(outbox->route->publisher, DAVY_MESSAGE_TELEMETRY);
+    return waiting > 0 && (waiting + 1) * strlen(row->payload) > TELEMETRY_POSTED;
+}
+
 static bool post_telemetry(struct outbox *outbox, const struct davy_outbox_row *row, bool backlog)
 {
     struct davy_message message;
-    if (davy_message_new(DAVY_MESSAGE_TELEMETRY, row->row, row->topic, row->payload, &message) < 0)
+    if (is_enough(outbox, row) ||
+        davy_message_new(DAVY_MESSAGE_TELEMETRY, row->row, row->topic, row->payload, &message) < 0)
         return false;
     message.expiry_s = TELEMETRY_EXPIRY_S;
     message.schema = "davy.telemetry/1";

@@ -21,6 +21,9 @@
 /* Fixed header, topic length, packet id, properties with expiry, content type, format and schema: at most this. */
 #define PACKET_OVERHEAD 96
 
+/* Of payloads in flight, beyond which no more telemetry is sent: four of the largest messages. */
+#define TELEMETRY_BYTES (256 * 1024)
+
 static void apply(struct davy_outgoing *out, enum davy_session_input input, struct davy_stamp now);
 
 static void report(struct davy_outgoing *out, enum davy_delivery_kind kind, const struct davy_message *message,
@@ -200,11 +203,28 @@ static bool send_new(struct davy_outgoing *out, struct davy_message *message, da
 /* Outcomes of send_one(). */
 enum sending { SENDING_NOTHING, SENDING_DONE, SENDING_BLOCKED };
 
+/* Telemetry is large and waits on disk: what of it is in memory, here and once more in the client, has a bound. */
+static bool is_too_much(const struct davy_outgoing *out, enum davy_message_class class)
+{
+    return class == DAVY_MESSAGE_TELEMETRY && davy_inflight_bytes(&out->window) >= TELEMETRY_BYTES;
+}
+
+static bool pop_posted(struct davy_outgoing *out, enum davy_message_class class, struct davy_message *ret_message)
+{
+    if (!davy_queue_pop(&out->posted[class], ret_message))
+        return false;
+    if (class == DAVY_MESSAGE_TELEMETRY && davy_queue_count(&out->posted[class]) == 0)
+        davy_queue_ring(out->deliveries); /* whoever reads them may have more to post */
+    return true;
+}
+
 /* Send the next message of one class, if it has any. */
 static enum sending send_one(struct davy_outgoing *out, enum davy_message_class class, davy_mono now)
 {
     struct davy_message message;
     bool taken;
+    if (is_too_much(out, class))
+        return SENDING_NOTHING;
     struct davy_flight *flight = davy_inflight_waiting(&out->window, class);
     if (flight) {
         taken = send_waiting(out, flight, now);
@@ -213,7 +233,7 @@ static enum sending send_one(struct davy_outgoing *out, enum davy_message_class 
         if (!state)
             return SENDING_NOTHING;
         taken = send_state(out, state, now);
-    } else if (davy_queue_pop(&out->posted[class], &message)) {
+    } else if (pop_posted(out, class, &message)) {
         taken = send_new(out, &message, now);
     } else {
         return SENDING_NOTHING;

@@ -130,6 +130,11 @@ int davy_publisher_post(struct davy_publisher *publisher, struct davy_message *m
     return davy_queue_push(&publisher->posted[message->class], message) == 0 ? 0 : -EAGAIN;
 }
 
+size_t davy_publisher_waiting(struct davy_publisher *publisher, enum davy_message_class class)
+{
+    return davy_queue_count(&publisher->posted[class]);
+}
+
 int davy_publisher_switch(struct davy_publisher *publisher, const struct davy_config *config)
 {
     const struct davy_config *held = davy_config_ref(config);

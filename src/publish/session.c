@@ -99,6 +99,14 @@ bool davy_inflight_open(const struct davy_inflight *window)
     return window->sent < window->limit;
 }
 
+size_t davy_inflight_bytes(const struct davy_inflight *window)
+{
+    size_t bytes = 0;
+    for (size_t i = 0; i < window->count; i++)
+        bytes += window->flights[i].sent ? window->flights[i].message.length : 0;
+    return bytes;
+}
+
 struct davy_flight *davy_inflight_add(struct davy_inflight *window, const struct davy_message *message, uint64_t token,
                                       davy_mono now)
 {
