@@ -50,6 +50,8 @@ static const struct verb verbs[] = {
      "--config FILE [--against FILE] --input TRACE.csv|--database DB [--since T] [--until T]",
      "run the alarm engine over a trace or recorded readings, or compare two configurations", davy_ctl_replay},
     {"read", 5, 5, "", "BUS UNIT TABLE REGISTER COUNT", "raw registers, in every type and order", davy_ctl_read},
+    {"identify", 1, 2, "", "DEVICE | BUS UNIT", "whether a device is what its profile says, or which profile fits",
+     davy_ctl_identify},
     {"scan", 1, 1, " units= table= register=", "BUS [--units 1-32,40] [--table TABLE] [--register REGISTER]",
      "which units answer on a bus, and which of them are configured", davy_ctl_scan},
     {"verify", 0, 0, " database=", "[--database FILE]", "check the hash chain of the ledger", davy_ctl_verify},

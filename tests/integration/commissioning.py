@@ -5,11 +5,14 @@
 usage: commissioning.py [CASE...]       all by default; exit 0 when all pass. Environment: DAVYD, DAVYCTL, DAVYSIM.
 """
 import json
+import os
 import signal
 import subprocess
 import sys
 
-from plant import DAVYCTL, Plant, run_cases, wait_for
+from plant import DAVYCTL, ROOT, Plant, run_cases, wait_for
+
+os.environ["DAVY_DATADIR"] = str(ROOT / "conf")  # the profiles that are shipped
 
 SIM = """
 lines = ( { name = "plc-1"; type = "tcp"; port = %(port)d; },
@@ -19,6 +22,14 @@ devices = (
     { name = "gas"; register = 0; type = "float32"; value = 20.9; } ); },
   { id = "B"; line = "plc-1"; unit = 9; points = (
     { name = "gas"; register = 0; type = "float32"; order = "CDAB"; value = 20.9; } ); },
+  { id = "E"; line = "plc-1"; unit = 10; points = (
+    { name = "gas"; register = 101; type = "float32"; value = 7.25; } ); },
+  { id = "X"; copies = 2; line = "plc-1"; unit = 11; points = (
+    { name = "value"; register = 2; type = "float32"; value = 4.5; },
+    { name = "event"; register = 4; type = "uint16"; value = 0; },
+    { name = "status"; register = 5; type = "uint16"; value = 0; } ); },
+  { id = "Z"; line = "plc-1"; unit = 13; points = (
+    { name = "gas"; register = 0; type = "float32"; value = 0; } ); },
   { id = "C"; line = "rs485-1"; unit = 1; points = (
     { name = "gas"; register = 0; type = "float32"; value = 12.5; } ); },
   { id = "D"; line = "rs485-1"; unit = 5; points = (
@@ -68,7 +79,7 @@ def a_scan_finds_what_is_there_while_polling_goes_on():
         assert found[5]["there"] and found[5]["answer"] == "exception 2" and found[5]["devices"] == [], found
         assert requests(plant, "rs485-1") > before + 14, "polls between the steps"
         assert plant.status()["status"]["points"]["good"] == 2
-        gateway = plant.ctl("scan", "plc-1", "--units", "0-10,250")
+        gateway = plant.ctl("scan", "plc-1", "--units", "0-9,250,251")
         assert gateway.returncode == 0, gateway
         assert "12 units" in gateway.stderr and "at most" in gateway.stderr, gateway.stderr
         assert "2 answer, 1 of them not configured; 1 configured silent" in gateway.stdout, gateway.stdout
@@ -123,7 +134,87 @@ def one_scan_at_a_time_and_it_ends_cleanly():
         assert "scans the bus rs485-1" in plant.daemon.text()
 
 
+OTHERS = """,
+  { id = "SWAPPED"; bus = "plc-1"; unit = 9; profile = "one"; },
+  { id = "SHIFTED"; bus = "plc-1"; unit = 10; points = (
+    { name = "gas"; kind = "gas"; unit = "ppm"; register = 102; type = "float32"; range = [0.0, 100.0]; } ); },
+  { id = "OTHER"; bus = "plc-1"; unit = 11; profile = "generic-gas-uint16"; },
+  { id = "XNX"; bus = "plc-1"; unit = 12; profile = "honeywell-xnx"; },
+  { id = "ZERO"; bus = "plc-1"; unit = 13; profile = "one"; },
+  { id = "OFF"; bus = "plc-1"; unit = 14; profile = "one"; enabled = false; }"""
+
+
+def identified(plant, *arguments, code):
+    done = plant.ctl("--json", "identify", *arguments)
+    assert done.returncode == code, done
+    document = json.loads(done.stdout)
+    assert document["ok"] == (code == 0), document
+    return document
+
+
+def a_device_that_is_what_it_should_be_looks_right():
+    with Plant() as plant:
+        started(plant, devices=OTHERS)
+        right = identified(plant, "A", code=0)
+        assert right["verdict"] == "looks right" and not right["reasons"] and not right["candidates"], right
+        point = right["points"][0]
+        assert point["words"] == [0x41A7, 0x3333] and abs(point["value"] - 20.9) < 1e-5, point
+        assert point["quality"] == "good" and point["verdict"] == "looks right" and point["reason"] is None, point
+        assert identified(plant, "XNX", code=0)["points"][0]["value"] == 4.5
+        assert identified(plant, "C", code=0)["bus"] == "rs485-1"
+        text = plant.ctl("identify", "XNX").stdout
+        assert "holding 2-3" in text and "4090 0000" in text and "\nlooks right\n" in text, text
+        assert "fault" in text and "0040" in text and "SET" not in text, text
+        plant.sim.set("X-2.status", 0x0050)
+        sick = identified(plant, "XNX", code=1)
+        assert sick["verdict"] == "suspicious" and sick["points"][0]["reason"] == "device-fault", sick
+        assert sick["reasons"] == ["the device says fault: holding 5 is 0x0050, mask 0x0040",
+                                   "the device says maintenance: holding 5 is 0x0050, mask 0x0010"], sick
+
+
+def a_device_that_is_something_else_says_what_would_look_right():
+    with Plant() as plant:
+        started(plant, devices=OTHERS)
+        swapped = identified(plant, "SWAPPED", code=1)
+        assert swapped["verdict"] == "suspicious" and len(swapped["reasons"]) == 1, swapped
+        assert 'order = "CDAB" gives 20.9 ppm' in swapped["reasons"][0], swapped
+        shifted = identified(plant, "SHIFTED", code=1)
+        assert shifted["points"][0]["verdict"] == "refused" and "exception 2 for holding 103" in shifted["reasons"][0], shifted
+        assert "register = 101 gives 7.25 ppm" in shifted["points"][0]["hint"], shifted
+        other = identified(plant, "OTHER", code=1)
+        assert other["candidates"][0]["profile"] == "honeywell-xnx", other
+        zero = identified(plant, "ZERO", code=1)
+        assert zero["points"][0]["verdict"] == "zero" and "all its registers are zero" in zero["reasons"][0], zero
+        silent = identified(plant, "MUTE", code=1)
+        assert silent["verdict"] == "silent" and "no reply in time" in silent["reasons"][0], silent
+        assert "no answer: unit 2" in plant.ctl("identify", "GONE").stdout
+        assert "did you mean SWAPPED?" in refused(plant, "identify", "SWAPED")
+        assert "not enabled" in refused(plant, "identify", "OFF")
+
+
+def a_unit_that_nobody_knows_is_tried_with_every_profile():
+    with Plant() as plant:
+        started(plant)
+        unknown = identified(plant, "plc-1", "11", code=0)
+        assert unknown["device"] is None and unknown["candidates"][0]["profile"] == "honeywell-xnx", unknown
+        text = plant.ctl("identify", "plc-1", "11").stdout
+        assert 'profile = "honeywell-xnx"' in text and "A fit is no proof" in text, text
+        assert identified(plant, "plc-1", "77", code=1)["candidates"] == []
+        assert "no answer: unit 3" in plant.ctl("identify", "rs485-1", "3").stdout
+        assert "did you mean plc-1?" in refused(plant, "identify", "plc1", "3")
+        refused(plant, "identify", "plc-1", "x", code=2)
+        good = plant.status()["status"]["points"]["good"]
+        assert good == 2, good
+        plant.config.write_text(plant.config.read_text() + "# changed\n")
+        assert "has changed since the daemon read it" in plant.ctl("identify", "A").stderr
+        plant.config.write_text("nonsense")
+        refused(plant, "identify", "A")
+
+
 CASES = [
+    a_device_that_is_what_it_should_be_looks_right,
+    a_device_that_is_something_else_says_what_would_look_right,
+    a_unit_that_nobody_knows_is_tried_with_every_profile,
     a_scan_finds_what_is_there_while_polling_goes_on,
     what_cannot_be_scanned_is_refused_in_words,
     one_scan_at_a_time_and_it_ends_cleanly,
