@@ -38,7 +38,19 @@ struct speaker {
     void (*tell)(void *context, const char *text);
     void *context;
     size_t count;
+    const struct davy_status *missing[32]; /* words that were told: several rows look at one */
+    size_t missing_count;
 };
+
+static bool is_told(struct speaker *speaker, const struct davy_status *status)
+{
+    for (size_t i = 0; i < speaker->missing_count; i++)
+        if (speaker->missing[i]->table == status->table && speaker->missing[i]->address == status->address)
+            return true;
+    if (speaker->missing_count < DAVY_LENGTH(speaker->missing))
+        speaker->missing[speaker->missing_count++] = status;
+    return false;
+}
 
 static void speak(void *context, const struct davy_status *status)
 {
@@ -47,7 +59,7 @@ static void speak(void *context, const struct davy_status *status)
     const unsigned address = status->address, word = speaker->map->value[status->table][address];
     const bool known = speaker->map->state[status->table][address] == WORD_KNOWN;
     char text[200];
-    if (known && !davy_verdict_holds(status, speaker->map))
+    if (known ? !davy_verdict_holds(status, speaker->map) : is_told(speaker, status))
         return;
     if (!known)
         snprintf(text, sizeof text, "the status word at %s %u is not given: exception %u", table, address,

@@ -22,6 +22,7 @@
 #define WEIGHT_RANGED  0.5
 #define WEIGHT_WHOLE   0.25
 #define WEIGHT_STATUS  0.25
+#define WEIGHT_STATE   0.1
 #define WEIGHT_NOTHING 0.5
 
 const char *davy_verdict_name(enum verdict verdict)
@@ -199,7 +200,7 @@ static void judge_value(const struct davy_point *point, const struct word_map *m
     else if (number && point->has_range && !is_in_range(point, value))
         say(judgement, VERDICT_DOUBTFUL, "%s is out of the range %s to %s", davy_ctl_number(value, text),
             davy_ctl_number(point->low, low), davy_ctl_number(point->high, high));
-    else if (is_zero(point, map))
+    else if (number && point->type != DAVY_TYPE_BOOL && is_zero(point, map))
         say(judgement, VERDICT_ZERO, "zero: only test gas or a running machine proves it");
     else
         judgement->verdict = VERDICT_RIGHT;
@@ -319,7 +320,7 @@ struct weight {
 static void weigh_point(const struct davy_point *point, enum verdict verdict, struct weight *weight)
 {
     const bool number = !is_bits(point->table) && !point->has_mask && point->type != DAVY_TYPE_BOOL;
-    const double most = !number                 ? WEIGHT_STATUS
+    const double most = !number                 ? WEIGHT_STATE
                         : is_float(point->type) ? WEIGHT_FLOAT
                         : point->has_range      ? WEIGHT_RANGED
                                                 : WEIGHT_WHOLE;
@@ -327,14 +328,42 @@ static void weigh_point(const struct davy_point *point, enum verdict verdict, st
     weight->fits += verdict == VERDICT_RIGHT ? most : verdict == VERDICT_ZERO ? most / 2 : 0;
 }
 
-static void weigh_status(const struct davy_status *statuses, size_t count, const struct word_map *map,
+/* Several rows look at one word: it counts once, where the first of them stands. */
+static bool is_first(const struct davy_status *statuses, size_t i)
+{
+    for (size_t j = 0; j < i; j++)
+        if (statuses[j].table == statuses[i].table && statuses[j].address == statuses[i].address)
+            return false;
+    return true;
+}
+
+/* What is left of a status word's weight: nothing where it is refused or tells a fault, half where it tells anything. */
+static double status_fit(const struct davy_status *statuses, size_t count, const struct davy_status *word,
+                         const struct word_map *map)
+{
+    double fit = map->state[word->table][word->address] == WORD_KNOWN ? 1 : 0;
+    for (size_t i = 0; i < count; i++) {
+        const struct davy_status *row = &statuses[i];
+        if (row->table != word->table || row->address != word->address || !davy_verdict_holds(row, map))
+            continue;
+        fit = row->means == DAVY_MEANS_FAULT || fit == 0 ? 0 : 0.5;
+    }
+    return fit;
+}
+
+/* Returns whether one tells a fault. */
+static bool weigh_status(const struct davy_status *statuses, size_t count, const struct word_map *map,
                          struct weight *weight)
 {
+    bool fault = false;
     for (size_t i = 0; i < count; i++) {
-        const bool known = map->state[statuses[i].table][statuses[i].address] == WORD_KNOWN;
+        fault = fault || (statuses[i].means == DAVY_MEANS_FAULT && davy_verdict_holds(&statuses[i], map));
+        if (!is_first(statuses, i))
+            continue;
         weight->all += WEIGHT_STATUS;
-        weight->fits += !known ? 0 : davy_verdict_holds(&statuses[i], map) ? WEIGHT_STATUS / 2 : WEIGHT_STATUS;
+        weight->fits += WEIGHT_STATUS * status_fit(statuses, count, &statuses[i], map);
     }
+    return fault;
 }
 
 double davy_verdict_score(const struct davy_config *config, uint32_t device, const struct word_map *map,
@@ -342,11 +371,11 @@ double davy_verdict_score(const struct davy_config *config, uint32_t device, con
 {
     const struct davy_device *owner = &config->devices[device];
     struct weight weight = {0, WEIGHT_NOTHING};
-    weigh_status(owner->status, owner->status_count, map, &weight);
+    const bool fault = weigh_status(owner->status, owner->status_count, map, &weight);
     for (uint32_t i = 0; i < owner->point_count; i++) {
         const struct davy_point *point = &config->points[owner->first_point + i];
         weigh_point(point, judgements[i].verdict, &weight);
-        weigh_status(point->status, point->status_count, map, &weight);
+        (void)weigh_status(point->status, point->status_count, map, &weight);
     }
-    return weight.fits / weight.all;
+    return weight.fits / weight.all * (fault ? 0.5 : 1);
 }

@@ -25,9 +25,14 @@ devices = (
   { id = "E"; line = "plc-1"; unit = 10; points = (
     { name = "gas"; register = 101; type = "float32"; value = 7.25; } ); },
   { id = "X"; copies = 2; line = "plc-1"; unit = 11; points = (
+    { name = "id"; register = 1; type = "uint16"; value = 9217; },
     { name = "value"; register = 2; type = "float32"; value = 4.5; },
     { name = "event"; register = 4; type = "uint16"; value = 0; },
-    { name = "status"; register = 5; type = "uint16"; value = 0; } ); },
+    { name = "status"; register = 5; type = "uint16"; value = 0; },
+    { name = "state"; register = 6; type = "uint16"; value = 1; },
+    { name = "heartbeat"; register = 7; type = "uint16"; value = 10; },
+    { name = "days"; register = 8; type = "float32"; value = 120.5; },
+    { name = "unit"; register = 10; type = "uint16"; value = 4; } ); },
   { id = "Z"; line = "plc-1"; unit = 13; points = (
     { name = "gas"; register = 0; type = "float32"; value = 0; } ); },
   { id = "C"; line = "rs485-1"; unit = 1; points = (
@@ -168,8 +173,8 @@ def a_device_that_is_what_it_should_be_looks_right():
         plant.sim.set("X-2.status", 0x0050)
         sick = identified(plant, "XNX", code=1)
         assert sick["verdict"] == "suspicious" and sick["points"][0]["reason"] == "device-fault", sick
-        assert sick["reasons"] == ["the device says fault: holding 5 is 0x0050, mask 0x0040",
-                                   "the device says maintenance: holding 5 is 0x0050, mask 0x0010"], sick
+        assert sick["reasons"] == ["the device says maintenance: holding 5 is 0x0050, mask 0x0010",
+                                   "the device says fault: holding 5 is 0x0050, mask 0x0040"], sick
 
 
 def a_device_that_is_something_else_says_what_would_look_right():
