@@ -6,7 +6,6 @@
 #include <string.h>
 
 #define SHARE_LEAST 0.1
-#define SHARE_MOST  0.5
 
 /* Modbus Application Protocol V1.1b3, 7: of a gateway, about a device that it cannot reach. */
 #define EXCEPTION_NO_PATH  10
@@ -59,13 +58,8 @@ int davy_units_parse(const char *text, int lowest, int highest, struct units *re
 
 double davy_scan_share(double utilization)
 {
-    const double share = 0.9 - utilization;
-    return share < SHARE_LEAST ? SHARE_LEAST : share > SHARE_MOST ? SHARE_MOST : share;
-}
-
-davy_span davy_scan_pause(davy_span took, double share)
-{
-    return (davy_span){(int64_t)((double)took.ns * (1 / share - 1))};
+    const double share = 1 - utilization;
+    return share < SHARE_LEAST ? SHARE_LEAST : share > 1 ? 1 : share;
 }
 
 davy_span davy_scan_time(size_t units, davy_span timeout, double share)

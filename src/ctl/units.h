@@ -25,15 +25,13 @@ void davy_units_all(struct units *units);
 int davy_units_parse(const char *text, int lowest, int highest, struct units *ret_units) DAVY_MUST_CHECK;
 
 /*
- * The part of the line's time that a scan takes, 0.1 to 0.5: what polling leaves, less a tenth.
+ * The part of the line's time that a scan has, 0.1 to 1: what polling leaves, which comes first, but a tenth at least
+ * (acquire/poller).
  * utilization   of the bus by polling, 0 to 1
  */
 double davy_scan_share(double utilization);
 
-/* How long to leave the line to the polls after a step that took so long. */
-davy_span davy_scan_pause(davy_span took, double share);
-
-/* At most: as if nobody answered. */
+/* How long it takes as if nobody answered. */
 davy_span davy_scan_time(size_t units, davy_span timeout, double share);
 
 /* Whether an answer ("ok", "exception" …, with its code) says that a device is there: a gateway answers for absent ones. */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* scan: which units answer on a bus. One harmless read each, with pauses, so that polling goes on. */
+/* scan: which units answer on a bus. One harmless read each, which the daemon puts between its polls. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -75,14 +75,13 @@ static int take_units(struct scan *scan, bool line)
 
 static void say_before(const struct scan *scan, davy_span timeout)
 {
-    const davy_span most = davy_scan_time(scan->units.count, timeout, scan->share);
-    json_t *seconds = json_integer(most.ns / DAVY_NS_PER_S + 1);
+    const davy_span about = davy_scan_time(scan->units.count, timeout, scan->share);
+    json_t *seconds = json_integer(about.ns / DAVY_NS_PER_S + 1);
     char *age = davy_ctl_age(seconds);
-    fprintf(
-        stderr,
-        "%s: %zu units, %s at most; polling goes on, the scan takes %.0f %% of the line's time. Speed and parity stay "
-        "those of the bus: a device with others is not seen.\n",
-        scan->bus, scan->units.count, age, 100 * scan->share);
+    fprintf(stderr,
+            "%s: %zu units, about %s where nobody answers; polls go first, longer where they fill the line. Speed and "
+            "parity stay those of the bus: a device with others is not seen.\n",
+            scan->bus, scan->units.count, age);
     free(age);
     json_decref(seconds);
 }
@@ -153,13 +152,12 @@ static bool show(struct scan *scan, davy_mono began)
     return on;
 }
 
-/* One unit until its answer is clear, with the pauses that leave the line to the polls. */
+/* One unit until its answer is clear. */
 static int scan_unit(struct scan *scan, int unit)
 {
     struct finding *finding = &scan->findings[unit];
     for (unsigned tries = 1;; tries++) {
         json_t *reply = NULL;
-        const davy_mono before = now();
         const int code = ask(scan, unit, &reply);
         if (code != CTL_DONE)
             return code;
@@ -169,10 +167,7 @@ static int scan_unit(struct scan *scan, int unit)
         json_decref(reply);
         if (down && !again)
             return davy_ctl_fail(scan->ctl, CTL_REFUSED, "the line or connection went down at unit %d", unit);
-        davy_span pause = davy_scan_pause(davy_mono_sub(now(), before), scan->share);
-        if (down)
-            pause = davy_span_s(1);
-        if (!davy_progress_wait(&scan->progress, pause))
+        if (!davy_progress_wait(&scan->progress, davy_span_s(down ? 1 : 0)))
             scan->stopped = true;
         if (!again || scan->stopped)
             return CTL_DONE;
