@@ -6,6 +6,7 @@
 #pragma once
 
 #include <stdatomic.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "acquire/capture.h"
@@ -27,20 +28,28 @@ struct davy_bus_reply {
     enum davy_answer answer;
     uint8_t exception;     /* when answer is EXCEPTION */
     davy_span turn_around; /* from the end of the request to the first byte of the reply; 0: not measured */
-    uint32_t foreign;      /* bytes thrown away since the last read that no request of ours explains: noise, a second
-                              master, double replies */
+    /* Of serial lines, since the last read: */
+    uint32_t foreign;   /* bytes thrown away that no request of ours explains: noise, a second master, double replies */
+    uint32_t strangers; /* complete requests among them: there is another master on the line */
+    uint32_t late;      /* replies that came later than the device's max_reply: it is set too short */
     uint16_t words[DAVY_BLOCK_WORDS];
 };
 
 struct davy_bus_ops {
-    /* 0, or a negative errno that says why. Blocks at most the bus's timeout per address. */
+    /* 0, or a negative errno that says why. Blocks at most the bus's timeout for a name, and for each of 4 addresses. */
     int (*open)(void *link);
+    /*
+     * What the last open failed at, for people, as far as an errno does not say it: which port or host, who holds it.
+     * May be NULL.
+     */
+    void (*explain)(void *link, char *text, size_t size);
     /* Repeatable. */
     void (*close)(void *link);
     /*
      * One request, one reply; never retries, never reconnects. Blocks at most the bus's timeout and the time that the
-     * characters take, plus the silence that the line needs before (pause, 3.5 characters) and after a failure (the
-     * device's max_reply). The first read of the shape of one that failed on a serial line may be two.
+     * characters take, plus the silence that the line needs (pause, 3.5 characters) and that is left of the last failure
+     * (the device's max_reply). On a serial line, the read of the shape of one that failed is enclosed by two short ones,
+     * or held back: src/acquire/guard.h has the rules, what they assume and what they cost.
      * DOWN means that the link must be closed and opened again.
      */
     void (*read)(void *link, const struct davy_bus_request *request, struct davy_bus_reply *ret_reply);
