@@ -251,10 +251,13 @@ static void send_flipped(struct server *server, struct talk *talk)
     queue_bytes(server, bytes, length, (davy_span){0}, false);
 }
 
+/* In one piece: behind a pause the second one would be the answer to whatever is asked then. */
 static void send_twice(struct server *server, struct talk *talk)
 {
-    send_truth(server, talk);
-    send_truth(server, talk);
+    uint8_t bytes[2 * SERVER_BYTES];
+    const size_t length = wrap(server, talk, bytes);
+    memcpy(bytes + length, bytes, length);
+    queue_bytes(server, bytes, 2 * length, (davy_span){0}, false);
 }
 
 static void send_noise_before(struct server *server, struct talk *talk)
