@@ -175,8 +175,9 @@ struct davy_bus_request davy_frame_probe(const struct davy_bus_request *request)
 
 #define EXCEPTION_LENGTH    5U
 #define REQUEST_LENGTH      8U
-#define WRITE_HEAD          7U /* write multiple: unit, function, start, count, byte count */
-#define LAST_SHORT_FUNCTION 6U /* 1 to 6 are asked for in 8 bytes */
+#define WRITE_HEAD          7U  /* write multiple: unit, function, start, count, byte count */
+#define LAST_SHORT_FUNCTION 6U  /* 1 to 6 are asked for in 8 bytes */
+#define LAST_FUNCTION       43U /* of the public ones; fewer that noise may look like */
 #define WRITE_COILS         15U
 #define WRITE_REGISTERS     16U
 
@@ -195,7 +196,8 @@ static bool is_whole(const uint8_t *bytes, size_t length, size_t frame)
 
 static bool is_exception(const uint8_t *bytes, size_t length)
 {
-    return length >= EXCEPTION_LENGTH && bytes[1] & EXCEPTION_BIT && bytes[2] != 0 && has_crc(bytes, EXCEPTION_LENGTH);
+    return length >= EXCEPTION_LENGTH && bytes[1] > EXCEPTION_BIT && bytes[1] <= (EXCEPTION_BIT | LAST_FUNCTION) &&
+           bytes[2] != 0 && has_crc(bytes, EXCEPTION_LENGTH);
 }
 
 static size_t reply_length(const uint8_t *bytes, size_t length)
