@@ -198,6 +198,19 @@ static void a_late_reply_behind_an_exception_is_never_taken_for_another(void **s
     rig_done(&rig);
 }
 
+/* It comes when the line has long been thought free, in front of the reply to a later request. */
+static void a_reply_that_others_have_overtaken_is_not_taken_for_theirs(void **state)
+{
+    (void)state;
+    struct rig rig;
+    unsigned good = 0;
+    rig_init(&rig, DAVY_BUS_RTU, (struct slave_script){.act = SLAVE_BEHIND, .times = 2, .late_ms = 1000});
+    for (uint16_t start = 10; start < 200 && good < 60; start++)
+        good += read_two(&rig, start) == DAVY_ANSWER_OK; /* checks the values */
+    assert_int_equal(good, 60);
+    rig_done(&rig);
+}
+
 /* A wait that a stop ends early has not seen the silence that it was to wait for. */
 static void a_read_cut_short_by_a_stop_gives_nothing(void **state)
 {
@@ -366,6 +379,7 @@ int main(void)
         cmocka_unit_test(a_device_that_ignores_other_lengths_comes_back_too),
         cmocka_unit_test(a_deaf_and_late_device_never_gives_the_value_of_another_read),
         cmocka_unit_test(a_late_reply_behind_an_exception_is_never_taken_for_another),
+        cmocka_unit_test(a_reply_that_others_have_overtaken_is_not_taken_for_theirs),
         cmocka_unit_test(a_read_cut_short_by_a_stop_gives_nothing),
         cmocka_unit_test(a_second_reply_to_one_request_is_not_the_next),
         cmocka_unit_test(a_dripping_device_is_cut_off_at_the_deadline),
