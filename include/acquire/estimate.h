@@ -27,8 +27,8 @@ void davy_estimate_fill(struct davy_config *config);
  * The longest time from a step at the sensor's register to its reading, for one request. The step comes just after the
  * register was read: one interval, and from when it is due again the longest time to its reply. That is all reads of the
  * bus that earliest-deadline-first may take before it, the one that is going on, and `dead` other devices (those that
- * hold the bus longest) that fall silent at that moment: three misses each with the retries, then probes in a tenth of
- * the time. Devices that answer take the assumed turn-around; reads on demand are not in it.
+ * hold the bus longest) that fall silent at that moment: the first miss of each, what the account for retries and probes
+ * holds, and the tenth of the time that it grows by (acquire/quarantine.h). Devices that answer take the assumed turn-around; reads on demand are not in it.
  */
 davy_span davy_estimate_detection(const struct davy_config *config, const struct davy_request *request, unsigned dead);
 

@@ -14,8 +14,7 @@ static const davy_span tcp_round_trip = {1 * DAVY_NS_PER_MS};
 #define REQUEST_CHARACTERS 8
 #define REPLY_CHARACTERS   5
 
-/* Of acquire/quarantine.h: misses until a device is only probed; a probe takes one part of so many of the bus's time. */
-#define MISSES      3
+/* Of acquire/quarantine.h: what is not answered takes one part of so many of the bus's time in the long run. */
 #define PROBE_PARTS 10
 
 static bool is_line(const struct davy_bus *bus)
@@ -108,28 +107,31 @@ static int64_t failure_ns(const struct davy_config *config, const struct davy_re
     return REQUEST_CHARACTERS * character + longer(bus->timeout.ns + silence, late);
 }
 
-/*
- * How long a device that has just fallen silent holds the bus until it is only probed (acquire/quarantine.h): three
- * misses, the first with its retries. On a line each second exchange after the first listens before it, for two times
- * max_reply (acquire/bus.h).
- */
-static int64_t dead_ns(const struct davy_config *config, const struct davy_request *request)
+static bool is_tcp(const struct davy_config *config, const struct davy_request *request)
 {
-    const struct davy_bus *bus = &config->buses[request->bus];
-    int64_t exchanges = MISSES + bus->retries;
-    int64_t listening =
-        bus->type == DAVY_BUS_TCP ? 0 : (exchanges - 1) / 2 * 2 * config->devices[request->device].max_reply.ns;
-    return exchanges * failure_ns(config, request) + listening;
+    return config->buses[request->bus].type == DAVY_BUS_TCP;
 }
 
-/* The time of the slowest request of the device whose requests begin at *at; *at moves behind them. */
-static int64_t dead_device_ns(const struct davy_config *config, size_t *at)
+/*
+ * What a device that falls silent costs in any case: the first miss, that nobody can foresee. On a line, once it answers
+ * again, each read is enclosed by two short ones until nothing late can come (acquire/guard.h).
+ */
+static int64_t first_miss_ns(const struct davy_config *config, const struct davy_request *request)
 {
-    int64_t worst = 0;
-    uint32_t device = config->requests[*at].device;
-    for (; *at < config->request_count && config->requests[*at].device == device; (*at)++)
-        worst = longer(worst, dead_ns(config, &config->requests[*at]));
-    return worst;
+    struct davy_request brief = *request;
+    brief.count = 1;
+    int64_t enclosed = is_tcp(config, request) ? 0 : 2 * davy_estimate_request(config, &brief).ns;
+    return failure_ns(config, request) + enclosed;
+}
+
+/*
+ * What may be on the account that pays retries and probes (acquire/quarantine.h): as many misses as there are retries,
+ * and one that is begun on the last of it; on a line that one may wait for two times max_reply before.
+ */
+static int64_t account_ns(const struct davy_config *config, const struct davy_request *request)
+{
+    int64_t waiting = is_tcp(config, request) ? 0 : 2 * config->devices[request->device].max_reply.ns;
+    return (longer(config->buses[request->bus].retries, 1) + 1) * failure_ns(config, request) + waiting;
 }
 
 /* Keep the `size` largest, in falling order. */
@@ -144,20 +146,29 @@ static void keep_largest(int64_t *largest, size_t size, int64_t value)
     }
 }
 
-/* The `dead` devices beside that of `own` that hold the bus longest. */
+/*
+ * Bus time of all that is not answered where `dead` devices beside that of `own` fall silent, those that hold the bus
+ * longest, but for the tenth that the account grows by.
+ */
 static int64_t all_dead_ns(const struct davy_config *config, const struct davy_request *own, unsigned dead)
 {
-    int64_t largest[DAVY_ESTIMATE_DEAD_MAX] = {0}, sum = 0;
+    int64_t largest[DAVY_ESTIMATE_DEAD_MAX] = {0}, account = 0, of_device = 0;
     size_t size = dead < DAVY_ESTIMATE_DEAD_MAX ? dead : DAVY_ESTIMATE_DEAD_MAX;
-    for (size_t i = lower_bound(config, own->bus, 0);
-         i < config->request_count && config->requests[i].bus == own->bus;) {
-        bool other = config->requests[i].device != own->device;
-        int64_t held = dead_device_ns(config, &i);
-        keep_largest(largest, other ? size : 0, held);
+    size_t end = lower_bound(config, own->bus + 1, 0);
+    for (size_t i = lower_bound(config, own->bus, 0); size > 0 && i < end; i++) {
+        const struct davy_request *request = &config->requests[i];
+        if (request->device == own->device)
+            continue;
+        account = longer(account, account_ns(config, request));
+        of_device = longer(of_device, first_miss_ns(config, request));
+        if (i + 1 < end && request[1].device == request->device)
+            continue;
+        keep_largest(largest, size, of_device);
+        of_device = 0;
     }
     for (size_t i = 0; i < size; i++)
-        sum += largest[i];
-    return sum;
+        account += largest[i];
+    return account;
 }
 
 /* The shortest time between two reads of it: also while its device is in alarm. */

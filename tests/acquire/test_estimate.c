@@ -71,12 +71,22 @@ static void assert_about(davy_span got, double expected_s)
         fail_msg("%.6f s, not %.6f s", got_s, expected_s);
 }
 
-/* Of unit u in four_devices(): an exchange without a reply takes 8 + 7 characters and max_reply, u seconds; three of
- * them, and before the third two times max_reply of listening. */
-static double dead_s(unsigned unit, unsigned exchanges)
+/* Of unit u in four_devices(): an exchange without a reply, 15 characters and max_reply, which is u seconds. */
+static double failure_s(unsigned unit)
 {
-    double listening = (exchanges - 1) / 2 * 2.0 * unit;
-    return exchanges * (unit + 15 * 10 / 9600.0) + listening;
+    return unit + 15 * 10 / 9600.0;
+}
+
+/* The first miss, and two short reads around one when it is back. */
+static double dead_s(unsigned unit)
+{
+    return failure_s(unit) + 2 * (18.5 * 10 / 9600 + 0.020);
+}
+
+/* What the account pays: the retries, at least one, and one more with two times max_reply of waiting. */
+static double account_s(unsigned unit, unsigned retries)
+{
+    return (retries + 1) * failure_s(unit) + 2 * unit;
 }
 
 static davy_span detection(const struct davy_config *config, uint32_t point, unsigned dead)
@@ -91,15 +101,15 @@ static void detection_adds_the_rest_of_the_bus_and_the_slowest_dead(void **state
     double cycle = 4 * (18.5 * 10 / 9600 + 0.020), going_on = 18.5 * 10 / 9600 + 0.020;
     assert_about(detection(config, 0, 0), 1 + cycle + going_on);
     double rest = cycle + going_on;
-    assert_about(detection(config, 0, 1), 1 + (dead_s(4, 3) + rest) / 0.9);
-    assert_about(detection(config, 0, 2), 1 + (dead_s(4, 3) + dead_s(3, 3) + rest) / 0.9);
-    assert_about(detection(config, 3, 1), 1 + (dead_s(3, 3) + rest) / 0.9);
+    assert_about(detection(config, 0, 1), 1 + (dead_s(4) + account_s(4, 1) + rest) / 0.9);
+    assert_about(detection(config, 0, 2), 1 + (dead_s(4) + dead_s(3) + account_s(4, 1) + rest) / 0.9);
+    assert_about(detection(config, 3, 1), 1 + (dead_s(3) + account_s(3, 1) + rest) / 0.9);
     assert_int_equal(detection(config, 0, 99).ns, detection(config, 0, 3).ns);
     assert_int_equal(config->requests[0].detection[DAVY_DEAD_NONE].ns, detection(config, 0, 0).ns);
     assert_int_equal(config->requests[3].detection[DAVY_DEAD_ONE].ns, detection(config, 3, 1).ns);
     assert_int_equal(config->requests[0].detection[DAVY_DEAD_SOME].ns, detection(config, 0, 3).ns);
-    config->buses[0].retries = 1;
-    assert_about(detection(config, 0, 1), 1 + (dead_s(4, 4) + rest) / 0.9);
+    config->buses[0].retries = 2;
+    assert_about(detection(config, 0, 1), 1 + (dead_s(4) + account_s(4, 2) + rest) / 0.9);
     davy_config_unref(config);
 }
 
