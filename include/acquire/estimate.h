@@ -12,7 +12,7 @@
  */
 davy_span davy_estimate_request(const struct davy_config *config, const struct davy_request *request);
 
-/* Planned share of the bus time, 1.0 is full: sum of request time over interval. */
+/* Planned share of the time of its busiest connection, 1.0 is full: sum of request time over interval. */
 double davy_estimate_utilization(const struct davy_config *config, uint32_t bus);
 
 /* More dead devices than that are counted as so many. */
@@ -26,7 +26,7 @@ void davy_estimate_fill(struct davy_config *config);
 /*
  * The longest time from a step at the sensor's register to its reading, for one request. The step comes just after the
  * register was read: one interval, and from when it is due again the longest time to its reply. That is all reads of the
- * bus that earliest-deadline-first may take before it, the one that is going on, and `dead` other devices (those that
+ * connection that earliest-deadline-first may take before it, the one that is going on, and `dead` other devices (those that
  * hold the bus longest) that fall silent at that moment: the first miss of each, what the account for retries and probes
  * holds, and the tenth of the time that it grows by (acquire/quarantine.h). Devices that answer take the assumed turn-around; reads on demand are not in it.
  */
@@ -35,5 +35,5 @@ davy_span davy_estimate_detection(const struct davy_config *config, const struct
 /* The request that reads this point; NULL where none does. */
 const struct davy_request *davy_estimate_request_of(const struct davy_config *config, uint32_t point);
 
-/* How many other devices are read on the bus of this point. */
+/* How many other devices are read on the connection of this point. */
 unsigned davy_estimate_neighbours(const struct davy_config *config, uint32_t point);

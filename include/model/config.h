@@ -266,6 +266,7 @@ struct davy_request {
     davy_span interval;
     const uint32_t *points; /* read by this request; may be none where it is for status words only */
     size_t point_count;
+    uint32_t connection;                   /* of its bus, that reads its device (acquire/share.h) */
     davy_span detection[DAVY_DEAD_COUNT_]; /* from a step at the register to its reading (acquire/estimate.h) */
 };
 

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "acquire/estimate.h"
 
+#include "acquire/share.h"
+
 /* Silence of a device between request and reply, where nothing was measured: 20 ms is usual of sensors. */
 static const davy_span turn_around = {20 * DAVY_NS_PER_MS};
 
@@ -55,15 +57,25 @@ davy_span davy_estimate_request(const struct davy_config *config, const struct d
                        longer(bus->pause.ns, silence)};
 }
 
-double davy_estimate_utilization(const struct davy_config *config, uint32_t bus)
+static double connection_utilization(const struct davy_config *config, uint32_t bus, uint32_t connection)
 {
     double used = 0;
     for (size_t i = 0; i < config->request_count; i++) {
         const struct davy_request *request = &config->requests[i];
-        if (request->bus == bus && request->interval.ns > 0)
+        if (request->bus == bus && request->connection == connection && request->interval.ns > 0)
             used += (double)davy_estimate_request(config, request).ns / (double)request->interval.ns;
     }
     return used;
+}
+
+double davy_estimate_utilization(const struct davy_config *config, uint32_t bus)
+{
+    double busiest = 0;
+    for (uint32_t i = 0; i < davy_share_connections(config, bus); i++) {
+        double used = connection_utilization(config, bus, i);
+        busiest = used > busiest ? used : busiest;
+    }
+    return busiest;
 }
 
 /* ---- detection ---- */
@@ -157,7 +169,7 @@ static int64_t all_dead_ns(const struct davy_config *config, const struct davy_r
     size_t end = lower_bound(config, own->bus + 1, 0);
     for (size_t i = lower_bound(config, own->bus, 0); size > 0 && i < end; i++) {
         const struct davy_request *request = &config->requests[i];
-        if (request->device == own->device)
+        if (request->device == own->device || request->connection != own->connection)
             continue;
         account = longer(account, account_ns(config, request));
         of_device = longer(of_device, first_miss_ns(config, request));
@@ -194,6 +206,8 @@ static int64_t ahead_ns(const struct davy_config *config, const struct davy_requ
     for (size_t i = lower_bound(config, own->bus, 0); i < config->request_count && config->requests[i].bus == own->bus;
          i++) {
         const struct davy_request *request = &config->requests[i];
+        if (request->connection != own->connection)
+            continue;
         int64_t once = davy_estimate_request(config, request).ns, interval = shortest_ns(config, request);
         int64_t by_deadline = divided_up(own->interval.ns, interval);
         int64_t due = divided_up(waiting, interval);
@@ -223,12 +237,26 @@ davy_span davy_estimate_detection(const struct davy_config *config, const struct
     return (davy_span){request->interval.ns + response_ns(config, request, dead)};
 }
 
+/* Of n connections the i-th has every n-th enabled device in file order (acquire/share.h); requests are in that order. */
+static void assign_connections(struct davy_config *config, uint32_t bus)
+{
+    uint32_t connections = davy_share_connections(config, bus), rank = 0;
+    size_t next = lower_bound(config, bus, 0), end = lower_bound(config, bus + 1, 0);
+    for (uint32_t d = 0; d < config->device_count; d++) {
+        for (; next < end && config->requests[next].device == d; next++)
+            config->requests[next].connection = rank % connections;
+        rank += config->devices[d].bus == bus && config->devices[d].enabled;
+    }
+}
+
 void davy_estimate_fill(struct davy_config *config)
 {
     static const unsigned dead[DAVY_DEAD_COUNT_] = {
         [DAVY_DEAD_ONE] = 1,
         [DAVY_DEAD_SOME] = DAVY_DEAD_SOME_DEVICES,
     };
+    for (uint32_t bus = 0; bus < config->bus_count; bus++)
+        assign_connections(config, bus);
     for (size_t i = 0; i < config->request_count; i++) {
         struct davy_request *request = &config->requests[i], *before = i > 0 ? request - 1 : NULL;
         bool alike = before && before->device == request->device && before->interval.ns == request->interval.ns;
@@ -239,13 +267,16 @@ void davy_estimate_fill(struct davy_config *config)
 
 unsigned davy_estimate_neighbours(const struct davy_config *config, uint32_t point)
 {
+    const struct davy_request *own = davy_estimate_request_of(config, point);
     unsigned count = 0;
-    uint32_t own = config->points[point].device, last = own;
-    uint32_t bus = config->devices[own].bus;
-    for (size_t i = lower_bound(config, bus, 0); i < config->request_count && config->requests[i].bus == bus; i++) {
-        uint32_t device = config->requests[i].device;
-        count += device != own && device != last;
-        last = device;
+    if (!own)
+        return 0;
+    uint32_t last = own->device;
+    size_t end = lower_bound(config, own->bus + 1, 0);
+    for (size_t i = lower_bound(config, own->bus, 0); i < end; i++) {
+        const struct davy_request *request = &config->requests[i];
+        count += request->connection == own->connection && request->device != own->device && request->device != last;
+        last = request->device;
     }
     return count;
 }

@@ -7,6 +7,7 @@
 
 #include "acquire/estimate.h"
 #include "acquire/request.h"
+#include "acquire/share.h"
 #include "base/num.h"
 #include "support/small_config.h"
 
@@ -122,6 +123,29 @@ static void neighbours_are_the_other_devices_of_the_bus(void **state)
     davy_config_unref(config);
 }
 
+/* Devices 0 and 2 are read by one connection, 1 and 3 by the other. */
+static void connections_of_a_bus_do_not_wait_for_each_other(void **state)
+{
+    (void)state;
+    struct davy_config *config = four_devices();
+    config->buses[0].type = DAVY_BUS_TCP;
+    assert_int_equal(davy_requests_plan(config), 0);
+    double whole = davy_estimate_utilization(config, 0);
+    int64_t alone = detection(config, 0, 0).ns, all_dead = detection(config, 0, 3).ns;
+    config->buses[0].connections = 2;
+    assert_int_equal(davy_requests_plan(config), 0);
+    for (uint32_t i = 0; i < 4; i++) {
+        assert_int_equal(config->requests[i].connection, davy_share_connection(config, config->requests[i].device, 2));
+        assert_int_equal(davy_estimate_neighbours(config, i), 1);
+    }
+    assert_true(davy_estimate_utilization(config, 0) > 0.49 * whole &&
+                davy_estimate_utilization(config, 0) < 0.51 * whole);
+    assert_int_equal(detection(config, 0, 0).ns, alone - 2 * DAVY_NS_PER_MS);
+    assert_int_equal(detection(config, 0, 3).ns, detection(config, 0, 1).ns);
+    assert_true(detection(config, 0, 3).ns < all_dead);
+    davy_config_unref(config);
+}
+
 /* ---- against a plain simulation of the schedule ---- */
 
 struct read {
@@ -200,6 +224,7 @@ int main(void)
         cmocka_unit_test(utilization_is_time_over_interval),
         cmocka_unit_test(detection_adds_the_rest_of_the_bus_and_the_slowest_dead),
         cmocka_unit_test(neighbours_are_the_other_devices_of_the_bus),
+        cmocka_unit_test(connections_of_a_bus_do_not_wait_for_each_other),
         cmocka_unit_test(no_schedule_is_later_than_estimated),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
