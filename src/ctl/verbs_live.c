@@ -90,6 +90,32 @@ static void print_slowest(const struct ctl *ctl, const json_t *plan)
         printf("and %lld more: davyctl check\n", (long long)more);
 }
 
+/* The devices that are slowest to turn around, as measured. */
+static void print_devices(const struct ctl *ctl, const json_t *plan)
+{
+    static const char *const heads[] = {"SLOWEST DEVICES", "BUS", ">TURN P50", ">P95", ">MISSES", "", NULL};
+    struct table table;
+    davy_table_init(&table, heads, ctl->colour);
+    size_t i;
+    json_t *device;
+    json_array_foreach(json_object_get(plan, "devices"), i, device)
+    {
+        const bool slow = json_is_true(json_object_get(device, "slow"));
+        const bool flapping = json_is_true(json_object_get(device, "flapping"));
+        davy_table_add(&table, davy_ctl_cell(device, "device"), NULL);
+        davy_table_add(&table, davy_ctl_cell(device, "bus"), NULL);
+        davy_table_add(&table, davy_ctl_format("%.1f ms", json_number_value(json_object_get(device, "p50_ms"))), NULL);
+        davy_table_add(&table, davy_ctl_format("%.1f ms", json_number_value(json_object_get(device, "p95_ms"))), NULL);
+        davy_table_add(&table, davy_ctl_cell(device, "misses"), NULL);
+        davy_table_add(&table, davy_ctl_copy(slow ? "slow" : flapping ? "misses often" : ""), NULL);
+    }
+    davy_table_flush(&table);
+    davy_table_done(&table);
+    const json_int_t more = json_integer_value(json_object_get(plan, "more_devices"));
+    if (more > 0)
+        printf("and %lld more\n", (long long)more);
+}
+
 static void print_broker(const json_t *broker)
 {
     if (!json_is_object(broker)) {
@@ -141,6 +167,10 @@ static void print_status(const struct ctl *ctl, const json_t *reply)
     if (json_array_size(json_object_get(plan, "slowest")) > 0) {
         putchar('\n');
         print_slowest(ctl, plan);
+    }
+    if (json_array_size(json_object_get(plan, "devices")) > 0) {
+        putchar('\n');
+        print_devices(ctl, plan);
     }
 }
 

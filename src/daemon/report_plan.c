@@ -4,7 +4,7 @@
 #include "acquire/plan_report.h"
 #include "daemon/report.h"
 
-/* Limits that one reply tells; `davyctl check` tells all. */
+/* Limits, and devices, that one reply tells; `davyctl check` tells all limits. */
 #define SLOWEST 10
 
 /* A limit and how long a step may go unseen, beside some dead devices. */
@@ -76,6 +76,65 @@ static void put_bus(struct davy_buf *out, struct pipeline *pipeline, uint32_t bu
     davy_json_close(out, '}');
 }
 
+/* ---- devices ---- */
+
+/* Those that take longest to turn around, by p95. */
+struct slow_devices {
+    struct davy_poller_device rows[SLOWEST];
+    size_t count;
+    size_t more;
+};
+
+static void keep_device(struct slow_devices *slow, struct davy_poller_device device)
+{
+    for (size_t i = 0; i < slow->count; i++) {
+        if (device.p95.ns <= slow->rows[i].p95.ns)
+            continue;
+        struct davy_poller_device quicker = slow->rows[i];
+        slow->rows[i] = device;
+        device = quicker;
+    }
+    if (slow->count < SLOWEST)
+        slow->rows[slow->count++] = device;
+    else
+        slow->more++;
+}
+
+static void find_devices(struct pipeline *pipeline, struct slow_devices *slow)
+{
+    const struct davy_config *config = pipeline_config(pipeline);
+    struct davy_poller_device device;
+    for (uint32_t b = 0; b < config->bus_count; b++)
+        for (size_t row = 0; davy_poller_device(pipeline_poller_at(pipeline, b), row, &device); row++)
+            if (device.generation == config->generation && device.p95.ns > 0)
+                keep_device(slow, device);
+}
+
+static void put_device(struct davy_buf *out, const struct davy_config *config, const struct davy_poller_device *row)
+{
+    const struct davy_device *device = &config->devices[row->device];
+    davy_json_open(out, '{');
+    davy_json_text(out, "device", device->id);
+    davy_json_text(out, "bus", config->buses[device->bus].name);
+    davy_json_number(out, "p50_ms", (double)(row->p50.ns / DAVY_NS_PER_US) / 1e3);
+    davy_json_number(out, "p95_ms", (double)(row->p95.ns / DAVY_NS_PER_US) / 1e3);
+    davy_json_integer(out, "misses", row->misses);
+    davy_json_bool(out, "slow", row->slow);
+    davy_json_bool(out, "flapping", row->flapping);
+    davy_json_close(out, '}');
+}
+
+static void put_devices(struct davy_buf *out, struct pipeline *pipeline)
+{
+    struct slow_devices slow = {.count = 0};
+    find_devices(pipeline, &slow);
+    davy_json_key_open(out, "devices", '[');
+    for (size_t i = 0; i < slow.count; i++)
+        put_device(out, pipeline_config(pipeline), &slow.rows[i]);
+    davy_json_close(out, ']');
+    davy_json_integer(out, "more_devices", (int64_t)slow.more);
+}
+
 void report_plan(struct davy_buf *out, struct pipeline *pipeline)
 {
     const struct davy_config *config = pipeline_config(pipeline);
@@ -91,5 +150,6 @@ void report_plan(struct davy_buf *out, struct pipeline *pipeline)
         put_limit(out, config, &slowest.rows[i]);
     davy_json_close(out, ']');
     davy_json_integer(out, "more", (int64_t)slowest.more);
+    put_devices(out, pipeline);
     davy_json_close(out, '}');
 }

@@ -57,7 +57,9 @@ STATUS = {"state": "online", "since": "2026-11-23T08:01:02.345Z", "version": "0.
           "buses": [{"name": "field-1", "state": "up", "utilization": 0.415, "requests": 1000, "errors": 3, "skipped": 11, "age_s": 0.2}],
           "storage": {"bytes": 1048576, "free_bytes": 104857600, "ok": True}, "clock": "synchronized"}
 PLAN = {"buses": [{"name": "field-1", "utilization": 0.37, "quarantined": 2}],
-        "slowest": [{"rule": "h2s", "level": "red", "alone_s": 1.25, "one_dead_s": 3.5, "some_dead_s": 8.125}], "more": 4}
+        "slowest": [{"rule": "h2s", "level": "red", "alone_s": 1.25, "one_dead_s": 3.5, "some_dead_s": 8.125}], "more": 4,
+        "devices": [{"device": "GT-101", "bus": "field-1", "p50_ms": 18.04, "p95_ms": 31.52, "misses": 2, "slow": True,
+                     "flapping": False}], "more_devices": 31}
 
 POINTS = [point("GT-101.h2s", 15.2, level="red"), point("GT-102.h2s", None, quality="bad", reason="comm"),
           point("气体-1.h2s", 0.1, name="罐区一"), point("evil", name="\x1b[2J\u202ehidden\nline")]
@@ -224,6 +226,7 @@ def listings(b):
     b.check("2 red" in text and "42 %" in text and "field-1" in text and "1.0 MiB" in text, "status", text)
     b.check(re.search(r"field-1 +up +42 % +37 % +1000 +3 +11 +2 ", text) is not None, "status: planned", text)
     b.check(re.search(r"h2s +red +1.25 s +3.50 s +8.12 s", text) is not None and "and 4 more" in text, "status: slowest", text)
+    b.check(re.search(r"GT-101 +field-1 +18.0 ms +31.5 ms +2 +slow", text) is not None and "and 31 more" in text, "status: turn-around", text)
     b.check(json.loads(b.expect(0, "status", "--json").stdout)["status"] == STATUS, "status --json")
     result = b.expect(0, "points")
     b.check([r.get("after") for r in b.daemon.requests] == [None, "GT-102.h2s"], "pages", b.daemon.requests)
