@@ -151,8 +151,12 @@ static void run_poller(int port, uint64_t count)
     struct davy_block block;
     if (davy_queue_init(&blocks, sizeof block, 64, DAVY_QUEUE_DROP_OLDEST, NULL) < 0)
         fail("queue");
-    const struct davy_poller_options options = {
-        .config = config, .link = open_link(config), .clock = &davy_system_clock, .blocks = &blocks, .seed = 1};
+    const struct davy_poller_options options = {.config = config,
+                                                .share = davy_share_all(0),
+                                                .link = open_link(config),
+                                                .clock = &davy_system_clock,
+                                                .blocks = &blocks,
+                                                .seed = 1};
     if (davy_poller_new(&options, &poller) < 0)
         fail("poller");
     for (uint64_t i = 0; i < count;) {
