@@ -1,134 +1,61 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The thread of one connection of a bus: schedule → bus → block → queue. Failures travel as blocks like answers. One small
- * fixed stack. A reload hands it a new configuration; it keeps its connection.
- *
- * What a person asks for (commissioning) runs between polls: at once where it ends before the next poll is due, else
- * such exchanges take at most a tenth of the time. A poll is late by one of them at most.
- *
- * What one device costs the others: acquire/quarantine.h bounds what is lost to silence. A slow one (more than 4 times
- * as long as planned) is polled when nobody else waits, so that others are late by one of its exchanges at most; where
- * others always wait, once its deadline is over, slow ones together for at most a tenth of the time.
+ * The pollers of one bus: one thread for each of its connections (acquire/connection.h), which is one but for a tcp bus
+ * with `connections`. The n-th device of the bus, of those enabled, is polled by connection n modulo their number.
+ * Thread: main, but for davy_poller_alarm().
  */
 #pragma once
 
-#include <stdint.h>
+#include "acquire/connection.h"
 
-#include "acquire/bus.h"
-#include "acquire/link.h"
-#include "acquire/share.h"
-#include "base/attr.h"
-#include "base/clock.h"
-#include "base/queue.h"
-#include "base/thread.h"
-#include "model/config.h"
-#include "model/reading.h"
-
-/* Copied out by davy_poller_status(); all counters since the start of the poller. */
-struct davy_poller_status {
-    enum davy_link_state state;
-    uint64_t requests;
-    uint64_t answers; /* also exceptions */
-    uint64_t timeouts;
-    uint64_t exceptions;
-    uint64_t invalid;      /* replies that belonged to no request */
-    uint64_t foreign;      /* bytes on the line that no request of ours explains */
-    uint64_t splits;       /* merged reads that a device refused and that are read in parts since */
-    uint64_t connects;     /* links opened */
-    uint64_t skipped;      /* polls left out since the bus did not keep up */
-    unsigned quarantined;  /* devices that are only probed now and then */
-    double utilization;    /* measured share of busy time, last 10 s or so; 0 to 1 */
-    davy_mono last_answer; /* ns = 0: never */
-    int last_error;        /* negative errno of the last failed open; 0 */
-};
-
-/* What is known of one of its devices; since the start of the poller or of the device. */
-struct davy_poller_device {
-    uint32_t generation; /* of the configuration that `device` is an index of; 0: nothing is known yet */
-    uint32_t device;
-    unsigned misses; /* in a row, at most 4 */
-    bool slow;       /* takes more than 4 times as long as planned: its polls wait behind the others */
-    bool flapping;   /* misses more than one poll in seven */
-    davy_span p50;   /* turn-around: from the end of a request to the first byte of the reply; 0: not measured */
-    davy_span p95;
-    davy_span mean; /* of its whole exchanges with all retries; a moving mean over about eight */
-};
-
-enum davy_demand_kind {
-    DAVY_DEMAND_READ,   /* davyctl read, scan */
-    DAVY_DEMAND_FRAMES, /* a copy of the flight recorder */
-};
-
-/* What a person asks for. */
-struct davy_poller_demand {
-    uint64_t ticket; /* given back with the reply */
-    enum davy_demand_kind kind;
-    /* Of READ: */
-    uint8_t unit;
-    enum davy_table table;
-    uint16_t start;
-    uint16_t count;
-    davy_span max_reply;
-};
-
-struct davy_poller_demand_reply {
-    uint64_t ticket;
-    struct davy_poller_demand demand;
-    struct davy_bus_reply reply;  /* of READ */
-    struct davy_capture *capture; /* of FRAMES: the receiver's, to be freed by free(); NULL without memory */
-};
+/* Most connections of a bus (conf/davyd.conf). */
+#define DAVY_POLLER_CONNECTIONS 16
 
 struct davy_poller;
 
 struct davy_poller_options {
-    const struct davy_config *config; /* a reference is taken */
-    struct davy_share share;          /* the devices that it polls */
-    struct davy_bus_link link;        /* ownership passes */
+    const struct davy_config *config; /* a reference is taken by each connection */
+    uint32_t bus;                     /* index */
+    /* Makes the transport of one connection: davy_bus_modbus_new(). */
+    int (*new_link)(const struct davy_bus *bus, struct davy_bus_link *ret_link);
     const struct davy_clock *clock;
     struct davy_queue *blocks;  /* of struct davy_block */
     struct davy_queue *demands; /* replies: struct davy_poller_demand_reply; may be NULL */
-    uint64_t seed;              /* of jitter and phases */
+    uint64_t seed;              /* of jitter; each connection has its own */
 };
 
-/* Create; starts no thread. 0 or -ENOMEM; on failure the link is still the caller's. */
+/* Create; starts no thread. 0, -ENOMEM or -EINVAL (of new_link). */
 int davy_poller_new(const struct davy_poller_options *options, struct davy_poller **ret_poller) DAVY_MUST_CHECK;
 
-/* Start its thread. 0 or a negative errno. */
+/* Start its threads. 0 or a negative errno; then some of them may run until davy_poller_free(). */
 int davy_poller_start(struct davy_poller *poller) DAVY_MUST_CHECK;
 
-/* Ask to stop; returns at once. */
+/* Ask all to stop; returns at once. */
 void davy_poller_stop(struct davy_poller *poller);
 
 /* Stop, join (blocks for at most one request) and free. Accepts NULL, returns NULL. */
 struct davy_poller *davy_poller_free(struct davy_poller *poller);
 
-/*
- * Go on with another configuration and its share of it, from the next request on. One that was not taken yet is
- * overtaken. Takes a reference. Thread: main.
- */
-void davy_poller_switch(struct davy_poller *poller, const struct davy_config *config, const struct davy_share *share);
+/* Go on with another configuration, in which this bus has index `bus` and as many connections as before. */
+void davy_poller_switch(struct davy_poller *poller, const struct davy_config *config, uint32_t bus);
 
-/*
- * Tell it which devices are in alarm (their alarm_interval holds). Thread: evaluator. Never blocks.
- * device    index in the newest configuration given to this poller; a switch keeps the flags of devices that stay (by
- * id)
- */
+/* Tell it which devices are in alarm: davy_connection_alarm(). Thread: evaluator. Never blocks. */
 void davy_poller_alarm(struct davy_poller *poller, uint32_t device, bool in_alarm);
 
-/* Queue a demand. 0, or -EAGAIN when four are waiting. */
+/* Queue a demand; the first connection reads. 0, or -EAGAIN when four are waiting. */
 int davy_poller_demand(struct davy_poller *poller, const struct davy_poller_demand *demand) DAVY_MUST_CHECK;
 
-/* A copy of its counters and of the state of its link. Any thread. */
+/*
+ * All connections together: counters are summed, utilization is the mean, the state and the last error are of the
+ * connection that is worst off: backoff, closed, opening, degraded, up.
+ */
 void davy_poller_status(struct davy_poller *poller, struct davy_poller_status *ret_status);
 
-/* The same for its device number `row` (0, 1, …). False behind the last. */
+/* What is known of the bus's device number `row` of those enabled. False behind the last, or while nothing is known. */
 bool davy_poller_device(struct davy_poller *poller, size_t row, struct davy_poller_device *ret_device);
 
 /*
- * One turn of the loop: for the thread, and for tests and simulations that have no thread. At most one request.
- * returns   how long there is nothing to do
+ * For the watchdog: how often every connection was seen to have turned since the call before that counted. One that is
+ * stuck stops it. Each turns at least once a second unless a request blocks it.
  */
-davy_span davy_poller_turn(struct davy_poller *poller);
-
-/* Cycles of its loop so far, for the watchdog. It turns at least once a second unless a request blocks it. */
-uint64_t davy_poller_beats(const struct davy_poller *poller);
+uint64_t davy_poller_beats(struct davy_poller *poller);

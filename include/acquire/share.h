@@ -13,8 +13,8 @@
 
 struct davy_share {
     uint32_t bus;
-    uint32_t connection; /* 0 <= connection < connections */
-    uint32_t connections;
+    uint32_t connection;  /* 0 <= connection < connections */
+    uint32_t connections; /* 0 counts as 1 */
 };
 
 /* All of a bus. */
@@ -23,14 +23,11 @@ static inline struct davy_share davy_share_all(uint32_t bus)
     return (struct davy_share){.bus = bus, .connections = 1};
 }
 
-/* How many connections a bus has: one, more only of type tcp; never more than it has devices to read. */
-uint32_t davy_share_connections(const struct davy_config *config, uint32_t bus);
+/* How many connections a bus has: one, more only of type tcp. */
+uint32_t davy_share_connections(const struct davy_bus *bus);
 
 /* The first device of the share with index `from` or higher; DAVY_NONE. From 0 on it gives all, in order. */
 uint32_t davy_share_next(const struct davy_share *share, const struct davy_config *config, uint32_t from);
-
-/* The connection of its bus that serves a device. */
-uint32_t davy_share_connection(const struct davy_config *config, uint32_t device, uint32_t connections);
 
 /* How many devices are in it. */
 size_t davy_share_count(const struct davy_share *share, const struct davy_config *config);

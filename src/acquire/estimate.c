@@ -71,7 +71,7 @@ static double connection_utilization(const struct davy_config *config, uint32_t 
 double davy_estimate_utilization(const struct davy_config *config, uint32_t bus)
 {
     double busiest = 0;
-    for (uint32_t i = 0; i < davy_share_connections(config, bus); i++) {
+    for (uint32_t i = 0; i < davy_share_connections(&config->buses[bus]); i++) {
         double used = connection_utilization(config, bus, i);
         busiest = used > busiest ? used : busiest;
     }
@@ -240,7 +240,7 @@ davy_span davy_estimate_detection(const struct davy_config *config, const struct
 /* Of n connections the i-th has every n-th enabled device in file order (acquire/share.h); requests are in that order. */
 static void assign_connections(struct davy_config *config, uint32_t bus)
 {
-    uint32_t connections = davy_share_connections(config, bus), rank = 0;
+    uint32_t connections = davy_share_connections(&config->buses[bus]), rank = 0;
     size_t next = lower_bound(config, bus, 0), end = lower_bound(config, bus + 1, 0);
     for (uint32_t d = 0; d < config->device_count; d++) {
         for (; next < end && config->requests[next].device == d; next++)

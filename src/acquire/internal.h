@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The state of a poller, shared by poller.c (thread, commands, demands) and poll.c (link, exchanges, polls). */
+/* The state of a connection, shared by connection.c (thread, commands, demands) and poll.c (link, exchanges, polls). */
 #pragma once
 
-#include "acquire/poller.h"
+#include "acquire/connection.h"
 #include "acquire/quarantine.h"
 #include "acquire/schedule.h"
 
@@ -16,7 +16,7 @@ struct alarm_flag {
     bool in_alarm;
 };
 
-struct davy_poller {
+struct davy_connection {
     const struct davy_config *config;
     struct davy_share share;
     struct davy_bus_link bus_link;
@@ -42,28 +42,28 @@ struct davy_poller {
     struct davy_capture capture;
 };
 
-static inline const struct davy_bus *bus_of(const struct davy_poller *poller)
+static inline const struct davy_bus *bus_of(const struct davy_connection *connection)
 {
-    return &poller->config->buses[poller->share.bus];
+    return &connection->config->buses[connection->share.bus];
 }
 
-static inline davy_mono now_of(const struct davy_poller *poller)
+static inline davy_mono now_of(const struct davy_connection *connection)
 {
-    return davy_clock_now(poller->clock).mono;
+    return davy_clock_now(connection->clock).mono;
 }
 
 /* Open the link where that is due. True when it is open then. */
-bool poll_ensure_open(struct davy_poller *poller);
+bool poll_ensure_open(struct davy_connection *connection);
 
 /*
  * One request for a person, without retries; a connection that the other end closed meanwhile is opened again once.
  * returns   the time that it took
  */
-davy_span poll_exchange(struct davy_poller *poller, const struct davy_bus_request *request,
+davy_span poll_exchange(struct davy_connection *connection, const struct davy_bus_request *request,
                         struct davy_bus_reply *ret_reply);
 
 /* One probe of a device that does not answer, where it is due. False when none is. */
-bool poll_probe(struct davy_poller *poller);
+bool poll_probe(struct davy_connection *connection);
 
 /* One poll that is due, by at most one exchange; the rest of it is due at once. */
-void poll_due(struct davy_poller *poller);
+void poll_due(struct davy_connection *connection);

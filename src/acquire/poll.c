@@ -19,38 +19,38 @@
 
 /* ---- link ---- */
 
-static void feed(struct davy_poller *poller, enum davy_link_input input)
+static void feed(struct davy_connection *connection, enum davy_link_input input)
 {
-    if (davy_link_feed(&poller->link, input, now_of(poller)) < 0)
-        davy_error("poller", "%s: link input %d in state %s", bus_of(poller)->name, (int)input,
-                   davy_link_state_name(poller->link.state));
+    if (davy_link_feed(&connection->link, input, now_of(connection)) < 0)
+        davy_error("poller", "%s: link input %d in state %s", bus_of(connection)->name, (int)input,
+                   davy_link_state_name(connection->link.state));
 }
 
-static void log_open(const struct davy_poller *poller, int rc)
+static void log_open(const struct davy_connection *connection, int rc)
 {
-    if (rc == 0 && poller->status.last_error != 0)
-        davy_notice("poller", "%s: open again", bus_of(poller)->name);
-    else if (rc < 0 && rc != poller->status.last_error)
-        davy_warning("poller", "%s: cannot be opened: %s", bus_of(poller)->name, strerror(-rc));
+    if (rc == 0 && connection->status.last_error != 0)
+        davy_notice("poller", "%s: open again", bus_of(connection)->name);
+    else if (rc < 0 && rc != connection->status.last_error)
+        davy_warning("poller", "%s: cannot be opened: %s", bus_of(connection)->name, strerror(-rc));
 }
 
-bool poll_ensure_open(struct davy_poller *poller)
+bool poll_ensure_open(struct davy_connection *connection)
 {
-    if (davy_link_is_open(&poller->link))
+    if (davy_link_is_open(&connection->link))
         return true;
-    if (!davy_link_wants_open(&poller->link, now_of(poller)))
+    if (!davy_link_wants_open(&connection->link, now_of(connection)))
         return false;
-    feed(poller, DAVY_LINK_OPEN);
-    int rc = poller->bus_link.ops->open(poller->bus_link.link);
-    log_open(poller, rc);
-    poller->status.last_error = rc;
-    poller->status.connects += rc == 0;
-    feed(poller, rc == 0 ? DAVY_LINK_OPENED : DAVY_LINK_FAILED);
+    feed(connection, DAVY_LINK_OPEN);
+    int rc = connection->bus_link.ops->open(connection->bus_link.link);
+    log_open(connection, rc);
+    connection->status.last_error = rc;
+    connection->status.connects += rc == 0;
+    feed(connection, rc == 0 ? DAVY_LINK_OPENED : DAVY_LINK_FAILED);
     return rc == 0;
 }
 
 /* What an answer means for the link: a TCP connection that lost a reply cannot be trusted with the next one. */
-static enum davy_link_input input_of(const struct davy_poller *poller, enum davy_answer answer)
+static enum davy_link_input input_of(const struct davy_connection *connection, enum davy_answer answer)
 {
     switch (answer) {
     case DAVY_ANSWER_OK:
@@ -58,7 +58,7 @@ static enum davy_link_input input_of(const struct davy_poller *poller, enum davy
         return DAVY_LINK_ANSWER;
     case DAVY_ANSWER_TIMEOUT:
     case DAVY_ANSWER_INVALID:
-        return bus_of(poller)->type == DAVY_BUS_TCP ? DAVY_LINK_RESET : DAVY_LINK_MISS;
+        return bus_of(connection)->type == DAVY_BUS_TCP ? DAVY_LINK_RESET : DAVY_LINK_MISS;
     case DAVY_ANSWER_DOWN:
     case DAVY_ANSWER_COUNT_:
         break;
@@ -68,9 +68,9 @@ static enum davy_link_input input_of(const struct davy_poller *poller, enum davy
 
 /* ---- exchanges ---- */
 
-static void count_answer(struct davy_poller *poller, const struct davy_bus_reply *reply, davy_mono now)
+static void count_answer(struct davy_connection *connection, const struct davy_bus_reply *reply, davy_mono now)
 {
-    struct davy_poller_status *status = &poller->status;
+    struct davy_poller_status *status = &connection->status;
     enum davy_answer answer = reply->answer;
     bool answered = answer == DAVY_ANSWER_OK || answer == DAVY_ANSWER_EXCEPTION;
     status->requests++;
@@ -84,22 +84,22 @@ static void count_answer(struct davy_poller *poller, const struct davy_bus_reply
 }
 
 /* One request on the wire, if there is one. Returns the time that it took. */
-static davy_span exchange(struct davy_poller *poller, const struct davy_bus_request *request,
+static davy_span exchange(struct davy_connection *connection, const struct davy_bus_request *request,
                           struct davy_bus_reply *reply)
 {
-    davy_mono begin = now_of(poller);
+    davy_mono begin = now_of(connection);
     reply->answer = DAVY_ANSWER_DOWN;
-    if (!poll_ensure_open(poller))
-        return davy_mono_sub(now_of(poller), begin);
-    davy_mono before = now_of(poller);
+    if (!poll_ensure_open(connection))
+        return davy_mono_sub(now_of(connection), begin);
+    davy_mono before = now_of(connection);
     reply->turn_around.ns = reply->foreign = 0;
-    poller->bus_link.ops->read(poller->bus_link.link, request, reply);
-    davy_mono after = now_of(poller);
-    poller->window_busy.ns += davy_mono_sub(after, before).ns;
-    count_answer(poller, reply, after);
-    feed(poller, input_of(poller, reply->answer));
-    if (!davy_link_is_open(&poller->link))
-        poller->bus_link.ops->close(poller->bus_link.link);
+    connection->bus_link.ops->read(connection->bus_link.link, request, reply);
+    davy_mono after = now_of(connection);
+    connection->window_busy.ns += davy_mono_sub(after, before).ns;
+    count_answer(connection, reply, after);
+    feed(connection, input_of(connection, reply->answer));
+    if (!davy_link_is_open(&connection->link))
+        connection->bus_link.ops->close(connection->bus_link.link);
     return davy_mono_sub(after, begin);
 }
 
@@ -111,12 +111,12 @@ static bool is_miss(const struct davy_bus_reply *reply)
             (reply->exception == EXCEPTION_NO_PATH || reply->exception == EXCEPTION_NO_RESPONSE));
 }
 
-davy_span poll_exchange(struct davy_poller *poller, const struct davy_bus_request *request,
+davy_span poll_exchange(struct davy_connection *connection, const struct davy_bus_request *request,
                         struct davy_bus_reply *ret_reply)
 {
-    davy_span took = exchange(poller, request, ret_reply);
+    davy_span took = exchange(connection, request, ret_reply);
     if (ret_reply->answer == DAVY_ANSWER_DOWN)
-        took.ns += exchange(poller, request, ret_reply).ns;
+        took.ns += exchange(connection, request, ret_reply).ns;
     return took;
 }
 
@@ -124,42 +124,42 @@ davy_span poll_exchange(struct davy_poller *poller, const struct davy_bus_reques
  * A poll, with retries as far as the account pays for them. A connection that the other end closed meanwhile is worth a
  * second try in any case. *ret_missed: one of the tries was not answered.
  */
-static davy_span exchange_retried(struct davy_poller *poller, const struct davy_bus_request *request, bool pays,
+static davy_span exchange_retried(struct davy_connection *connection, const struct davy_bus_request *request, bool pays,
                                   struct davy_bus_reply *reply, bool *ret_missed)
 {
     *ret_missed = false;
     davy_span whole = {0};
     for (int tries = 0;; tries++) {
-        davy_span took = exchange(poller, request, reply);
-        davy_mono now = now_of(poller);
+        davy_span took = exchange(connection, request, reply);
+        davy_mono now = now_of(connection);
         whole.ns += took.ns;
         *ret_missed |= is_miss(reply);
         if (is_miss(reply) && (tries > 0 || pays))
-            davy_quarantine_pay(&poller->quarantine, took, now);
+            davy_quarantine_pay(&connection->quarantine, took, now);
         bool again = reply->answer == DAVY_ANSWER_DOWN ? tries == 0
-                                                       : is_miss(reply) && tries < bus_of(poller)->retries &&
-                                                             davy_quarantine_can_pay(&poller->quarantine, now);
-        if (!again || davy_thread_stopping(&poller->thread))
+                                                       : is_miss(reply) && tries < bus_of(connection)->retries &&
+                                                             davy_quarantine_can_pay(&connection->quarantine, now);
+        if (!again || davy_thread_stopping(&connection->thread))
             return whole;
     }
 }
 
 /* ---- devices ---- */
 
-static const struct davy_device *device_of(const struct davy_poller *poller, const struct davy_slot *slot)
+static const struct davy_device *device_of(const struct davy_connection *connection, const struct davy_slot *slot)
 {
-    return &poller->config->devices[slot->device];
+    return &connection->config->devices[slot->device];
 }
 
 /* Percentiles are worth their sorting now and then only. */
-static void put_row(struct davy_poller *poller, const struct davy_patient *patient)
+static void put_row(struct davy_connection *connection, const struct davy_patient *patient)
 {
-    const size_t row = (size_t)(patient - poller->quarantine.patients);
+    const size_t row = (size_t)(patient - connection->quarantine.patients);
     struct davy_poller_device device;
-    if (!davy_cell_get_at(&poller->devices, row * sizeof device, &device, sizeof device))
+    if (!davy_cell_get_at(&connection->devices, row * sizeof device, &device, sizeof device))
         return;
     bool measure = patient->turn_around.count < 8 || patient->turn_around.count % 8 == 0;
-    device.generation = poller->config->generation;
+    device.generation = connection->config->generation;
     device.device = patient->device;
     device.misses = patient->misses;
     device.slow = patient->slow;
@@ -169,44 +169,44 @@ static void put_row(struct davy_poller *poller, const struct davy_patient *patie
         device.p50 = davy_pace_percentile(&patient->turn_around, 50);
         device.p95 = davy_pace_percentile(&patient->turn_around, 95);
     }
-    (void)davy_cell_put_at(&poller->devices, row * sizeof device, &device, sizeof device); /* it is the same cell */
+    (void)davy_cell_put_at(&connection->devices, row * sizeof device, &device, sizeof device); /* it is the same cell */
 }
 
 /* What the answer says of the device. */
-static void note_device(struct davy_poller *poller, uint32_t index, const struct davy_bus_reply *reply)
+static void note_device(struct davy_connection *connection, uint32_t index, const struct davy_bus_reply *reply)
 {
-    const char *id = poller->config->devices[index].id;
-    struct davy_patient *patient = davy_quarantine_find(&poller->quarantine, index);
+    const char *id = connection->config->devices[index].id;
+    struct davy_patient *patient = davy_quarantine_find(&connection->quarantine, index);
     if (reply->answer == DAVY_ANSWER_DOWN || !patient)
         return;
     if (reply->turn_around.ns > 0)
         davy_pace_add(&patient->turn_around, reply->turn_around);
     if (is_miss(reply)) {
-        if (davy_quarantine_miss(&poller->quarantine, index, reply, now_of(poller)))
-            davy_warning("poller", "%s: %s does not answer, is only probed from now on", bus_of(poller)->name, id);
-    } else if (davy_quarantine_answer(&poller->quarantine, index)) {
-        davy_notice("poller", "%s: %s answers again", bus_of(poller)->name, id);
+        if (davy_quarantine_miss(&connection->quarantine, index, reply, now_of(connection)))
+            davy_warning("poller", "%s: %s does not answer, is only probed from now on", bus_of(connection)->name, id);
+    } else if (davy_quarantine_answer(&connection->quarantine, index)) {
+        davy_notice("poller", "%s: %s answers again", bus_of(connection)->name, id);
     }
-    put_row(poller, patient);
+    put_row(connection, patient);
 }
 
-static void note_pace(struct davy_poller *poller, const struct davy_slot *slot, const struct davy_bus_reply *reply,
-                      davy_span took, bool missed)
+static void note_pace(struct davy_connection *connection, const struct davy_slot *slot,
+                      const struct davy_bus_reply *reply, davy_span took, bool missed)
 {
-    const struct davy_request *request = &poller->config->requests[slot->request];
+    const struct davy_request *request = &connection->config->requests[slot->request];
     if (reply->answer == DAVY_ANSWER_DOWN ||
-        !davy_quarantine_note(&poller->quarantine, slot->device, took, davy_estimate_request(poller->config, request),
-                              missed))
+        !davy_quarantine_note(&connection->quarantine, slot->device, took,
+                              davy_estimate_request(connection->config, request), missed))
         return;
-    bool slow = davy_quarantine_find(&poller->quarantine, slot->device)->slow;
-    davy_schedule_slow(&poller->schedule, slot->device, slow);
-    davy_notice("poller", "%s: %s %s", bus_of(poller)->name, device_of(poller, slot)->id,
+    bool slow = davy_quarantine_find(&connection->quarantine, slot->device)->slow;
+    davy_schedule_slow(&connection->schedule, slot->device, slow);
+    davy_notice("poller", "%s: %s %s", bus_of(connection)->name, device_of(connection, slot)->id,
                 slow ? "takes more than 4 times as long as planned: its reads wait behind those of others"
                      : "is no longer slow");
 }
 
 /* A miss of a request whose device answers others. True when the request is to blame, not the device. */
-static bool note_mute(struct davy_poller *poller, struct davy_slot *slot, const struct davy_bus_reply *reply)
+static bool note_mute(struct davy_connection *connection, struct davy_slot *slot, const struct davy_bus_reply *reply)
 {
     if (reply->answer == DAVY_ANSWER_OK || (reply->answer == DAVY_ANSWER_EXCEPTION && !is_miss(reply))) {
         slot->misses = 0;
@@ -217,35 +217,35 @@ static bool note_mute(struct davy_poller *poller, struct davy_slot *slot, const 
         return false;
     if (slot->mute_wait.ns == 0)
         davy_warning("poller", "%s: %s does not answer to reads of %s from %u, though it does to others",
-                     bus_of(poller)->name, device_of(poller, slot)->id,
-                     davy_table_name(poller->config->requests[slot->request].table),
-                     poller->config->requests[slot->request].start);
+                     bus_of(connection)->name, device_of(connection, slot)->id,
+                     davy_table_name(connection->config->requests[slot->request].table),
+                     connection->config->requests[slot->request].start);
     slot->mute_wait.ns = slot->mute_wait.ns == 0 ? FIRST_MUTE_NS : 2 * slot->mute_wait.ns;
     if (slot->mute_wait.ns > LONGEST_MUTE_NS)
         slot->mute_wait.ns = LONGEST_MUTE_NS;
-    slot->mute_until = davy_mono_add(now_of(poller), slot->mute_wait);
+    slot->mute_until = davy_mono_add(now_of(connection), slot->mute_wait);
     return true;
 }
 
 /* ---- blocks ---- */
 
 /* Stamped once, when the answer is there. Nothing of a failed reply goes on. */
-static void push_block(struct davy_poller *poller, const struct davy_slot *slot, const struct davy_parts_task *task,
-                       const struct davy_bus_reply *reply)
+static void push_block(struct davy_connection *connection, const struct davy_slot *slot,
+                       const struct davy_parts_task *task, const struct davy_bus_reply *reply)
 {
-    const struct davy_request *request = &poller->config->requests[slot->request];
+    const struct davy_request *request = &connection->config->requests[slot->request];
     bool whole = task->start == request->start && task->count == request->count;
-    struct davy_block block = {.generation = poller->config->generation,
+    struct davy_block block = {.generation = connection->config->generation,
                                .request = slot->request,
                                .start = whole ? 0 : task->start,
                                .count = whole ? 0 : task->count,
                                .answer = reply->answer,
-                               .at = davy_clock_now(poller->clock)};
+                               .at = davy_clock_now(connection->clock)};
     if (reply->answer == DAVY_ANSWER_OK)
         memcpy(block.words, reply->words, sizeof block.words);
     if (reply->answer == DAVY_ANSWER_EXCEPTION)
         block.exception = reply->exception;
-    (void)davy_queue_push(poller->blocks, &block); /* the queue counts what it drops */
+    (void)davy_queue_push(connection->blocks, &block); /* the queue counts what it drops */
 }
 
 /* Names: Modbus Application Protocol V1.1b3, 7. */
@@ -259,8 +259,9 @@ static const char *exception_name(uint8_t exception)
     return exception < DAVY_LENGTH(names) && names[exception] ? names[exception] : "not known";
 }
 
-static void log_event(struct davy_poller *poller, const struct davy_slot *slot, const struct davy_parts_task *task,
-                      const struct davy_bus_reply *reply, enum davy_parts_event event)
+static void log_event(struct davy_connection *connection, const struct davy_slot *slot,
+                      const struct davy_parts_task *task, const struct davy_bus_reply *reply,
+                      enum davy_parts_event event)
 {
     static const struct {
         bool warn;
@@ -272,75 +273,75 @@ static void log_event(struct davy_poller *poller, const struct davy_slot *slot, 
         [DAVY_PARTS_ACCEPTED] = {false, "is answered, no longer refused"},
         [DAVY_PARTS_BUSY] = {true, "is not answered by a device that is busy"},
     };
-    poller->status.splits += event == DAVY_PARTS_SPLIT;
+    connection->status.splits += event == DAVY_PARTS_SPLIT;
     if ((size_t)event >= DAVY_LENGTH(words) || !words[event].text)
         return;
     char why[64] = "";
     if (reply->answer == DAVY_ANSWER_EXCEPTION)
         snprintf(why, sizeof why, " (exception %u, %s)", reply->exception, exception_name(reply->exception));
     davy_log(words[event].warn ? DAVY_LOG_WARNING : DAVY_LOG_NOTICE, "poller", "%s: %s: reading %u of %s from %u %s%s",
-             bus_of(poller)->name, device_of(poller, slot)->id, task->count,
-             davy_table_name(poller->config->requests[slot->request].table), task->start, words[event].text, why);
+             bus_of(connection)->name, device_of(connection, slot)->id, task->count,
+             davy_table_name(connection->config->requests[slot->request].table), task->start, words[event].text, why);
 }
 
 /* ---- polls ---- */
 
 /* A failure that needs no asking: the link is down, the device or the request is known not to answer. */
-static bool is_known(struct davy_poller *poller, const struct davy_slot *slot, struct davy_bus_reply *reply)
+static bool is_known(struct davy_connection *connection, const struct davy_slot *slot, struct davy_bus_reply *reply)
 {
-    davy_mono now = now_of(poller);
+    davy_mono now = now_of(connection);
     reply->answer = DAVY_ANSWER_DOWN;
-    if (!poll_ensure_open(poller))
+    if (!poll_ensure_open(connection))
         return true;
     reply->answer = DAVY_ANSWER_TIMEOUT;
     if (now.ns < slot->mute_until.ns)
         return true;
-    if (!davy_quarantine_is_silent(&poller->quarantine, slot->device, now))
+    if (!davy_quarantine_is_silent(&connection->quarantine, slot->device, now))
         return false;
-    const struct davy_patient *patient = davy_quarantine_find(&poller->quarantine, slot->device);
+    const struct davy_patient *patient = davy_quarantine_find(&connection->quarantine, slot->device);
     reply->answer = patient->answer;
     reply->exception = patient->exception;
     return true;
 }
 
-static void ask(struct davy_poller *poller, struct davy_slot *slot, const struct davy_parts_task *task,
+static void ask(struct davy_connection *connection, struct davy_slot *slot, const struct davy_parts_task *task,
                 struct davy_bus_reply *reply)
 {
-    const struct davy_device *device = device_of(poller, slot);
-    const struct davy_patient *patient = davy_quarantine_find(&poller->quarantine, slot->device);
-    const struct davy_bus_request read = {device->unit, poller->config->requests[slot->request].table, task->start,
+    const struct davy_device *device = device_of(connection, slot);
+    const struct davy_patient *patient = davy_quarantine_find(&connection->quarantine, slot->device);
+    const struct davy_bus_request read = {device->unit, connection->config->requests[slot->request].table, task->start,
                                           task->count, device->max_reply};
     bool missed;
-    davy_span took = exchange_retried(poller, &read, patient && patient->flapping, reply, &missed);
-    bool mute = note_mute(poller, slot, reply);
-    note_pace(poller, slot, reply, took, missed);
+    davy_span took = exchange_retried(connection, &read, patient && patient->flapping, reply, &missed);
+    bool mute = note_mute(connection, slot, reply);
+    note_pace(connection, slot, reply, took, missed);
     if (!mute)
-        note_device(poller, slot->device, reply);
+        note_device(connection, slot->device, reply);
 }
 
 /* One task of the turn of a request. Returns whether something was on the wire. */
-static bool do_task(struct davy_poller *poller, struct davy_slot *slot, enum davy_parts_verdict verdict,
+static bool do_task(struct davy_connection *connection, struct davy_slot *slot, enum davy_parts_verdict verdict,
                     const struct davy_parts_task *task)
 {
     struct davy_bus_reply reply = {.answer = DAVY_ANSWER_EXCEPTION, .exception = task->exception};
     enum davy_parts_event event = DAVY_PARTS_TOLD;
-    bool asked = verdict == DAVY_PARTS_READ && !is_known(poller, slot, &reply);
+    bool asked = verdict == DAVY_PARTS_READ && !is_known(connection, slot, &reply);
     if (asked)
-        ask(poller, slot, task, &reply);
-    if (davy_thread_stopping(&poller->thread) && reply.answer != DAVY_ANSWER_OK)
+        ask(connection, slot, task, &reply);
+    if (davy_thread_stopping(&connection->thread) && reply.answer != DAVY_ANSWER_OK)
         return true; /* cut short: that says nothing about the device */
     if (verdict == DAVY_PARTS_READ)
-        event = davy_parts_answer(&slot->parts, &reply, now_of(poller));
-    log_event(poller, slot, task, &reply, event);
+        event = davy_parts_answer(&slot->parts, &reply, now_of(connection));
+    log_event(connection, slot, task, &reply, event);
     if (davy_parts_is_told(event))
-        push_block(poller, slot, task, &reply);
+        push_block(connection, slot, task, &reply);
     return asked;
 }
 
-void poll_due(struct davy_poller *poller)
+void poll_due(struct davy_connection *connection)
 {
-    davy_mono now = now_of(poller), again;
-    struct davy_slot *slot = davy_schedule_take(&poller->schedule, now, now.ns >= poller->slow_at.ns);
+    davy_mono now = now_of(connection), again;
+    struct davy_slot *slot = davy_schedule_take(&connection->schedule, now, now.ns >= connection->slow_at.ns);
     struct davy_parts_task task;
     enum davy_parts_verdict verdict;
     if (!slot)
@@ -350,62 +351,62 @@ void poll_due(struct davy_poller *poller)
     slot->begun = true;
     bool asked = false;
     while (!asked && (verdict = davy_parts_next(&slot->parts, now, &task)) != DAVY_PARTS_NOTHING)
-        asked = do_task(poller, slot, verdict, &task);
-    if (slot->slow && davy_schedule_others_wait(&poller->schedule))
-        poller->slow_at =
-            davy_mono_add(now_of(poller), (davy_span){(SLOW_SHARE - 1) * davy_mono_sub(now_of(poller), now).ns});
+        asked = do_task(connection, slot, verdict, &task);
+    if (slot->slow && davy_schedule_others_wait(&connection->schedule))
+        connection->slow_at = davy_mono_add(now_of(connection),
+                                            (davy_span){(SLOW_SHARE - 1) * davy_mono_sub(now_of(connection), now).ns});
     slot->begun = !davy_parts_is_over(&slot->parts);
     if (slot->begun)
-        davy_schedule_again(&poller->schedule, slot, now_of(poller));
+        davy_schedule_again(&connection->schedule, slot, now_of(connection));
     else if (davy_parts_wants_again(&slot->parts, &again))
-        davy_schedule_again(&poller->schedule, slot, again);
+        davy_schedule_again(&connection->schedule, slot, again);
 }
 
 /* A device that is back is read wholly at once. What the probe read is told where the request is not split. */
-static void welcome(struct davy_poller *poller, struct davy_slot *slot, const struct davy_bus_reply *reply)
+static void welcome(struct davy_connection *connection, struct davy_slot *slot, const struct davy_bus_reply *reply)
 {
     const struct davy_parts_task task = {slot->parts.whole.start, slot->parts.whole.count, 0};
-    davy_mono now = now_of(poller);
+    davy_mono now = now_of(connection);
     slot->misses = 0;
-    davy_schedule_hurry(&poller->schedule, slot, now);
+    davy_schedule_hurry(&connection->schedule, slot, now);
     if (reply->answer == DAVY_ANSWER_OK && !slot->parts.list && slot->parts.whole.exception == 0)
-        push_block(poller, slot, &task, reply);
+        push_block(connection, slot, &task, reply);
     else
-        davy_schedule_again(&poller->schedule, slot, now);
+        davy_schedule_again(&connection->schedule, slot, now);
 }
 
 /* Each request of the device in its turn: it may answer to some only. */
-static struct davy_slot *next_to_probe(struct davy_poller *poller, uint32_t device)
+static struct davy_slot *next_to_probe(struct davy_connection *connection, uint32_t device)
 {
-    struct davy_patient *patient = davy_quarantine_find(&poller->quarantine, device);
-    struct davy_slot *slot = davy_schedule_next_of(&poller->schedule, device, patient->probed);
+    struct davy_patient *patient = davy_quarantine_find(&connection->quarantine, device);
+    struct davy_slot *slot = davy_schedule_next_of(&connection->schedule, device, patient->probed);
     if (!slot)
-        slot = davy_schedule_next_of(&poller->schedule, device, DAVY_NONE);
+        slot = davy_schedule_next_of(&connection->schedule, device, DAVY_NONE);
     patient->probed = slot ? slot->request : DAVY_NONE;
     return slot;
 }
 
-bool poll_probe(struct davy_poller *poller)
+bool poll_probe(struct davy_connection *connection)
 {
-    davy_mono now = now_of(poller), next = davy_schedule_next(&poller->schedule);
-    if (!davy_link_is_open(&poller->link))
+    davy_mono now = now_of(connection), next = davy_schedule_next(&connection->schedule);
+    if (!davy_link_is_open(&connection->link))
         return false;
-    uint32_t device = davy_quarantine_probe(&poller->quarantine, now, next);
-    struct davy_slot *slot = device == DAVY_NONE ? NULL : next_to_probe(poller, device);
+    uint32_t device = davy_quarantine_probe(&connection->quarantine, now, next);
+    struct davy_slot *slot = device == DAVY_NONE ? NULL : next_to_probe(connection, device);
     if (!slot)
         return false;
-    const struct davy_request *request = &poller->config->requests[slot->request];
-    const struct davy_bus_request read = {device_of(poller, slot)->unit, request->table, request->start, request->count,
-                                          device_of(poller, slot)->max_reply};
+    const struct davy_request *request = &connection->config->requests[slot->request];
+    const struct davy_bus_request read = {device_of(connection, slot)->unit, request->table, request->start,
+                                          request->count, device_of(connection, slot)->max_reply};
     struct davy_bus_reply reply;
-    davy_span took = exchange(poller, &read, &reply);
-    davy_mono after = now_of(poller);
-    if (davy_thread_stopping(&poller->thread) && reply.answer != DAVY_ANSWER_OK)
+    davy_span took = exchange(connection, &read, &reply);
+    davy_mono after = now_of(connection);
+    if (davy_thread_stopping(&connection->thread) && reply.answer != DAVY_ANSWER_OK)
         return true;
     if (is_miss(&reply) && after.ns > next.ns)
-        davy_quarantine_pay(&poller->quarantine, took, after);
-    note_device(poller, device, &reply);
+        davy_quarantine_pay(&connection->quarantine, took, after);
+    note_device(connection, device, &reply);
     if (reply.answer != DAVY_ANSWER_DOWN && !is_miss(&reply))
-        welcome(poller, slot, &reply);
+        welcome(connection, slot, &reply);
     return true;
 }

@@ -6,34 +6,20 @@ static bool is_read(const struct davy_config *config, uint32_t bus, uint32_t dev
     return config->devices[device].bus == bus && config->devices[device].enabled;
 }
 
-uint32_t davy_share_connections(const struct davy_config *config, uint32_t bus)
+uint32_t davy_share_connections(const struct davy_bus *bus)
 {
-    uint32_t devices = 0;
-    uint32_t wanted = config->buses[bus].connections > 1 ? (uint32_t)config->buses[bus].connections : 1;
-    if (config->buses[bus].type != DAVY_BUS_TCP)
-        return 1;
-    for (uint32_t d = 0; d < config->device_count && devices < wanted; d++)
-        devices += is_read(config, bus, d);
-    return devices < 1 ? 1 : devices;
-}
-
-uint32_t davy_share_connection(const struct davy_config *config, uint32_t device, uint32_t connections)
-{
-    uint32_t before = 0;
-    for (uint32_t d = 0; d < device; d++)
-        before += is_read(config, config->devices[device].bus, d);
-    return before % connections;
+    return bus->type == DAVY_BUS_TCP && bus->connections > 1 ? (uint32_t)bus->connections : 1;
 }
 
 uint32_t davy_share_next(const struct davy_share *share, const struct davy_config *config, uint32_t from)
 {
     if (from >= config->device_count)
         return DAVY_NONE;
-    uint32_t before = 0;
+    uint32_t before = 0, connections = share->connections > 0 ? share->connections : 1;
     for (uint32_t d = 0; d < config->device_count; d++) {
         if (!is_read(config, share->bus, d))
             continue;
-        if (d >= from && before % share->connections == share->connection)
+        if (d >= from && before % connections == share->connection)
             return d;
         before++;
     }

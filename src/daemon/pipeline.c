@@ -15,7 +15,7 @@
 /*
  * The route of one reading, from the wire to the broker:
  *
- *   1  poller (a thread per bus)   acquire/poller.c         schedule → read → stamp       → blocks
+ *   1  poller (a thread each bus)   acquire/connection.c     schedule → read → stamp       → blocks
  *   2  evaluator                   daemon/evaluate_stage.c  decode → judge                → readings, records
  *   3  recorder                    daemon/record_stage.c    one transaction, seq, outbox  → messages
  *   4  publisher                   publish/publisher.c      window in flight, PUBACK      → deliveries, back to 3
@@ -100,19 +100,14 @@ static int create_poller(struct pipeline *pipeline, const struct davy_config *co
 {
     struct davy_poller_options options = {
         .config = config,
-        .share = davy_share_all(bus),
+        .bus = bus,
+        .new_link = davy_bus_modbus_new,
         .clock = pipeline->route.clock,
         .blocks = &pipeline->route.blocks,
         .demands = &pipeline->route.demands,
         .seed = new_seed(),
     };
-    int rc = davy_bus_modbus_new(&config->buses[bus], &options.link);
-    if (rc < 0)
-        return rc;
-    rc = davy_poller_new(&options, ret_poller);
-    if (rc < 0)
-        options.link.ops->free(options.link.link);
-    return rc;
+    return davy_poller_new(&options, ret_poller);
 }
 
 /* The running poller of a bus that is the same in both configurations; NULL. */
@@ -272,12 +267,15 @@ static void free_records(struct route *route)
     struct record record;
     struct record_reading reading;
     struct reply reply;
+    struct davy_poller_demand_reply answer;
     while (route->records.ready && davy_queue_pop(&route->records, &record))
         record_done(&record);
     while (route->readings.ready && davy_queue_pop(&route->readings, &reading))
         davy_config_unref(reading.config);
     while (route->replies.ready && davy_queue_pop(&route->replies, &reply))
         free(reply.line);
+    while (route->demands.ready && davy_queue_pop(&route->demands, &answer))
+        free(answer.capture);
 }
 
 static void free_asks(struct route *route)
@@ -395,8 +393,7 @@ static void switch_pollers(struct pipeline *pipeline)
     for (uint32_t b = 0; b < next->bus_count; b++) {
         bool kept = contains(old, old_count, pipeline->pollers[b]);
         if (kept) {
-            const struct davy_share share = davy_share_all(b);
-            davy_poller_switch(pipeline->pollers[b], next, &share);
+            davy_poller_switch(pipeline->pollers[b], next, b);
             continue;
         }
         int rc = davy_poller_start(pipeline->pollers[b]);

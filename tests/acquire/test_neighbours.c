@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What devices that do not answer, or answer late, cost those beside them: a line in simulated time whose exchanges take
- * what the closed formula says, and a poller without a thread.
+ * what the closed formula says, and a connection without a thread.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -10,7 +10,7 @@
 #include <cmocka.h>
 
 #include "acquire/estimate.h"
-#include "acquire/poller.h"
+#include "acquire/connection.h"
 #include "acquire/request.h"
 #include "base/log.h"
 #include "base/num.h"
@@ -43,7 +43,7 @@ struct line {
     davy_span lost; /* in exchanges that were not answered */
     struct davy_random random;
     struct davy_queue blocks, replies;
-    struct davy_poller *poller;
+    struct davy_connection *connection;
     size_t block_counts[UNITS + 1][DAVY_ANSWER_COUNT_]; /* by device */
 };
 
@@ -130,18 +130,18 @@ static void line_init(struct line *line, struct davy_config *config)
     assert_int_equal(davy_queue_init(&line->blocks, sizeof(struct davy_block), 256, DAVY_QUEUE_DROP_OLDEST, NULL), 0);
     assert_int_equal(
         davy_queue_init(&line->replies, sizeof(struct davy_poller_demand_reply), 8, DAVY_QUEUE_REFUSE, NULL), 0);
-    const struct davy_poller_options options = {.config = config,
-                                                .share = davy_share_all(0),
-                                                .link = {&ops, line},
-                                                .clock = &line->clock.clock,
-                                                .blocks = &line->blocks,
-                                                .demands = &line->replies};
-    assert_int_equal(davy_poller_new(&options, &line->poller), 0);
+    const struct davy_connection_options options = {.config = config,
+                                                    .share = davy_share_all(0),
+                                                    .link = {&ops, line},
+                                                    .clock = &line->clock.clock,
+                                                    .blocks = &line->blocks,
+                                                    .demands = &line->replies};
+    assert_int_equal(davy_connection_new(&options, &line->connection), 0);
 }
 
 static void line_done(struct line *line)
 {
-    davy_poller_free(line->poller);
+    davy_connection_free(line->connection);
     davy_queue_done(&line->blocks);
     davy_queue_done(&line->replies);
     davy_config_unref(line->config);
@@ -162,7 +162,7 @@ static void run_for(struct line *line, davy_span span)
     struct davy_block block;
     int64_t end = line->clock.now.mono.ns + span.ns;
     while (line->clock.now.mono.ns < end) {
-        davy_span idle = davy_poller_turn(line->poller);
+        davy_span idle = davy_connection_turn(line->connection);
         int64_t left = end - line->clock.now.mono.ns;
         if (idle.ns > 0 && left > 0)
             fake_clock_advance(&line->clock, (davy_span){idle.ns < left ? idle.ns : left});
@@ -238,14 +238,14 @@ static void slow_devices_do_not_take_the_others_time(void **state)
         }
     }
     struct davy_poller_device row;
-    assert_true(davy_poller_device(line.poller, 9, &row));
+    assert_true(davy_connection_device(line.connection, 9, &row));
     assert_int_equal(row.device, 9);
     assert_true(row.slow);
     assert_int_equal(row.p50.ns, 290 * DAVY_NS_PER_MS);
-    assert_true(davy_poller_device(line.poller, 0, &row));
+    assert_true(davy_connection_device(line.connection, 0, &row));
     assert_false(row.slow);
     assert_int_equal(row.p95.ns, 20 * DAVY_NS_PER_MS);
-    assert_false(davy_poller_device(line.poller, 32, &row));
+    assert_false(davy_connection_device(line.connection, 32, &row));
     line_done(&line);
 }
 
@@ -284,7 +284,7 @@ static void what_a_gateway_says_of_a_unit_is_of_that_unit_only(void **state)
     }
     assert_in_range(line.units[3].asked, 30, 70);
     struct davy_poller_status status;
-    davy_poller_status(line.poller, &status);
+    davy_connection_status(line.connection, &status);
     assert_int_equal(status.quarantined, 2);
     assert_int_equal(status.state, DAVY_LINK_UP);
     line_done(&line);
@@ -304,7 +304,7 @@ static void a_refused_register_leaves_the_other_values_of_the_device(void **stat
         unsigned read[16] = {0}, refused[16] = {0};
         int64_t end = line.clock.now.mono.ns + DAVY_NS_PER_S;
         while (line.clock.now.mono.ns < end) {
-            davy_span idle = davy_poller_turn(line.poller);
+            davy_span idle = davy_connection_turn(line.connection);
             fake_clock_advance(&line.clock, idle);
             while (davy_queue_pop(&line.blocks, &block))
                 for (unsigned i = block.start; i < block.start + (block.count ? block.count : 16U); i++)
@@ -316,7 +316,7 @@ static void a_refused_register_leaves_the_other_values_of_the_device(void **stat
         }
     }
     struct davy_poller_status status;
-    davy_poller_status(line.poller, &status);
+    davy_connection_status(line.connection, &status);
     assert_int_equal(status.splits, 1);
     assert_int_equal(status.quarantined, 0);
     line_done(&line);
@@ -336,7 +336,7 @@ static void a_scan_takes_a_tenth_of_a_loaded_line_and_delays_by_one_exchange(voi
     const davy_mono end = davy_mono_add(line.clock.now.mono, davy_span_s(300));
     while (line.clock.now.mono.ns < end.ns) {
         const struct davy_poller_demand demand = {.unit = 40, .table = DAVY_TABLE_HOLDING, .count = 1};
-        (void)!davy_poller_demand(line.poller, &demand);
+        (void)!davy_connection_demand(line.connection, &demand);
         run_for(&line, davy_span_ms(50));
         while (davy_queue_pop(&line.replies, &reply))
             served++;
@@ -364,7 +364,7 @@ static void on_an_idle_line_a_scan_runs_as_fast_as_it_can(void **state)
     const davy_mono end = davy_mono_add(line.clock.now.mono, davy_span_s(60));
     while (line.clock.now.mono.ns < end.ns) {
         const struct davy_poller_demand demand = {.unit = 40, .table = DAVY_TABLE_HOLDING, .count = 1};
-        (void)!davy_poller_demand(line.poller, &demand);
+        (void)!davy_connection_demand(line.connection, &demand);
         run_for(&line, davy_span_ms(50));
         while (davy_queue_pop(&line.replies, &reply))
             served++;
@@ -380,7 +380,7 @@ static void the_flight_recorder_is_given_as_a_copy(void **state)
     struct davy_poller_demand_reply reply;
     const struct davy_poller_demand demand = {.ticket = 9, .kind = DAVY_DEMAND_FRAMES};
     line_init(&line, plan(1));
-    assert_int_equal(davy_poller_demand(line.poller, &demand), 0);
+    assert_int_equal(davy_connection_demand(line.connection, &demand), 0);
     run_for(&line, davy_span_ms(10));
     assert_true(davy_queue_pop(&line.replies, &reply));
     assert_int_equal(reply.ticket, 9);

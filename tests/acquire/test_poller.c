@@ -10,426 +10,174 @@
 #include "support/fake_bus.h"
 #include "support/small_config.h"
 
-struct rig {
-    struct davy_config *config;
-    struct fake_clock clock;
-    struct fake_bus bus;
-    struct davy_queue blocks;
-    struct davy_queue replies;
-    struct davy_poller *poller;
-};
+#define LINKS 4
 
-/* Devices of unit 1 to `devices` with one register each, at 10 × unit. */
-static struct davy_config *plan(enum davy_bus_type type, unsigned devices)
+/* Each connection has a fake bus and a clock of its own: they are moved by different threads. */
+static struct fake_clock clocks[LINKS];
+static struct fake_bus buses[LINKS];
+static unsigned links, refuse_from;
+
+static int new_link(const struct davy_bus *bus, struct davy_bus_link *ret_link)
 {
-    static const char *const ids[] = {"", "D1", "D2", "D3", "D4", "D5", "D6", "D7", "D8"};
+    (void)bus;
+    if (links == refuse_from)
+        return -ENOMEM;
+    fake_clock_init(&clocks[links]);
+    *ret_link = fake_bus_init(&buses[links], &clocks[links]);
+    links++;
+    return 0;
+}
+
+static struct davy_config *plan(unsigned devices)
+{
+    static char ids[SMALL_DEVICES][8];
     struct davy_config *config = small_config_new();
-    uint32_t bus = small_bus(config, "bus", type);
-    for (unsigned unit = 1; unit <= devices; unit++) {
-        small_device(config, ids[unit], bus, (uint8_t)unit);
-        small_point(config, "p", (uint16_t)(10 * unit), DAVY_TYPE_UINT16);
+    small_bus(config, "bus", DAVY_BUS_TCP);
+    config->buses[0].connections = LINKS;
+    for (unsigned i = 0; i < devices; i++) {
+        snprintf(ids[i], sizeof ids[i], "D%u", i);
+        small_device(config, ids[i], 0, (uint8_t)(i + 1));
+        config->devices[i].interval = davy_span_ms(50);
+        small_point(config, "p", (uint16_t)(10 * i), DAVY_TYPE_UINT16);
     }
     assert_int_equal(davy_requests_plan(config), 0);
     return config;
 }
 
-static void rig_init(struct rig *rig, struct davy_config *config)
+static int create(const struct davy_config *config, struct davy_queue *blocks, struct davy_queue *replies,
+                  struct davy_poller **ret_poller)
 {
-    rig->config = config;
-    fake_clock_init(&rig->clock);
-    struct davy_bus_link link = fake_bus_init(&rig->bus, &rig->clock);
-    assert_int_equal(davy_queue_init(&rig->blocks, sizeof(struct davy_block), 4096, DAVY_QUEUE_DROP_OLDEST, NULL), 0);
-    assert_int_equal(
-        davy_queue_init(&rig->replies, sizeof(struct davy_poller_demand_reply), 8, DAVY_QUEUE_REFUSE, NULL), 0);
     const struct davy_poller_options options = {.config = config,
-                                                .share = davy_share_all(0),
-                                                .link = link,
-                                                .clock = &rig->clock.clock,
-                                                .blocks = &rig->blocks,
-                                                .demands = &rig->replies,
-                                                .seed = 7};
-    assert_int_equal(davy_poller_new(&options, &rig->poller), 0);
-}
-
-static void rig_done(struct rig *rig)
-{
-    assert_null(davy_poller_free(rig->poller));
-    assert_int_equal(rig->bus.frees, 1);
-    davy_queue_done(&rig->blocks);
-    davy_queue_done(&rig->replies);
-    davy_config_unref(rig->config);
-}
-
-/* Turn the loop for `span` of simulated time. */
-static void run_for(struct rig *rig, davy_span span)
-{
-    int64_t end = rig->clock.now.mono.ns + span.ns;
-    while (rig->clock.now.mono.ns < end) {
-        davy_span idle = davy_poller_turn(rig->poller);
-        assert_true(idle.ns <= DAVY_NS_PER_S);
-        int64_t left = end - rig->clock.now.mono.ns;
-        if (idle.ns > 0 && left > 0)
-            fake_clock_advance(&rig->clock, (davy_span){idle.ns < left ? idle.ns : left});
-    }
-}
-
-static size_t count_requests(const struct rig *rig, uint8_t unit)
-{
-    size_t count = 0;
-    for (size_t i = 0; i < rig->bus.count; i++)
-        count += rig->bus.log[i].unit == unit;
-    return count;
-}
-
-/* Blocks waiting, by answer; empties the queue. */
-static void count_blocks(struct rig *rig, size_t counts[DAVY_ANSWER_COUNT_])
-{
-    struct davy_block block;
-    for (size_t i = 0; i < DAVY_ANSWER_COUNT_; i++)
-        counts[i] = 0;
-    while (davy_queue_pop(&rig->blocks, &block))
-        counts[block.answer]++;
-}
-
-static void each_request_is_read_once_an_interval_and_stamped_when_answered(void **state)
-{
-    (void)state;
-    struct rig rig;
-    rig_init(&rig, plan(DAVY_BUS_RTU, 2));
-    run_for(&rig, davy_span_s(10));
-    assert_in_range(count_requests(&rig, 1), 10, 11);
-    assert_in_range(count_requests(&rig, 2), 9, 10);
-    struct davy_block block;
-    assert_true(davy_queue_pop(&rig.blocks, &block));
-    assert_int_equal(block.answer, DAVY_ANSWER_OK);
-    assert_int_equal(block.words[0], 10);
-    assert_int_equal(block.generation, 1);
-    assert_int_equal(block.at.mono.ns, rig.bus.log[0].at.ns + rig.bus.answer_cost.ns);
-    rig_done(&rig);
-}
-
-static void a_bus_that_cannot_be_opened_still_gives_a_block_an_interval(void **state)
-{
-    (void)state;
-    struct rig rig;
-    size_t counts[DAVY_ANSWER_COUNT_];
-    rig_init(&rig, plan(DAVY_BUS_RTU, 1));
-    rig.bus.open_result = -ENOENT;
-    run_for(&rig, davy_span_s(60));
-    count_blocks(&rig, counts);
-    assert_in_range(counts[DAVY_ANSWER_DOWN], 59, 61);
-    assert_int_equal(rig.bus.count, 0);
-    assert_in_range(rig.bus.opens, 12, 40);
-    struct davy_poller_status status;
-    davy_poller_status(rig.poller, &status);
-    assert_int_equal(status.state, DAVY_LINK_BACKOFF);
-    assert_int_equal(status.last_error, -ENOENT);
-    rig.bus.open_result = 0; /* the adapter is back: seen within 5 s */
-    run_for(&rig, davy_span_s(5));
-    davy_poller_status(rig.poller, &status);
-    assert_int_equal(status.state, DAVY_LINK_UP);
-    rig_done(&rig);
-}
-
-static void a_dead_device_still_gives_blocks_and_costs_others_a_tenth(void **state)
-{
-    (void)state;
-    struct rig rig;
-    rig_init(&rig, plan(DAVY_BUS_RTU, 2));
-    rig.bus.answers[1] = DAVY_ANSWER_TIMEOUT;
-    run_for(&rig, davy_span_s(30));
-    size_t counts[DAVY_ANSWER_COUNT_];
-    count_blocks(&rig, counts);
-    size_t before = count_requests(&rig, 1);
-    run_for(&rig, davy_span_s(300));
-    size_t probes = count_requests(&rig, 1) - before;
-    assert_in_range(probes, 10, 30); /* of 1 s each */
-    count_blocks(&rig, counts);
-    assert_in_range(counts[DAVY_ANSWER_TIMEOUT], 270, 301);
-    assert_in_range(counts[DAVY_ANSWER_OK], 270, 301);
-    rig.bus.answers[1] = DAVY_ANSWER_OK; /* back within 30 s */
-    run_for(&rig, davy_span_s(31));
-    count_blocks(&rig, counts);
-    run_for(&rig, davy_span_s(10));
-    count_blocks(&rig, counts);
-    assert_int_equal(counts[DAVY_ANSWER_TIMEOUT], 0);
-    rig_done(&rig);
-}
-
-static void many_dead_devices_together_stay_within_their_budget(void **state)
-{
-    (void)state;
-    struct rig rig;
-    rig_init(&rig, plan(DAVY_BUS_RTU, 4));
-    rig.bus.silence_cost = davy_span_ms(300);
-    for (uint32_t i = 0; i < 4; i++)
-        rig.config->devices[i].max_reply = davy_span_ms(300);
-    for (unsigned unit = 1; unit <= 3; unit++)
-        rig.bus.answers[unit] = DAVY_ANSWER_TIMEOUT;
-    run_for(&rig, davy_span_s(60));
-    size_t before = count_requests(&rig, 1) + count_requests(&rig, 2) + count_requests(&rig, 3);
-    size_t alive = count_requests(&rig, 4);
-    run_for(&rig, davy_span_s(300));
-    size_t probes = count_requests(&rig, 1) + count_requests(&rig, 2) + count_requests(&rig, 3) - before;
-    assert_in_range(probes, 24, 110); /* at least once in 30 s each; 0.3 s each: at most 33 of 300 s */
-    assert_in_range(count_requests(&rig, 4) - alive, 290, 301);
-    rig_done(&rig);
-}
-
-static void retries_belong_to_devices_that_answered_before(void **state)
-{
-    (void)state;
-    struct rig rig;
-    struct davy_config *config = plan(DAVY_BUS_RTU, 2);
-    config->buses[0].retries = 2;
-    rig_init(&rig, config);
-    run_for(&rig, davy_span_ms(400));
-    assert_int_equal(count_requests(&rig, 1), 1);
-    rig.bus.answers[1] = DAVY_ANSWER_INVALID;
-    rig.bus.silence_cost = davy_span_ms(50);
-    run_for(&rig, davy_span_s(1));
-    assert_int_equal(count_requests(&rig, 1), 4);
-    run_for(&rig, davy_span_s(1));
-    assert_int_equal(count_requests(&rig, 1), 5);
-    rig_done(&rig);
-}
-
-static void what_a_device_refuses_is_answered_from_memory_for_ten_seconds_and_longer(void **state)
-{
-    (void)state;
-    struct rig rig;
-    size_t counts[DAVY_ANSWER_COUNT_];
-    rig_init(&rig, plan(DAVY_BUS_RTU, 1));
-    rig.bus.answers[1] = DAVY_ANSWER_EXCEPTION;
-    rig.bus.exception = 2;
-    run_for(&rig, davy_span_s(100));
-    count_blocks(&rig, counts);
-    assert_in_range(counts[DAVY_ANSWER_EXCEPTION], 99, 101);
-    assert_in_range(count_requests(&rig, 1), 4, 5); /* at 0, 10, 30 and 70 s */
-    struct davy_poller_status status;
-    davy_poller_status(rig.poller, &status);
-    assert_int_equal(status.state, DAVY_LINK_UP);
-    rig.bus.exception = 4; /* it failed: asked again at the next interval */
-    run_for(&rig, davy_span_s(100));
-    size_t before = count_requests(&rig, 1);
-    run_for(&rig, davy_span_s(10));
-    assert_in_range(count_requests(&rig, 1) - before, 9, 11);
-    rig_done(&rig);
-}
-
-static void a_busy_device_is_asked_again_soon_and_tells_nothing_until_the_third_time(void **state)
-{
-    (void)state;
-    struct rig rig;
-    size_t counts[DAVY_ANSWER_COUNT_];
-    rig_init(&rig, plan(DAVY_BUS_RTU, 1));
-    run_for(&rig, davy_span_ms(500));
-    rig.bus.answers[1] = DAVY_ANSWER_EXCEPTION;
-    rig.bus.exception = 6;
-    run_for(&rig, davy_span_ms(1000)); /* at 1.0 and 1.28 s */
-    count_blocks(&rig, counts);
-    assert_int_equal(counts[DAVY_ANSWER_EXCEPTION], 0);
-    assert_int_equal(count_requests(&rig, 1), 3);
-    run_for(&rig, davy_span_ms(1000)); /* and 1.81 s: now it fails */
-    count_blocks(&rig, counts);
-    assert_true(counts[DAVY_ANSWER_EXCEPTION] >= 1);
-    run_for(&rig, davy_span_s(100));
-    assert_in_range(count_requests(&rig, 1), 12, 20); /* up to 8 s apart */
-    rig.bus.answers[1] = DAVY_ANSWER_OK;
-    run_for(&rig, davy_span_s(10));
-    count_blocks(&rig, counts);
-    run_for(&rig, davy_span_s(10));
-    count_blocks(&rig, counts);
-    assert_int_equal(counts[DAVY_ANSWER_EXCEPTION], 0);
-    assert_in_range(counts[DAVY_ANSWER_OK], 9, 11);
-    rig_done(&rig);
-}
-
-static void on_tcp_one_dead_unit_does_not_take_the_others_down(void **state)
-{
-    (void)state;
-    struct rig rig;
-    size_t counts[DAVY_ANSWER_COUNT_];
-    rig_init(&rig, plan(DAVY_BUS_TCP, 3));
-    rig.bus.answers[2] = DAVY_ANSWER_TIMEOUT;
-    run_for(&rig, davy_span_s(100));
-    count_blocks(&rig, counts);
-    assert_int_equal(counts[DAVY_ANSWER_DOWN], 0);
-    assert_in_range(counts[DAVY_ANSWER_OK], 180, 202);
-    assert_in_range(rig.bus.opens, 3, 20); /* a new connection after each loss, and probes are few */
-    rig_done(&rig);
-}
-
-static void a_server_that_accepts_and_drops_is_asked_more_and_more_rarely(void **state)
-{
-    (void)state;
-    struct rig rig;
-    rig_init(&rig, plan(DAVY_BUS_TCP, 1));
-    rig.bus.answers[1] = DAVY_ANSWER_DOWN;
-    run_for(&rig, davy_span_s(300));
-    assert_in_range(rig.bus.opens, 10, 40);
-    size_t counts[DAVY_ANSWER_COUNT_];
-    count_blocks(&rig, counts);
-    assert_in_range(counts[DAVY_ANSWER_DOWN], 299, 301);
-    rig_done(&rig);
-}
-
-static void devices_in_alarm_are_read_at_their_alarm_interval(void **state)
-{
-    (void)state;
-    struct rig rig;
-    struct davy_config *config = plan(DAVY_BUS_RTU, 2);
-    config->devices[0].alarm_interval = davy_span_ms(200);
-    rig_init(&rig, config);
-    davy_poller_alarm(rig.poller, 0, true);
-    davy_poller_alarm(rig.poller, 99, true);
-    run_for(&rig, davy_span_s(10));
-    assert_in_range(count_requests(&rig, 1), 49, 51);
-    assert_in_range(count_requests(&rig, 2), 9, 11);
-    davy_poller_alarm(rig.poller, 0, false);
-    size_t before = count_requests(&rig, 1);
-    run_for(&rig, davy_span_s(10));
-    assert_in_range(count_requests(&rig, 1) - before, 9, 11);
-    rig_done(&rig);
-}
-
-static void a_switch_keeps_the_connection_and_the_rhythm(void **state)
-{
-    (void)state;
-    struct rig rig;
-    rig_init(&rig, plan(DAVY_BUS_RTU, 2));
-    run_for(&rig, davy_span_ms(1500));
-    struct davy_config *next = plan(DAVY_BUS_RTU, 3);
-    const struct davy_share share = davy_share_all(0);
-    next->generation = 2;
-    davy_poller_switch(rig.poller, next, &share);
-    davy_poller_switch(rig.poller, next, &share); /* overtakes the first */
-    run_for(&rig, davy_span_ms(8500));
-    assert_int_equal(rig.bus.opens, 1);
-    assert_in_range(count_requests(&rig, 1), 10, 11);
-    assert_in_range(count_requests(&rig, 3), 8, 10);
-    struct davy_block block;
-    while (davy_queue_pop(&rig.blocks, &block))
-        ;
-    assert_int_equal(block.generation, 2);
-    davy_poller_switch(rig.poller, next, &share); /* not taken any more: given back by free */
-    davy_config_unref(next);
-    rig_done(&rig);
-}
-
-static void a_read_on_demand_runs_between_polls(void **state)
-{
-    (void)state;
-    struct rig rig;
-    rig_init(&rig, plan(DAVY_BUS_RTU, 1));
-    const struct davy_poller_demand good = {
-        .ticket = 5, .unit = 9, .table = DAVY_TABLE_HOLDING, .start = 100, .count = 2};
-    const struct davy_poller_demand bad = {.ticket = 6, .unit = 9, .table = DAVY_TABLE_HOLDING, .count = 126};
-    assert_int_equal(davy_poller_demand(rig.poller, &good), 0);
-    assert_int_equal(davy_poller_demand(rig.poller, &bad), 0);
-    assert_int_equal(davy_poller_demand(rig.poller, &good), 0);
-    assert_int_equal(davy_poller_demand(rig.poller, &good), 0);
-    assert_int_equal(davy_poller_demand(rig.poller, &good), -EAGAIN);
-    run_for(&rig, davy_span_ms(500));
-    struct davy_poller_demand_reply reply;
-    assert_true(davy_queue_pop(&rig.replies, &reply));
-    assert_int_equal(reply.ticket, 5);
-    assert_int_equal(reply.reply.answer, DAVY_ANSWER_OK);
-    assert_int_equal(reply.reply.words[1], 101);
-    assert_true(davy_queue_pop(&rig.replies, &reply));
-    assert_int_equal(reply.ticket, 6);
-    assert_int_equal(reply.reply.answer, DAVY_ANSWER_INVALID);
-    rig_done(&rig);
-}
-
-static void utilization_is_the_measured_share(void **state)
-{
-    (void)state;
-    struct rig rig;
-    rig_init(&rig, plan(DAVY_BUS_RTU, 4));
-    rig.bus.answer_cost = davy_span_ms(100);
-    run_for(&rig, davy_span_s(25));
-    struct davy_poller_status status;
-    davy_poller_status(rig.poller, &status);
-    assert_in_range((uint64_t)(status.utilization * 1000), 370, 430);
-    rig_done(&rig);
-}
-
-static void an_overloaded_bus_skips_and_counts_but_starves_nobody(void **state)
-{
-    (void)state;
-    struct rig rig;
-    rig_init(&rig, plan(DAVY_BUS_RTU, 8));
-    rig.bus.answer_cost = davy_span_ms(500);
-    run_for(&rig, davy_span_s(80));
-    for (uint8_t unit = 1; unit <= 8; unit++)
-        assert_in_range(count_requests(&rig, unit), 18, 22);
-    struct davy_poller_status status;
-    davy_poller_status(rig.poller, &status);
-    assert_true(status.skipped > 400);
-    rig_done(&rig);
-}
-
-/* The only case with a thread: that it starts, takes what others hand it, beats and ends. For TSan. */
-static void the_thread_runs_takes_commands_and_ends(void **state)
-{
-    (void)state;
-    struct rig rig;
-    struct davy_waker waker;
-    struct davy_block block;
-    struct davy_queue blocks;
-    assert_int_equal(davy_waker_init(&waker), 0);
-    assert_int_equal(davy_queue_init(&blocks, sizeof block, 64, DAVY_QUEUE_DROP_OLDEST, &waker), 0);
-    struct davy_config *config = plan(DAVY_BUS_RTU, 2);
-    rig_init(&rig, config);
-    davy_poller_free(rig.poller);
-    const struct davy_poller_options options = {.config = config,
-                                                .share = davy_share_all(0),
-                                                .link = fake_bus_init(&rig.bus, &rig.clock),
+                                                .new_link = new_link,
                                                 .clock = &davy_system_clock,
-                                                .blocks = &blocks,
-                                                .demands = &rig.replies};
-    assert_int_equal(davy_poller_new(&options, &rig.poller), 0);
-    assert_int_equal(davy_poller_start(rig.poller), 0);
-    const struct davy_poller_demand demand = {.ticket = 1, .unit = 1, .table = DAVY_TABLE_INPUT, .count = 1};
-    assert_int_equal(davy_poller_demand(rig.poller, &demand), 0);
-    const struct davy_share share = davy_share_all(0);
-    davy_poller_alarm(rig.poller, 0, true);
-    davy_poller_switch(rig.poller, config, &share);
-    unsigned taken = 0;
-    for (int waits = 0; waits < 50 && taken < 2; waits++) {
-        davy_waker_wait(&waker, davy_span_s(1));
-        while (davy_queue_pop(&blocks, &block))
-            taken++;
+                                                .blocks = blocks,
+                                                .demands = replies,
+                                                .seed = 3};
+    links = 0;
+    return davy_poller_new(&options, ret_poller);
+}
+
+/* Wait until each of the first `devices` has given a block of this generation. */
+static void wait_for_all(struct davy_waker *waker, struct davy_queue *blocks, unsigned devices, uint32_t generation)
+{
+    struct davy_block block;
+    uint64_t seen = 0;
+    for (int waits = 0; waits < 1000 && seen != (UINT64_C(1) << devices) - 1; waits++) {
+        davy_waker_wait(waker, davy_span_s(1));
+        while (davy_queue_pop(blocks, &block))
+            if (block.generation == generation)
+                seen |= UINT64_C(1) << block.request;
     }
+    assert_int_equal(seen, (UINT64_C(1) << devices) - 1);
+}
+
+static void each_connection_polls_its_share_in_a_thread_of_its_own(void **state)
+{
+    (void)state;
+    struct davy_config *config = plan(10), *next = plan(12);
+    struct davy_waker waker;
+    struct davy_queue blocks, replies;
+    struct davy_poller *poller;
     struct davy_poller_status status;
-    davy_poller_status(rig.poller, &status);
-    assert_true(taken >= 2);
-    assert_true(davy_poller_beats(rig.poller) > 0);
-    davy_poller_stop(rig.poller);
-    rig_done(&rig);
+    struct davy_poller_demand_reply reply;
+    next->generation = 2;
+    refuse_from = LINKS;
+    assert_int_equal(davy_waker_init(&waker), 0);
+    assert_int_equal(davy_queue_init(&blocks, sizeof(struct davy_block), 256, DAVY_QUEUE_DROP_OLDEST, &waker), 0);
+    assert_int_equal(davy_queue_init(&replies, sizeof reply, 8, DAVY_QUEUE_REFUSE, &waker), 0);
+    assert_int_equal(create(config, &blocks, &replies, &poller), 0);
+    assert_int_equal(links, LINKS);
+    assert_int_equal(davy_poller_start(poller), 0);
+    const struct davy_poller_demand read = {.ticket = 1, .unit = 1, .table = DAVY_TABLE_INPUT, .count = 1};
+    const struct davy_poller_demand frames = {.ticket = 2, .kind = DAVY_DEMAND_FRAMES, .connection = 3};
+    assert_int_equal(davy_poller_demand(poller, &read), 0);
+    assert_int_equal(davy_poller_demand(poller, &frames), 0);
+    davy_poller_alarm(poller, 7, true);
+    wait_for_all(&waker, &blocks, 10, 1);
+    uint64_t beats = davy_poller_beats(poller);
+    davy_poller_switch(poller, next, 0);
+    wait_for_all(&waker, &blocks, 12, 2);
+    for (int waits = 0; waits < 1000 && davy_poller_beats(poller) == beats; waits++)
+        davy_waker_wait(&waker, davy_span_ms(100));
+    assert_true(davy_poller_beats(poller) > beats);
+    davy_poller_status(poller, &status);
+    assert_int_equal(status.state, DAVY_LINK_UP);
+    assert_int_equal(status.connects, LINKS);
+    assert_true(status.requests >= 22);
+    struct davy_poller_device row;
+    for (size_t i = 0; i < 12; i++) {
+        assert_true(davy_poller_device(poller, i, &row));
+        assert_int_equal(row.device, i);
+        assert_int_equal(row.generation, 2);
+    }
+    assert_false(davy_poller_device(poller, 12, &row));
+    davy_poller_stop(poller);
+    assert_null(davy_poller_free(poller));
+    unsigned taken = 0;
+    while (davy_queue_pop(&replies, &reply)) {
+        taken++;
+        free(reply.capture);
+    }
+    assert_int_equal(taken, 2);
+    for (unsigned i = 0; i < LINKS; i++) {
+        assert_int_equal(buses[i].frees, 1);
+        for (size_t k = 0; k < buses[i].count; k++)
+            assert_int_equal((buses[i].log[k].unit - 1) % LINKS, buses[i].log[k].start == 0 ? 0 : i);
+    }
+    davy_queue_done(&blocks);
+    davy_queue_done(&replies);
+    davy_waker_done(&waker);
+    davy_config_unref(config);
+    davy_config_unref(next);
+}
+
+static void connections_without_devices_stay_closed_and_are_not_bad(void **state)
+{
+    (void)state;
+    struct davy_config *config = plan(2);
+    struct davy_waker waker;
+    struct davy_queue blocks;
+    struct davy_poller *poller;
+    struct davy_poller_status status;
+    refuse_from = LINKS;
+    assert_int_equal(davy_waker_init(&waker), 0);
+    assert_int_equal(davy_queue_init(&blocks, sizeof(struct davy_block), 256, DAVY_QUEUE_DROP_OLDEST, &waker), 0);
+    assert_int_equal(create(config, &blocks, NULL, &poller), 0);
+    assert_int_equal(davy_poller_start(poller), 0);
+    wait_for_all(&waker, &blocks, 2, 1);
+    davy_poller_status(poller, &status);
+    assert_int_equal(status.state, DAVY_LINK_UP);
+    assert_int_equal(status.connects, 2);
+    davy_poller_free(poller);
+    assert_int_equal(buses[2].opens + buses[3].opens, 0);
     davy_queue_done(&blocks);
     davy_waker_done(&waker);
+    davy_config_unref(config);
+}
+
+static void a_failed_start_leaves_nothing_behind(void **state)
+{
+    (void)state;
+    struct davy_config *config = plan(2);
+    struct davy_queue blocks;
+    struct davy_poller *poller;
+    assert_int_equal(davy_queue_init(&blocks, sizeof(struct davy_block), 16, DAVY_QUEUE_DROP_OLDEST, NULL), 0);
+    for (refuse_from = 0; refuse_from < LINKS; refuse_from++) {
+        assert_int_equal(create(config, &blocks, NULL, &poller), -ENOMEM);
+        for (unsigned i = 0; i < refuse_from; i++)
+            assert_int_equal(buses[i].frees, 1);
+    }
+    assert_null(davy_poller_free(NULL));
+    davy_queue_done(&blocks);
+    davy_config_unref(config);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(each_request_is_read_once_an_interval_and_stamped_when_answered),
-        cmocka_unit_test(a_bus_that_cannot_be_opened_still_gives_a_block_an_interval),
-        cmocka_unit_test(a_dead_device_still_gives_blocks_and_costs_others_a_tenth),
-        cmocka_unit_test(many_dead_devices_together_stay_within_their_budget),
-        cmocka_unit_test(retries_belong_to_devices_that_answered_before),
-        cmocka_unit_test(what_a_device_refuses_is_answered_from_memory_for_ten_seconds_and_longer),
-        cmocka_unit_test(a_busy_device_is_asked_again_soon_and_tells_nothing_until_the_third_time),
-        cmocka_unit_test(on_tcp_one_dead_unit_does_not_take_the_others_down),
-        cmocka_unit_test(a_server_that_accepts_and_drops_is_asked_more_and_more_rarely),
-        cmocka_unit_test(devices_in_alarm_are_read_at_their_alarm_interval),
-        cmocka_unit_test(a_switch_keeps_the_connection_and_the_rhythm),
-        cmocka_unit_test(a_read_on_demand_runs_between_polls),
-        cmocka_unit_test(utilization_is_the_measured_share),
-        cmocka_unit_test(the_thread_runs_takes_commands_and_ends),
-        cmocka_unit_test(an_overloaded_bus_skips_and_counts_but_starves_nobody),
+        cmocka_unit_test(each_connection_polls_its_share_in_a_thread_of_its_own),
+        cmocka_unit_test(connections_without_devices_stay_closed_and_are_not_bad),
+        cmocka_unit_test(a_failed_start_leaves_nothing_behind),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * One Modbus TCP connection, back to back, from three clients that read two registers of one of eight units in turn: a
- * bare loop over libmodbus, davy's adapter (acquire/bus_modbus.c) in the same loop, and davy's poller with its schedule
+ * bare loop over libmodbus, davy's adapter (acquire/bus_modbus.c) in the same loop, and davy's connection with its schedule
  * and its queue. And the server for them, the least that answers. tests/bench/tcp_rate.py runs them.
  *
  *   tcp_rate serve                         prints its port; serves one connection after the other until killed
- *   tcp_rate bare|adapter|poller PORT N    N requests; prints requests, seconds and CPU time of this process as JSON
+ *   tcp_rate bare|adapter|connection PORT N    N requests; prints requests, seconds and CPU time of this process as JSON
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -16,7 +16,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "acquire/poller.h"
+#include "acquire/connection.h"
 #include "acquire/request.h"
 #include "base/num.h"
 #include "support/small_config.h"
@@ -147,25 +147,21 @@ static void run_poller(int port, uint64_t count)
 {
     struct davy_config *config = plan(port);
     struct davy_queue blocks;
-    struct davy_poller *poller;
+    struct davy_connection *connection;
     struct davy_block block;
     if (davy_queue_init(&blocks, sizeof block, 64, DAVY_QUEUE_DROP_OLDEST, NULL) < 0)
         fail("queue");
-    const struct davy_poller_options options = {.config = config,
-                                                .share = davy_share_all(0),
-                                                .link = open_link(config),
-                                                .clock = &davy_system_clock,
-                                                .blocks = &blocks,
-                                                .seed = 1};
-    if (davy_poller_new(&options, &poller) < 0)
+    const struct davy_connection_options options = {
+        .config = config, .link = open_link(config), .clock = &davy_system_clock, .blocks = &blocks, .seed = 1};
+    if (davy_connection_new(&options, &connection) < 0)
         fail("poller");
     for (uint64_t i = 0; i < count;) {
-        (void)davy_poller_turn(poller);
+        (void)davy_connection_turn(connection);
         for (; davy_queue_pop(&blocks, &block); i++)
             if (block.answer != DAVY_ANSWER_OK)
                 fail("poller: read");
     }
-    davy_poller_free(poller);
+    davy_connection_free(connection);
     davy_queue_done(&blocks);
     davy_config_unref(config);
 }
@@ -207,6 +203,6 @@ int main(int argc, char **argv)
         serve();
     if (argc == 4 && davy_int_parse(argv[2], &port) == 0 && davy_int_parse(argv[3], &count) == 0 && count > 0)
         return measure(argv[1], (int)port, (uint64_t)count);
-    fprintf(stderr, "usage: tcp_rate serve | tcp_rate bare|adapter|poller PORT N\n");
+    fprintf(stderr, "usage: tcp_rate serve | tcp_rate bare|adapter|connection PORT N\n");
     return 2;
 }
