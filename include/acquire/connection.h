@@ -32,6 +32,7 @@ struct davy_poller_status {
     uint64_t timeouts;
     uint64_t exceptions;
     uint64_t invalid;      /* replies that belonged to no request */
+    uint64_t late;         /* replies after their device's max_reply */
     uint64_t foreign;      /* bytes on the line that no request of ours explains */
     uint64_t splits;       /* merged reads that a device refused and that are read in parts since */
     uint64_t connects;     /* links opened */

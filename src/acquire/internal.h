@@ -3,6 +3,7 @@
 #pragma once
 
 #include "acquire/connection.h"
+#include "acquire/noise.h"
 #include "acquire/quarantine.h"
 #include "acquire/schedule.h"
 
@@ -40,6 +41,7 @@ struct davy_connection {
     davy_mono slow_at;   /* a slow device does not go before others until then */
     davy_mono demand_at; /* not before, where a poll would be late for it */
     struct davy_capture capture;
+    struct davy_noise noise;
 };
 
 static inline const struct davy_bus *bus_of(const struct davy_connection *connection)

@@ -28,10 +28,14 @@ static void feed(struct davy_connection *connection, enum davy_link_input input)
 
 static void log_open(const struct davy_connection *connection, int rc)
 {
+    char why[200] = "";
+    if (rc < 0 && rc != connection->status.last_error && connection->bus_link.ops->explain)
+        connection->bus_link.ops->explain(connection->bus_link.link, why, sizeof why);
     if (rc == 0 && connection->status.last_error != 0)
         davy_notice("poller", "%s: open again", bus_of(connection)->name);
     else if (rc < 0 && rc != connection->status.last_error)
-        davy_warning("poller", "%s: cannot be opened: %s", bus_of(connection)->name, strerror(-rc));
+        davy_warning("poller", "%s: cannot be opened: %s%s%s", bus_of(connection)->name, strerror(-rc),
+                     why[0] == '\0' ? "" : ": ", why);
 }
 
 bool poll_ensure_open(struct davy_connection *connection)
@@ -79,8 +83,16 @@ static void count_answer(struct davy_connection *connection, const struct davy_b
     status->timeouts += answer == DAVY_ANSWER_TIMEOUT;
     status->invalid += answer == DAVY_ANSWER_INVALID;
     status->foreign += reply->foreign;
+    status->late += reply->late;
     if (answered)
         status->last_answer = now;
+}
+
+static void tell_noise(struct davy_connection *connection, const struct davy_bus_reply *reply, davy_mono now)
+{
+    char text[200];
+    if (davy_noise_add(&connection->noise, reply, now, text, sizeof text))
+        davy_warning("poller", "%s: %s", bus_of(connection)->name, text);
 }
 
 /* One request on the wire, if there is one. Returns the time that it took. */
