@@ -135,7 +135,8 @@ static void connections_of_a_bus_do_not_wait_for_each_other(void **state)
     config->buses[0].connections = 2;
     assert_int_equal(davy_requests_plan(config), 0);
     for (uint32_t i = 0; i < 4; i++) {
-        assert_int_equal(config->requests[i].connection, davy_share_connection(config, config->requests[i].device, 2));
+        const struct davy_share share = {.connection = config->requests[i].connection, .connections = 2};
+        assert_int_equal(davy_share_next(&share, config, config->requests[i].device), config->requests[i].device);
         assert_int_equal(davy_estimate_neighbours(config, i), 1);
     }
     assert_true(davy_estimate_utilization(config, 0) > 0.49 * whole &&

@@ -81,6 +81,35 @@ static void serve(void)
     }
 }
 
+/* ---- figures ---- */
+
+struct meter {
+    davy_mono began;
+    double cpu_s;
+};
+
+static double cpu_s(void)
+{
+    struct rusage usage;
+    (void)getrusage(RUSAGE_SELF, &usage);
+    return (double)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) +
+           (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e6;
+}
+
+/* After the first answer: a poller begins when it sees fit. */
+static void start(struct meter *meter)
+{
+    meter->began = davy_clock_now(&davy_system_clock).mono;
+    meter->cpu_s = cpu_s();
+}
+
+static void stop(const struct meter *meter, uint64_t count)
+{
+    double cpu = cpu_s() - meter->cpu_s;
+    double took = (double)davy_mono_sub(davy_clock_now(&davy_system_clock).mono, meter->began).ns / 1e9;
+    printf("{\"requests\": %llu, \"seconds\": %.6f, \"cpu_s\": %.6f}\n", (unsigned long long)count, took, cpu);
+}
+
 /* ---- clients ---- */
 
 static void run_bare(int port, uint64_t count)
@@ -89,11 +118,15 @@ static void run_bare(int port, uint64_t count)
     modbus_t *bus = modbus_new_tcp("127.0.0.1", port);
     if (!bus || modbus_connect(bus) < 0)
         fail("bare: connect");
-    for (uint64_t i = 0; i < count; i++) {
+    struct meter meter;
+    for (uint64_t i = 0; i <= count; i++) {
         modbus_set_slave(bus, (int)(1 + i % UNITS));
         if (modbus_read_registers(bus, 0, REGISTERS, words) != REGISTERS)
             fail("bare: read");
+        if (i == 0)
+            start(&meter);
     }
+    stop(&meter, count);
     modbus_close(bus);
     modbus_free(bus);
 }
@@ -130,7 +163,8 @@ static void run_adapter(int port, uint64_t count)
     struct davy_bus_link link = open_link(config);
     if (link.ops->open(link.link) < 0)
         fail("adapter: open");
-    for (uint64_t i = 0; i < count; i++) {
+    struct meter meter;
+    for (uint64_t i = 0; i <= count; i++) {
         const struct davy_bus_request request = {.unit = (uint8_t)(1 + i % UNITS),
                                                  .table = DAVY_TABLE_HOLDING,
                                                  .count = REGISTERS,
@@ -138,7 +172,10 @@ static void run_adapter(int port, uint64_t count)
         link.ops->read(link.link, &request, &reply);
         if (reply.answer != DAVY_ANSWER_OK)
             fail("adapter: read");
+        if (i == 0)
+            start(&meter);
     }
+    stop(&meter, count);
     link.ops->free(link.link);
     davy_config_unref(config);
 }
@@ -155,25 +192,20 @@ static void run_poller(int port, uint64_t count)
         .config = config, .link = open_link(config), .clock = &davy_system_clock, .blocks = &blocks, .seed = 1};
     if (davy_connection_new(&options, &connection) < 0)
         fail("poller");
-    for (uint64_t i = 0; i < count;) {
+    struct meter meter;
+    for (uint64_t i = 0; i <= count;) {
         (void)davy_connection_turn(connection);
-        for (; davy_queue_pop(&blocks, &block); i++)
+        for (; davy_queue_pop(&blocks, &block); i++) {
             if (block.answer != DAVY_ANSWER_OK)
                 fail("poller: read");
+            if (i == 0)
+                start(&meter);
+        }
     }
+    stop(&meter, count);
     davy_connection_free(connection);
     davy_queue_done(&blocks);
     davy_config_unref(config);
-}
-
-/* ---- figures ---- */
-
-static double cpu_s(void)
-{
-    struct rusage usage;
-    (void)getrusage(RUSAGE_SELF, &usage);
-    return (double)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) +
-           (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e6;
 }
 
 static int measure(const char *name, int port, uint64_t count)
@@ -185,12 +217,7 @@ static int measure(const char *name, int port, uint64_t count)
     for (size_t i = 0; i < DAVY_LENGTH(clients); i++) {
         if (strcmp(clients[i].name, name) != 0)
             continue;
-        davy_mono began = davy_clock_now(&davy_system_clock).mono;
-        double cpu = cpu_s();
         clients[i].run(port, count);
-        cpu = cpu_s() - cpu;
-        double took = (double)davy_mono_sub(davy_clock_now(&davy_system_clock).mono, began).ns / 1e9;
-        printf("{\"requests\": %llu, \"seconds\": %.6f, \"cpu_s\": %.6f}\n", (unsigned long long)count, took, cpu);
         return 0;
     }
     return 2;
