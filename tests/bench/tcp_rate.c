@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * One Modbus TCP connection, back to back, from three clients that read two registers of one of eight units in turn: a
- * bare loop over libmodbus, davy's adapter (acquire/bus_modbus.c) in the same loop, and davy's connection with its schedule
+ * bare loop over libmodbus, davy's adapter (acquire/bus_modbus.c) in the same loop, and davy's poller with its schedule
  * and its queue. And the server for them, the least that answers. tests/bench/tcp_rate.py runs them.
  *
  *   tcp_rate serve                         prints its port; serves one connection after the other until killed
- *   tcp_rate bare|adapter|connection PORT N    N requests; prints requests, seconds and CPU time of this process as JSON
+ *   tcp_rate bare|adapter|poller PORT N    N requests; prints requests, seconds and CPU time of this process as JSON
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -230,6 +230,6 @@ int main(int argc, char **argv)
         serve();
     if (argc == 4 && davy_int_parse(argv[2], &port) == 0 && davy_int_parse(argv[3], &count) == 0 && count > 0)
         return measure(argv[1], (int)port, (uint64_t)count);
-    fprintf(stderr, "usage: tcp_rate serve | tcp_rate bare|adapter|connection PORT N\n");
+    fprintf(stderr, "usage: tcp_rate serve | tcp_rate bare|adapter|poller PORT N\n");
     return 2;
 }
