@@ -90,6 +90,7 @@ struct davy_connection_options {
     struct davy_queue *blocks;  /* of struct davy_block */
     struct davy_queue *demands; /* replies: struct davy_poller_demand_reply; may be NULL */
     uint64_t seed;              /* of jitter and phases */
+    davy_span spread;           /* the first connect, and the polls behind it, wait for a random part of this */
 };
 
 /* Create; starts no thread. 0 or -ENOMEM; on failure the link is still the caller's. */

@@ -22,9 +22,6 @@
 #define LONGEST_PORT_BACKOFF_S   4
 #define LONGEST_SOCKET_BACKOFF_S 30
 
-/* Many connections begin at once when the daemon starts, some of them to one server. */
-#define FIRST_CONNECT_NS (250 * DAVY_NS_PER_MS)
-
 /* ---- commands ---- */
 
 static bool is_readable(const struct davy_poller_demand *demand)
@@ -239,12 +236,10 @@ static int init_queues(struct davy_connection *connection)
     return rc < 0 ? rc : davy_cell_init(&connection->devices, (devices + 1) * sizeof(struct davy_poller_device));
 }
 
-/* The first connect, and all polls behind it, are late by up to a quarter of a second. */
-static davy_mono first_connect(const struct davy_bus *bus, uint64_t seed, davy_mono now)
+static davy_mono first_connect(const struct davy_connection_options *options, davy_mono now)
 {
-    struct davy_random random = {seed};
-    double part = bus->type == DAVY_BUS_RTU ? 0 : davy_random_unit(&random);
-    return davy_mono_add(now, (davy_span){(int64_t)(part * (double)FIRST_CONNECT_NS)});
+    struct davy_random random = {options->seed};
+    return davy_mono_add(now, (davy_span){(int64_t)(davy_random_unit(&random) * (double)options->spread.ns)});
 }
 
 static int init(struct davy_connection *connection, const struct davy_connection_options *options)
@@ -254,7 +249,7 @@ static int init(struct davy_connection *connection, const struct davy_connection
     const struct davy_bus *bus = bus_of(connection);
     snprintf(name, sizeof name, "bus %s", bus->name);
     connection->window_start = now_of(connection);
-    davy_mono start = first_connect(bus, options->seed, connection->window_start);
+    davy_mono start = first_connect(options, connection->window_start);
     int64_t longest = bus->type == DAVY_BUS_RTU ? LONGEST_PORT_BACKOFF_S : LONGEST_SOCKET_BACKOFF_S;
     davy_link_init(&connection->link, davy_span_s(longest), options->seed, start);
     davy_capture_init(&connection->capture);

@@ -4,6 +4,9 @@
 #include <errno.h>
 #include <stdlib.h>
 
+/* Many connections begin at once when the daemon starts, some of them to one server. */
+#define FIRST_CONNECT_NS (250 * DAVY_NS_PER_MS)
+
 struct davy_poller {
     uint32_t count;
     struct davy_connection *connections[DAVY_POLLER_CONNECTIONS];
@@ -22,6 +25,8 @@ static int add_connection(struct davy_poller *poller, const struct davy_poller_o
         .demands = options->demands,
         .seed = options->seed + poller->count,
     };
+    if (options->config->buses[options->bus].type != DAVY_BUS_RTU)
+        own.spread.ns = FIRST_CONNECT_NS;
     int rc = options->new_link(&options->config->buses[options->bus], &own.link);
     if (rc < 0)
         return rc;
