@@ -158,6 +158,9 @@ struct davy_alarm_view {
 size_t davy_engine_alarm_count(const struct davy_engine *engine);
 void davy_engine_alarm(const struct davy_engine *engine, size_t index, struct davy_alarm_view *ret_view);
 
+/* Whether that view would be `normal`: for those who go over all alarms. */
+bool davy_engine_alarm_normal(const struct davy_engine *engine, size_t index);
+
 /* The newest reading of a point; at.mono.ns = 0 where there was none yet. */
 const struct davy_reading *davy_engine_newest(const struct davy_engine *engine, uint32_t point);
 

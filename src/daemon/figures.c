@@ -35,9 +35,9 @@ static void count_alarms(const struct davy_engine *engine, struct evaluator_stat
     status->unacknowledged = status->shelved = status->out_of_service = 0;
     for (size_t i = 0; i < davy_engine_alarm_count(engine); i++) {
         struct davy_alarm_view view;
-        davy_engine_alarm(engine, i, &view);
-        if (view.state == DAVY_STATE_NORMAL)
+        if (davy_engine_alarm_normal(engine, i))
             continue;
+        davy_engine_alarm(engine, i, &view);
         status->alarms[view.level]++;
         status->unacknowledged += !view.acknowledged && !davy_uuid_is_nil(&view.id);
         status->shelved += view.shelved_until.ns != 0;

@@ -201,3 +201,8 @@ bool davy_engine_point_in_alarm(const struct davy_engine *engine, uint32_t point
     }
     return davy_engine_point_level(engine, point) != DAVY_LEVEL_NONE;
 }
+
+bool davy_engine_alarm_normal(const struct davy_engine *engine, size_t index)
+{
+    return shown_state(&engine->alarms[index]) == DAVY_STATE_NORMAL;
+}

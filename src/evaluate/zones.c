@@ -168,9 +168,9 @@ static void add_alarms(struct davy_zones *zones, const struct davy_engine *engin
 {
     for (size_t i = 0; i < davy_engine_alarm_count(engine); i++) {
         struct davy_alarm_view view;
-        davy_engine_alarm(engine, i, &view);
-        if (view.state == DAVY_STATE_NORMAL)
+        if (davy_engine_alarm_normal(engine, i))
             continue;
+        davy_engine_alarm(engine, i, &view);
         each_zone(zones, &view.subject, add_share,
                   &(struct share){.level = weight_of(view.state, view.level), .id = view.id});
     }

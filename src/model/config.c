@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/buf.h"
+
 struct davy_config *davy_config_new(void)
 {
     struct davy_config *config = calloc(1, sizeof *config);
@@ -127,7 +129,11 @@ uint32_t davy_config_find_point(const struct davy_config *config, const char *fu
 char *davy_config_point_name(const struct davy_config *config, uint32_t point, char text[DAVY_KEY_SIZE])
 {
     const struct davy_point *p = &config->points[point];
-    snprintf(text, DAVY_KEY_SIZE, "%s.%s", config->devices[p->device].id, p->name);
+    struct davy_buf name;
+    davy_buf_init(&name, text, DAVY_KEY_SIZE);
+    davy_buf_text(&name, config->devices[p->device].id);
+    davy_buf_char(&name, '.');
+    davy_buf_text(&name, p->name);
     return text;
 }
 
