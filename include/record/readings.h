@@ -41,7 +41,7 @@ int davy_readings_begin(struct davy_readings *readings) DAVY_MUST_CHECK;
 int davy_readings_commit(struct davy_readings *readings) DAVY_MUST_CHECK;
 void davy_readings_rollback(struct davy_readings *readings);
 
-/* In a transaction. In order of arrival; `point` is an index of the configuration given last. */
+/* In a transaction. In order of arrival; `point` is an index of the configuration given last. An error may be of one before. */
 int davy_readings_append(struct davy_readings *readings, const struct davy_reading *reading) DAVY_MUST_CHECK;
 
 /*

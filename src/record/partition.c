@@ -25,11 +25,17 @@ static int last_rowid(struct davy_readings *readings, struct readings_partition 
     return davy_db_number(&readings->db, sql, &partition->last_rowid);
 }
 
+void davy_partitions_forget(struct davy_readings *readings)
+{
+    sqlite3_finalize(readings->insert);
+    sqlite3_finalize(readings->insert_many);
+    readings->insert = readings->insert_many = NULL;
+}
+
 int davy_partitions_load(struct davy_readings *readings)
 {
     size_t count = 0;
-    sqlite3_finalize(readings->insert);
-    readings->insert = NULL;
+    davy_partitions_forget(readings);
     readings->partition_changed = false;
     sqlite3_stmt *statement = davy_db_use(&readings->db, READINGS_PARTITION_ALL);
     int r = davy_db_bind(statement, "i", (int64_t)READINGS_PARTITIONS_MAX);
@@ -98,8 +104,7 @@ static int add_partition(struct davy_readings *readings, int64_t time_us)
     if (r < 0)
         return r;
     readings->partitions[readings->partition_count++] = made;
-    sqlite3_finalize(readings->insert);
-    readings->insert = NULL;
+    davy_partitions_forget(readings);
     return rebuild_view(readings);
 }
 
@@ -113,20 +118,34 @@ static bool needs_partition(const struct davy_readings *readings, const struct r
     return full && readings->partition_count < READINGS_PARTITIONS_MAX;
 }
 
+static int prepare_rows(struct davy_readings *readings, int rows, sqlite3_stmt **ret_statement)
+{
+    char sql[96 + READINGS_ROWS * sizeof ",(?,?,?,?)"];
+    int used = snprintf(sql, sizeof(sql), "INSERT INTO reading_%lld (time_us, point, value, quality) VALUES ",
+                        (long long)last_partition(readings)->id);
+    for (int i = 0; i < rows; i++)
+        used += snprintf(sql + used, sizeof(sql) - (size_t)used, "%s(?,?,?,?)", i ? "," : "");
+    return davy_db_result(&readings->db, sqlite3_prepare_v3(readings->db.handle, sql, -1, SQLITE_PREPARE_PERSISTENT,
+                                                            ret_statement, NULL));
+}
+
 static int prepare_insert(struct davy_readings *readings)
 {
-    char sql[128];
-    snprintf(sql, sizeof(sql), "INSERT INTO reading_%lld (time_us, point, value, quality) VALUES (?1, ?2, ?3, ?4)",
-             (long long)last_partition(readings)->id);
-    return davy_db_result(&readings->db, sqlite3_prepare_v3(readings->db.handle, sql, -1, SQLITE_PREPARE_PERSISTENT,
-                                                            &readings->insert, NULL));
+    int r = prepare_rows(readings, 1, &readings->insert);
+    if (r == 0)
+        r = prepare_rows(readings, READINGS_ROWS, &readings->insert_many);
+    if (r < 0)
+        davy_partitions_forget(readings);
+    return r;
 }
 
 int davy_partitions_ready(struct davy_readings *readings, int64_t time_us)
 {
     int r = 0;
     if (needs_partition(readings, last_partition(readings), time_us)) {
-        r = davy_partitions_store(readings);
+        r = davy_rows_flush(readings);
+        if (r == 0)
+            r = davy_partitions_store(readings);
         if (r == 0)
             r = add_partition(readings, time_us);
     }
@@ -156,10 +175,8 @@ static int drop_oldest(struct davy_readings *readings)
     char sql[64];
     int64_t id = readings->partitions[0].id;
     snprintf(sql, sizeof(sql), "DROP TABLE reading_%lld", (long long)id);
-    if (readings->partition_count == 1) {
-        sqlite3_finalize(readings->insert);
-        readings->insert = NULL;
-    }
+    if (readings->partition_count == 1)
+        davy_partitions_forget(readings);
     readings->partition_count--;
     memmove(readings->partitions, readings->partitions + 1,
             readings->partition_count * sizeof(readings->partitions[0]));

@@ -54,8 +54,8 @@ static int load_codes(struct davy_readings *readings)
 
 static void close_file(struct davy_readings *readings)
 {
-    sqlite3_finalize(readings->insert);
-    readings->insert = NULL;
+    davy_partitions_forget(readings);
+    readings->row_count = 0;
     readings->partition_count = 0;
     davy_db_close(&readings->db);
 }
@@ -241,7 +241,9 @@ int davy_readings_commit(struct davy_readings *readings)
 {
     if (!davy_db_in_transaction(&readings->db))
         return -EINVAL;
-    int r = davy_partitions_store(readings);
+    int r = davy_rows_flush(readings);
+    if (r == 0)
+        r = davy_partitions_store(readings);
     if (r == 0)
         r = davy_telemetry_store(readings);
     if (r == 0)
@@ -255,6 +257,8 @@ int davy_readings_commit(struct davy_readings *readings)
 void davy_readings_rollback(struct davy_readings *readings)
 {
     sqlite3_reset(readings->insert);
+    sqlite3_reset(readings->insert_many);
+    readings->row_count = 0;
     davy_db_rollback(&readings->db);
     readings->now = readings->committed;
     if (readings->db.handle && davy_partitions_load(readings) < 0)
@@ -277,11 +281,10 @@ int davy_readings_append(struct davy_readings *readings, const struct davy_readi
     int64_t time_us = reading->at.wall.ns / DAVY_NS_PER_US;
     int r = davy_partitions_ready(readings, time_us);
     if (r == 0)
-        r = davy_db_bind(readings->insert, "iidi", time_us, readings->point_ids[reading->point],
-                         reading->has_value ? reading->value : (double)NAN,
-                         readings->codes[reading->quality][reading->reason]);
-    if (r == 0)
-        r = davy_db_run(&readings->db, readings->insert);
+        r = davy_rows_add(readings, &(struct readings_row){.time_us = time_us,
+                                                           .point = readings->point_ids[reading->point],
+                                                           .value = reading->has_value ? reading->value : (double)NAN,
+                                                           .code = readings->codes[reading->quality][reading->reason]});
     return r < 0 ? davy_readings_fail(readings, r) : 0;
 }
 

@@ -37,6 +37,17 @@ struct readings_partition {
     int64_t last_rowid;
 };
 
+/* A reading as it is stored. */
+struct readings_row {
+    int64_t time_us;
+    int64_t point;
+    double value; /* NaN becomes NULL */
+    int64_t code;
+};
+
+/* Rows of one INSERT: measured 0.36 us a row, 0.59 us one by one, no less with 50. */
+#define READINGS_ROWS 16
+
 struct readings_outbox {
     int64_t count;
     int64_t bytes;
@@ -55,7 +66,10 @@ struct davy_readings {
     struct readings_partition partitions[READINGS_PARTITIONS_MAX]; /* oldest first; the last one is written */
     size_t partition_count;
     bool partition_changed;
-    sqlite3_stmt *insert; /* into the last partition; NULL: to be prepared */
+    sqlite3_stmt *insert;                    /* into the last partition, one row; NULL: to be prepared, both */
+    sqlite3_stmt *insert_many;               /* READINGS_ROWS rows */
+    struct readings_row rows[READINGS_ROWS]; /* of this transaction, not inserted yet */
+    size_t row_count;
     int64_t length_us;
     int64_t rows_max; /* of a partition */
     int64_t max_bytes;
@@ -76,6 +90,13 @@ int davy_partitions_load(struct davy_readings *readings) DAVY_MUST_CHECK;
 
 /* In a transaction: make `insert` write where a reading of `time_us` belongs. */
 int davy_partitions_ready(struct davy_readings *readings, int64_t time_us) DAVY_MUST_CHECK;
+
+/* The statements are of another partition. */
+void davy_partitions_forget(struct davy_readings *readings);
+
+/* rows.c, in a transaction: insert this one, now or with those that follow; insert all that wait. */
+int davy_rows_add(struct davy_readings *readings, const struct readings_row *row) DAVY_MUST_CHECK;
+int davy_rows_flush(struct davy_readings *readings) DAVY_MUST_CHECK;
 
 /* In a transaction, before its commit: store the times of the last partition. */
 int davy_partitions_store(struct davy_readings *readings) DAVY_MUST_CHECK;

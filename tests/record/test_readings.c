@@ -130,6 +130,32 @@ static void a_rolled_back_batch_leaves_nothing_and_the_next_one_is_whole(void **
     assert_int_equal(look_number(file_of(f), "SELECT count(*) FROM readings"), 10);
 }
 
+static int64_t out_of_order(struct fixture *f)
+{
+    return look_number(file_of(f), "SELECT count(*) FROM (SELECT time_us, lag(time_us) OVER () AS before FROM readings)"
+                                   " WHERE before >= time_us");
+}
+
+static void batches_of_any_size_are_whole_and_in_order(void **state)
+{
+    struct fixture *f = *state;
+    const int64_t length = 90 * DAY_S / 64; /* of a partition, which ends within a batch */
+    int64_t second = length - T0 / DAVY_NS_PER_S % length - 1003, rows = 0;
+    for (int64_t count = 1; count < 70; count++) {
+        put_batch(f, second, count);
+        second += count;
+        rows += count;
+        assert_int_equal(davy_readings_begin(f->readings), 0);
+        for (int64_t i = 0; i < count; i++)
+            put(f, second + i, 0, -1);
+        davy_readings_rollback(f->readings); /* what waited for its statement goes with the others */
+    }
+    assert_int_equal(partitions(f), 2);
+    assert_int_equal(look_number(file_of(f), "SELECT count(*) FROM readings"), rows);
+    assert_int_equal(look_number(file_of(f), "SELECT count(*) FROM readings WHERE value < 0"), 0);
+    assert_int_equal(out_of_order(f), 0);
+}
+
 static void a_point_keeps_its_number_when_the_configuration_changes(void **state)
 {
     struct fixture *f = *state;
@@ -380,6 +406,7 @@ int main(void)
         TEST(readings_come_back_through_the_view),
         TEST(an_empty_store_has_an_empty_view),
         TEST(a_rolled_back_batch_leaves_nothing_and_the_next_one_is_whole),
+        TEST(batches_of_any_size_are_whole_and_in_order),
         TEST(a_point_keeps_its_number_when_the_configuration_changes),
         TEST(a_point_that_is_not_configured_is_refused),
         TEST(each_day_has_its_partition_and_old_ones_are_dropped_whole),
