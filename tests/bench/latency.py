@@ -3,12 +3,16 @@
 """From a step in a register to the alarm at an MQTT subscriber, everything real: Modbus TCP, disk, broker.
 
 usage: latency.py [--steps N] [--interval-ms N] [--seed S]      exit 1 when the 99th percentile is over interval + 50 ms
+
+`from there on` is what davyd and the broker add: from the time of the reading, in microseconds as readings.db has it,
+to the arrival at the subscriber, which is a little later than the PUBACK. The event is on disk before it is sent.
 """
 import argparse
 import datetime
 import json
 import pathlib
 import random
+import sqlite3
 import sys
 import time
 
@@ -41,7 +45,7 @@ def percentile(values, share):
 
 
 def step(plant, seen, high):
-    """One step of the register; times in ms: in all, until the register was read, from there on."""
+    """One step of the register and its event; wall times in s."""
     shown = len(seen.messages)
     plant.sim.set("GT-1.gas", 30 if high else 5)
     began, began_wall = time.monotonic(), time.time()
@@ -50,10 +54,24 @@ def step(plant, seen, high):
     def found():
         return [m for m in seen.messages[shown:] if m.data and m.data.get("event") == wanted]
     message = wait_for(found, 20, f"{wanted}")[0]
-    total = message.arrived - began
-    read = wall(message.data["time"]) - began_wall
-    return {"total": 1e3 * total, "wait": 1e3 * read, "after": 1e3 * (total - read),
+    return {"began": began_wall, "arrived": began_wall + message.arrived - began, "time": wall(message.data["time"]),
             **{key: value for key, value in message.data["latency_ms"].items() if value is not None}}
+
+
+def finish(rows, times):
+    """Milliseconds in all, until the register was read, from there on. Payloads have whole milliseconds, rounded."""
+    for row in rows:
+        read = min(times, key=lambda t, row=row: abs(t - row["time"]))
+        row.update(total=1e3 * (row["arrived"] - row["began"]), wait=1e3 * (read - row["began"]),
+                   after=1e3 * (row["arrived"] - read))
+
+
+def reading_times(plant):
+    link = sqlite3.connect(f"file:{plant.state}/readings.db?mode=ro", uri=True, timeout=10)
+    try:
+        return [time_us / 1e6 for time_us, in link.execute("SELECT time_us FROM readings")]
+    finally:
+        link.close()
 
 
 def main():
@@ -73,6 +91,8 @@ def main():
         for i in range(arguments.steps):
             time.sleep(rng.uniform(0.02, 0.02 + arguments.interval_ms / 1e3))  # a random phase of the poll
             rows.append(step(plant, seen, i % 2 == 0))
+        time.sleep(2)  # the commit of the last readings
+        finish(rows, reading_times(plant))
     bound = arguments.interval_ms + ALLOWED_MS
     print(f"{arguments.steps} steps, interval {arguments.interval_ms} ms      p50      p99      max  [ms]")
     result = {"bench": "latency", "steps": arguments.steps, "interval_ms": arguments.interval_ms, "bound_ms": bound}
@@ -80,9 +100,9 @@ def main():
                       ("decided", "  decided (payload)"), ("stored", "  stored (payload)")):
         values = [row[key] for row in rows if key in row]
         if values:
-            figures = [round(percentile(values, share), 1) for share in (0.5, 0.99, 1)]
+            figures = [round(percentile(values, share), 2) for share in (0.5, 0.99, 1)]
             result[key] = dict(zip(("p50", "p99", "max"), figures))
-            print(f"{what:<33} {figures[0]:8.1f} {figures[1]:8.1f} {figures[2]:8.1f}")
+            print(f"{what:<33} {figures[0]:8.2f} {figures[1]:8.2f} {figures[2]:8.2f}")
     result["ok"] = result["total"]["p99"] <= bound
     print(f"interval + {ALLOWED_MS} ms is {bound} ms: {'kept' if result['ok'] else 'NOT KEPT'}")
     print(json.dumps(result))
