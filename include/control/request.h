@@ -21,9 +21,12 @@
  *                                             {"device","name","unit","profile"}]}   U: of this scan, any UUID
  *   {"verb":"scan","bus":B,"id":U,"unit":N,"table":T,"register":R}   {"ok":true,"answer":A,"exception":N}
  *   {"verb":"scan-end","bus":B,"id":U}        {"ok":true}
+ *   {"verb":"frames","bus":B}                 {"ok":true,"bus":B,"type":T,"character_us":F,"frames":[
+ *                                             {"number","exchange","time","mono_us","kind","verdict","kept","length","bytes"}]}
  *   {"verb":"log-level","level":L}            {"ok":true}
  * The answer of any may be {"ok":false,"error":…}. A, how a read ended: ok, exception (then N, else null), timeout, invalid,
- * down. One scan at a time owns a bus, until it ends or asks nothing for a minute.
+ * down. Of a frame, `kind` is sent, heard or foreign, `verdict` the A of its exchange or null while it is under way, `bytes`
+ * hexadecimal, at most 260 of `length`; `character_us` is 0 where the line's speed is not known. One scan at a time owns a bus, until it ends or asks nothing for a minute.
  *
  * ALARM is an occurrence's id or RULE:DEVICE.POINT. `id` and `level` of an ack name what the person saw: an ack of what
  * has risen since is refused. Globs are resolved by the client, which lists first.
@@ -62,6 +65,7 @@ enum davy_verb {
     DAVY_VERB_SCAN_BEGIN,
     DAVY_VERB_SCAN,
     DAVY_VERB_SCAN_END,
+    DAVY_VERB_FRAMES,
     DAVY_VERB_LOG_LEVEL,
     DAVY_VERB_COUNT_
 };

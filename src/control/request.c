@@ -28,6 +28,7 @@ static const char *const verb_names[] = {
     [DAVY_VERB_SCAN_BEGIN] = "scan-begin",
     [DAVY_VERB_SCAN] = "scan",
     [DAVY_VERB_SCAN_END] = "scan-end",
+    [DAVY_VERB_FRAMES] = "frames",
     [DAVY_VERB_LOG_LEVEL] = "log-level",
 };
 _Static_assert(DAVY_LENGTH(verb_names) == DAVY_VERB_COUNT_, "a name for each verb");
@@ -178,6 +179,7 @@ static void take_count(struct davy_request_line *request, int64_t value)
 #define OF_DEVICE  (BIT(INHIBIT) | BIT(UNINHIBIT))
 #define OF_SCAN    (BIT(SCAN_BEGIN) | BIT(SCAN) | BIT(SCAN_END))
 #define READS      (BIT(READ) | BIT(SCAN))
+#define OF_BUS     (BIT(READ) | BIT(FRAMES) | OF_SCAN)
 
 /* A year: far longer than anything may be hidden, so that who decides refuses it, in words and audited. */
 #define DURATION_MAX_S (366LL * 24 * 3600)
@@ -197,7 +199,7 @@ static const struct field fields[] = {
     {"reason", JSON_STRING, HIDES, HIDES, .text = take_note},
     {"duration_s", JSON_INTEGER, BIT(SHELVE) | BIT(INHIBIT), 0, 1, DURATION_MAX_S, .number = take_duration},
     {"from", JSON_INTEGER, BIT(SETTINGS), 0, 0, INT32_MAX, .number = take_from},
-    {"bus", JSON_STRING, BIT(READ) | OF_SCAN, BIT(READ) | OF_SCAN, .text = take_bus},
+    {"bus", JSON_STRING, OF_BUS, OF_BUS, .text = take_bus},
     {"unit", JSON_INTEGER, READS, READS, 0, 255, .number = take_unit},
     {"table", JSON_STRING, READS, READS, .text = take_table},
     {"register", JSON_INTEGER, READS, READS, 0, 65535, .number = take_register},

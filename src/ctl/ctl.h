@@ -63,6 +63,7 @@ int davy_ctl_diff(struct ctl *ctl);
 int davy_ctl_reload(struct ctl *ctl);
 int davy_ctl_read(struct ctl *ctl);
 int davy_ctl_scan(struct ctl *ctl);
+int davy_ctl_frames(struct ctl *ctl);
 int davy_ctl_identify(struct ctl *ctl);
 int davy_ctl_log_level(struct ctl *ctl);
 int davy_ctl_events(struct ctl *ctl);

@@ -54,6 +54,8 @@ static const struct verb verbs[] = {
      davy_ctl_identify},
     {"scan", 1, 1, " units= table= register=", "BUS [--units 1-32,40] [--table TABLE] [--register REGISTER]",
      "which units answer on a bus, and which of them are configured", davy_ctl_scan},
+    {"frames", 0, 1, " errors", "[BUS] [--errors]", "raw frames on the wire, the newest and those around errors",
+     davy_ctl_frames},
     {"verify", 0, 0, " database=", "[--database FILE]", "check the hash chain of the ledger", davy_ctl_verify},
     {"log-level", 1, 1, "", "LEVEL", "error, warning, notice, info or debug", davy_ctl_log_level},
 };

@@ -108,6 +108,9 @@ void daemon_request(void *context, const struct davy_control_peer *peer, const c
     case DAVY_VERB_SCAN_END:
         commission_scan(daemon, peer, &request);
         break;
+    case DAVY_VERB_FRAMES:
+        commission_frames(daemon, peer->ticket, &request);
+        break;
     case DAVY_VERB_LOG_LEVEL:
         do_log_level(daemon, peer->ticket, &request);
         break;
@@ -143,6 +146,5 @@ void daemon_take_replies(struct daemon *daemon)
     }
     struct davy_poller_demand_reply read;
     while (davy_queue_pop(&route->demands, &read))
-        if (daemon->control)
-            commission_take(daemon, &read);
+        commission_take(daemon, &read);
 }

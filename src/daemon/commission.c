@@ -59,21 +59,52 @@ static davy_span max_reply_of(const struct davy_config *config, const struct dav
 }
 
 /* False, and the client is refused, where the poller has enough to do. */
-static bool demand(struct daemon *daemon, uint64_t ticket, const struct davy_bus *bus,
-                   const struct davy_request_line *request, davy_span otherwise)
+static bool demand(struct daemon *daemon, const struct davy_bus *bus, const struct davy_poller_demand *demand)
 {
-    const struct davy_poller_demand demand = {
+    struct commission *commission = &daemon->commission;
+    if (davy_poller_demand(pipeline_poller(daemon->pipeline, bus->name), demand) < 0) {
+        davy_control_refuse(daemon->control, demand->ticket, "the bus %s has enough reads waiting: try again",
+                            bus->name);
+        return false;
+    }
+    struct asked *asked = &commission->asked[commission->next++ % ASKED];
+    asked->ticket = demand->ticket;
+    snprintf(asked->bus, sizeof asked->bus, "%s", bus->name);
+    return true;
+}
+
+/* The bus that a reply came from, as it is configured now; NULL where it is not any more. */
+static const struct davy_bus *find_asked(const struct daemon *daemon, uint64_t ticket)
+{
+    const struct davy_config *config = pipeline_config(daemon->pipeline);
+    uint32_t index = DAVY_NONE;
+    for (size_t i = 0; i < ASKED && index == DAVY_NONE; i++)
+        if (daemon->commission.asked[i].ticket == ticket)
+            index = davy_config_find_bus(config, daemon->commission.asked[i].bus);
+    return index == DAVY_NONE ? NULL : &config->buses[index];
+}
+
+static bool demand_read(struct daemon *daemon, uint64_t ticket, const struct davy_bus *bus,
+                        const struct davy_request_line *request, davy_span otherwise)
+{
+    const struct davy_poller_demand read = {
         .ticket = ticket,
+        .kind = DAVY_DEMAND_READ,
         .unit = (uint8_t)request->unit,
         .table = request->table,
         .start = (uint16_t)request->address,
         .count = (uint16_t)request->count,
         .max_reply = max_reply_of(pipeline_config(daemon->pipeline), bus, request->unit, otherwise),
     };
-    if (davy_poller_demand(pipeline_poller(daemon->pipeline, bus->name), &demand) == 0)
-        return true;
-    davy_control_refuse(daemon->control, ticket, "the bus %s has enough reads waiting: try again", bus->name);
-    return false;
+    return demand(daemon, bus, &read);
+}
+
+/* In words, why it does not open. */
+static const char *closed_text(struct daemon *daemon, const struct davy_bus *bus)
+{
+    struct davy_poller_status status;
+    davy_poller_status(pipeline_poller(daemon->pipeline, bus->name), &status);
+    return status.last_error ? strerror(-status.last_error) : "the other end breaks the connection";
 }
 
 /* Why nothing can be read now; false where it can. */
@@ -83,8 +114,7 @@ static bool is_closed(struct daemon *daemon, uint64_t ticket, const struct davy_
     davy_poller_status(pipeline_poller(daemon->pipeline, bus->name), &status);
     if (status.state != DAVY_LINK_BACKOFF)
         return false;
-    davy_control_refuse(daemon->control, ticket, "the bus %s is closed: %s", bus->name,
-                        status.last_error ? strerror(-status.last_error) : "the other end breaks the connection");
+    davy_control_refuse(daemon->control, ticket, "the bus %s is closed: %s", bus->name, closed_text(daemon, bus));
     return true;
 }
 
@@ -99,7 +129,7 @@ void commission_read(struct daemon *daemon, uint64_t ticket, const struct davy_r
     if (bus->type != DAVY_BUS_TCP && request->unit == 0)
         davy_control_refuse(daemon->control, ticket, "unit 0 is the broadcast of a serial line: nobody answers it");
     else if (!is_closed(daemon, ticket, bus))
-        (void)demand(daemon, ticket, bus, request, bus->timeout.ns > second.ns ? bus->timeout : second);
+        (void)demand_read(daemon, ticket, bus, request, bus->timeout.ns > second.ns ? bus->timeout : second);
 }
 
 /* Bits are packed in words; the person gets one number each. */
@@ -127,7 +157,7 @@ static const char *exception_text(uint8_t exception)
     return name ? name : "a code of its maker";
 }
 
-static void failure_text(const struct davy_poller_demand_reply *reply, char *text, size_t size)
+static void failure_text(struct daemon *daemon, const struct davy_poller_demand_reply *reply, char *text, size_t size)
 {
     static const char *const failures[] = {
         [DAVY_ANSWER_OK] = "it answers",
@@ -136,7 +166,10 @@ static void failure_text(const struct davy_poller_demand_reply *reply, char *tex
         [DAVY_ANSWER_INVALID] = "a reply that does not belong to the request: noise, or two devices with this number",
         [DAVY_ANSWER_DOWN] = "the line or connection is down",
     };
-    if (reply->reply.answer == DAVY_ANSWER_EXCEPTION)
+    const struct davy_bus *bus = find_asked(daemon, reply->ticket);
+    if (reply->reply.answer == DAVY_ANSWER_DOWN && bus)
+        snprintf(text, size, "%s: %s", failures[DAVY_ANSWER_DOWN], closed_text(daemon, bus));
+    else if (reply->reply.answer == DAVY_ANSWER_EXCEPTION)
         snprintf(text, size, "unit %u answers with exception %u: %s", reply->demand.unit, reply->reply.exception,
                  exception_text(reply->reply.exception));
     else
@@ -166,7 +199,7 @@ static void answer_read(struct daemon *daemon, const struct davy_poller_demand_r
             davy_buf_printf(&out, i ? ",%u" : "%u", nth_value(reply, i));
         davy_json_close(&out, ']');
     } else {
-        failure_text(reply, failure, sizeof failure);
+        failure_text(daemon, reply, failure, sizeof failure);
         davy_json_text(&out, "error", failure);
         put_answer(&out, &reply->reply);
     }
@@ -186,7 +219,7 @@ static struct scan *scan_of(struct daemon *daemon, const char *bus, davy_mono no
 {
     struct scan *place = NULL;
     for (size_t i = 0; i < SCANS; i++) {
-        struct scan *scan = &daemon->scans[i];
+        struct scan *scan = &daemon->commission.scans[i];
         if (is_free(scan, now))
             place = place ? place : scan;
         else if (strcmp(scan->bus, bus) == 0)
@@ -261,7 +294,7 @@ static void scan_step(struct daemon *daemon, struct scan *scan, uint64_t ticket,
         davy_control_refuse(daemon->control, ticket, "one unit after the other");
     else if (bus->type != DAVY_BUS_TCP && (request->unit < 1 || request->unit > 247))
         davy_control_refuse(daemon->control, ticket, "a scan of a serial line asks units 1 to 247 only");
-    else if (demand(daemon, ticket, bus, &one, bus->timeout))
+    else if (demand_read(daemon, ticket, bus, &one, bus->timeout))
         scan->ticket = ticket;
     scan->until = davy_mono_add(davy_clock_now(daemon->clock).mono, SCAN_QUIET);
 }
@@ -304,12 +337,96 @@ static void answer_step(struct daemon *daemon, struct scan *scan, const struct d
     davy_control_reply(daemon->control, reply->ticket, text);
 }
 
-void commission_take(struct daemon *daemon, const struct davy_poller_demand_reply *reply)
+/* ---- frames ---- */
+
+/* The frames of a recorder in hexadecimal, each with its members. */
+#define FRAMES_SIZE ((size_t)256 * 1024)
+
+void commission_frames(struct daemon *daemon, uint64_t ticket, const struct davy_request_line *request)
 {
+    const struct davy_bus *bus = find_bus(daemon, ticket, request->bus);
+    if (!bus)
+        return;
+    (void)demand(daemon, bus, &(struct davy_poller_demand){.ticket = ticket, .kind = DAVY_DEMAND_FRAMES});
+}
+
+static void put_bytes(struct davy_buf *out, const struct davy_capture_frame *frame)
+{
+    char hex[2 * DAVY_CAPTURE_FRAME + 1] = "";
+    const size_t length = frame->length < DAVY_CAPTURE_FRAME ? frame->length : DAVY_CAPTURE_FRAME;
+    for (size_t i = 0; i < length; i++)
+        snprintf(hex + 2 * i, 3, "%02x", frame->bytes[i]);
+    davy_json_text(out, "bytes", hex);
+}
+
+static void put_frame(struct davy_buf *out, const struct davy_capture_frame *frame)
+{
+    const bool judged = frame->verdict < DAVY_ANSWER_COUNT_;
+    davy_json_open(out, '{');
+    davy_json_integer(out, "number", (int64_t)frame->number);
+    davy_json_integer(out, "exchange", frame->exchange);
+    davy_json_time(out, "time", frame->at.wall);
+    davy_json_integer(out, "mono_us", frame->at.mono.ns / DAVY_NS_PER_US);
+    davy_json_text(out, "kind", davy_capture_kind_name(frame->kind));
+    davy_json_text(out, "verdict", judged ? answers[frame->verdict] : NULL);
+    davy_json_bool(out, "kept", frame->kept);
+    davy_json_integer(out, "length", frame->length);
+    put_bytes(out, frame);
+    davy_json_close(out, '}');
+}
+
+/* Of a serial port; what stands behind a server that hands frames on is not known here. */
+static double character_us(const struct davy_bus *bus)
+{
+    const int bits = 1 + bus->data_bits + (bus->parity == 'N' ? 0 : 1) + bus->stop_bits;
+    return bus->type == DAVY_BUS_RTU && bus->baud > 0 ? bits * 1e6 / bus->baud : 0;
+}
+
+static void answer_frames(struct daemon *daemon, const struct davy_poller_demand_reply *reply)
+{
+    const struct davy_bus *bus = find_asked(daemon, reply->ticket);
+    struct davy_capture_cursor cursor = {0};
+    struct davy_capture_frame frame;
+    DAVY_AUTO_FREE char *text = malloc(FRAMES_SIZE);
+    if (!text || !reply->capture || !bus) {
+        davy_control_refuse(daemon->control, reply->ticket, bus ? "no memory" : "the bus is gone");
+        return;
+    }
+    struct davy_buf out;
+    davy_buf_init(&out, text, FRAMES_SIZE);
+    davy_json_open(&out, '{');
+    davy_json_bool(&out, "ok", true);
+    davy_json_text(&out, "bus", bus->name);
+    davy_json_text(&out, "type", davy_bus_type_name(bus->type));
+    davy_json_number(&out, "character_us", character_us(bus));
+    davy_json_key_open(&out, "frames", '[');
+    while (davy_capture_next(reply->capture, &cursor, &frame))
+        put_frame(&out, &frame);
+    davy_json_close(&out, ']');
+    davy_json_close(&out, '}');
+    davy_control_reply(daemon->control, reply->ticket,
+                       out.overflow ? "{\"ok\":false,\"error\":\"the answer is too long\"}" : text);
+}
+
+/* ---- replies ---- */
+
+static void take(struct daemon *daemon, const struct davy_poller_demand_reply *reply)
+{
+    if (reply->demand.kind == DAVY_DEMAND_FRAMES) {
+        answer_frames(daemon, reply);
+        return;
+    }
     for (size_t i = 0; i < SCANS; i++)
-        if (daemon->scans[i].ticket == reply->ticket) {
-            answer_step(daemon, &daemon->scans[i], reply);
+        if (daemon->commission.scans[i].ticket == reply->ticket) {
+            answer_step(daemon, &daemon->commission.scans[i], reply);
             return;
         }
     answer_read(daemon, reply);
+}
+
+void commission_take(struct daemon *daemon, const struct davy_poller_demand_reply *reply)
+{
+    if (daemon->control)
+        take(daemon, reply);
+    free(reply->capture);
 }

@@ -24,10 +24,27 @@ struct scan {
 /* At the same time, each of another bus. */
 #define SCANS 8
 
+/* Of which bus something was asked: the poller's reply has only the ticket. */
+struct asked {
+    uint64_t ticket;
+    char bus[DAVY_ID_MAX + 1];
+};
+
+/* More than there are control clients; the oldest is forgotten. */
+#define ASKED 64
+
+struct commission {
+    struct scan scans[SCANS];
+    struct asked asked[ASKED];
+    size_t next; /* place in `asked` */
+};
+
 /* Answer now, or later through commission_take(). */
 void commission_read(struct daemon *daemon, uint64_t ticket, const struct davy_request_line *request);
 void commission_scan(struct daemon *daemon, const struct davy_control_peer *peer,
                      const struct davy_request_line *request);
 
-/* A poller has replied. */
+void commission_frames(struct daemon *daemon, uint64_t ticket, const struct davy_request_line *request);
+
+/* A poller has replied; takes what the reply owns. */
 void commission_take(struct daemon *daemon, const struct davy_poller_demand_reply *reply);

@@ -35,7 +35,7 @@ struct daemon {
     struct pipeline *pipeline;
     struct davy_control *control;
     struct selfwatch watch;
-    struct scan scans[SCANS];
+    struct commission commission;
     uint32_t generation;
     bool reload_again; /* one more was asked for while one was under way */
     bool reloading;    /* the evaluator has not switched yet */

@@ -216,7 +216,42 @@ def a_unit_that_nobody_knows_is_tried_with_every_profile():
         refused(plant, "identify", "A")
 
 
+def frames(plant, *arguments):
+    document = plant.ctl_json("frames", *arguments)
+    assert document["ok"], document
+    return {bus["bus"]: bus["frames"] for bus in document["buses"]}
+
+
+def the_frames_around_an_error_are_kept():
+    with Plant() as plant:
+        started(plant)
+        every = frames(plant)
+        assert sorted(every) == ["away", "plc-1", "rs485-1"] and every["away"] == [], every.keys()
+        sent, heard = [f for f in every["rs485-1"] if f["verdict"] == "ok"][:2]
+        assert (sent["kind"], sent["bytes"], sent["decoded"]) == (
+            "sent", "010300000002c40b", "unit 1: read 2 of holding from 0"), sent
+        assert heard["kind"] == "heard" and heard["decoded"] == "unit 1: holding 4148 0000" and not heard["bad"], heard
+        assert heard["number"] == sent["number"] + 1 and heard["exchange"] == sent["exchange"], heard
+        assert 0 <= heard["turn_around_ms"] <= heard["gap_ms"], heard
+        plant.sim.send("fault C crc count 1")
+        wrong = wait_for(lambda: [f for f in frames(plant, "rs485-1", "--errors")["rs485-1"] if f["verdict"] == "invalid"],
+                         10, "a wrong checksum")
+        assert wrong[0]["kind"] == "sent" and wrong[0]["decoded"].startswith("unit 1: read"), wrong
+        assert all(f["bad"] and f["kept"] for f in wrong), wrong
+        assert all(f["decoded"].startswith("crc is") for f in wrong if f["kind"] == "heard"), wrong
+        before = requests(plant, "rs485-1")
+        wait_for(lambda: requests(plant, "rs485-1") > before + 20, 20, "polling goes on")
+        errors = frames(plant, "rs485-1", "--errors")["rs485-1"]
+        assert wrong[0]["number"] in [f["number"] for f in errors] and all(f["kept"] for f in errors), errors
+        gateway = frames(plant, "plc-1")["plc-1"]
+        assert any(f["decoded"].endswith("unit 2: exception 11 to function 3") and f["bad"] for f in gateway), gateway
+        text = plant.ctl("frames", "rs485-1").stdout
+        assert "01 03 00 00 00 02 c4 0b" in text and "GAP MS" in text, text
+        assert "did you mean plc-1?" in refused(plant, "frames", "plc1")
+
+
 CASES = [
+    the_frames_around_an_error_are_kept,
     a_device_that_is_what_it_should_be_looks_right,
     a_device_that_is_something_else_says_what_would_look_right,
     a_unit_that_nobody_knows_is_tried_with_every_profile,
