@@ -129,12 +129,23 @@ struct table {
     size_t capacity;
     bool colour;
     bool started;
+    size_t room;  /* columns of the screen; 0: no bound */
+    bool *hidden; /* by column; NULL: none */
 };
 
 void davy_table_init(struct table *table, const char *const *heads, bool colour);
 
 /* Add one cell; takes `cell`, which is malloc'ed. `level` colours it: a level's name, a quality's, or NULL. */
 void davy_table_add(struct table *table, char *cell, const char *level);
+
+/*
+ * For a screen of so many columns, before the first flush of all rows: columns in which nothing stands ("-") are left out, and
+ * the last one is cut where it does not fit. 0: print all.
+ */
+void davy_table_fit(struct table *table, size_t room);
+
+/* Columns of the screen, 0 where standard output is none. */
+size_t davy_ctl_screen(void);
 
 /* Print what is there; a later flush goes on below with the same columns. */
 void davy_table_flush(struct table *table);

@@ -311,12 +311,8 @@ static json_t *make_request(const struct ctl *ctl)
     return request;
 }
 
-int davy_ctl_explain(struct ctl *ctl)
+static void print_alarms(const struct ctl *ctl, json_t *alarms)
 {
-    json_t *alarms = NULL;
-    int code = davy_ctl_pages(ctl, make_request(ctl), "alarms", "alarm", &alarms);
-    if (code != CTL_DONE)
-        return code;
     if (ctl->json) {
         json_t *document = json_pack("{s:b,s:O}", "ok", 1, "alarms", alarms);
         davy_ctl_print_json(document, true);
@@ -326,6 +322,93 @@ int davy_ctl_explain(struct ctl *ctl)
     } else {
         print_lines(ctl, alarms);
     }
-    json_decref(alarms);
+}
+
+/* ---- what watches a sensor ---- */
+
+static bool has_member(const json_t *alarm, const char *point)
+{
+    size_t i;
+    json_t *member;
+    json_array_foreach(json_object_get(json_object_get(alarm, "vote"), "members"), i,
+                       member) if (strcmp(davy_ctl_text(member, "point"), point) == 0) return true;
+    return false;
+}
+
+/* Whether an alarm of the list may be about the point: it is named after it, or it is a vote, which is looked into. */
+static bool may_watch(const json_t *alarm, const char *point)
+{
+    const char *key = davy_ctl_text(alarm, "alarm"), *colon = strchr(key, ':');
+    return colon && (strcmp(colon + 1, point) == 0 || strcmp(colon + 1, "_") == 0);
+}
+
+/* Add its explanation to the list where it watches the point. A built-in alarm has none, and is left out. */
+static int add_watcher(struct ctl *ctl, const json_t *alarm, const char *point, json_t *watchers)
+{
+    const char *key = davy_ctl_text(alarm, "alarm"), *colon = strchr(key, ':');
+    json_t *reply = NULL;
+    const int code = davy_ctl_exchange(
+        ctl, json_pack("{s:s,s:s%,s:s}", "verb", "explain", "rule", key, (size_t)(colon - key), "point", colon + 1),
+        &reply);
+    if (code != CTL_DONE)
+        return code;
+    size_t i;
+    json_t *one;
+    json_array_foreach(json_object_get(reply, "alarms"), i,
+                       one) if (strcmp(colon + 1, "_") != 0 || has_member(one, point)) json_array_append(watchers, one);
+    json_decref(reply);
     return CTL_DONE;
+}
+
+static int find_watchers(struct ctl *ctl, const char *point, json_t *watchers)
+{
+    json_t *alarms = NULL;
+    int code = davy_ctl_pages(ctl, json_pack("{s:s,s:b}", "verb", "alarms", "all", 1), "alarms", "alarm", &alarms);
+    for (size_t i = 0; code == CTL_DONE && i < json_array_size(alarms); i++)
+        if (may_watch(json_array_get(alarms, i), point))
+            code = add_watcher(ctl, json_array_get(alarms, i), point, watchers);
+    json_decref(alarms);
+    return code;
+}
+
+static int explain_point(struct ctl *ctl, const char *point)
+{
+    json_t *watchers = json_array();
+    const int code = find_watchers(ctl, point, watchers);
+    if (code == CTL_DONE && json_array_size(watchers) == 0 && !ctl->json)
+        printf("no rule watches %s: only the fault of its device is an alarm\n", point);
+    else if (code == CTL_DONE)
+        print_alarms(ctl, watchers);
+    json_decref(watchers);
+    return code;
+}
+
+/* Whether what stands in place of a rule is a point: no alarm's name, and the daemon has it. */
+static int ask_point(struct ctl *ctl, const char *name, bool *ret_point)
+{
+    json_t *reply = NULL;
+    *ret_point = false;
+    if (ctl->argument_count != 1 || !strchr(name, '.') || strpbrk(name, ":*?["))
+        return CTL_DONE;
+    const int code = davy_ctl_exchange(ctl, json_pack("{s:s,s:s}", "verb", "points", "glob", name), &reply);
+    if (code == CTL_DONE)
+        *ret_point = json_array_size(json_object_get(reply, "points")) == 1;
+    json_decref(reply);
+    return code;
+}
+
+int davy_ctl_explain(struct ctl *ctl)
+{
+    const char *first = davy_ctl_argument(ctl, 0);
+    json_t *alarms = NULL;
+    bool point;
+    int code = ask_point(ctl, first, &point);
+    if (code == CTL_DONE && point)
+        return explain_point(ctl, first);
+    if (code == CTL_DONE)
+        code = davy_ctl_pages(ctl, make_request(ctl), "alarms", "alarm", &alarms);
+    if (code == CTL_DONE)
+        print_alarms(ctl, alarms);
+    json_decref(alarms);
+    return code;
 }

@@ -66,6 +66,7 @@ static void add_event(struct event_list *list, const json_t *event)
     davy_table_add(&list->table, davy_ctl_cell(event, "state"), NULL);
     davy_table_add(&list->table, davy_ctl_escape(key), NULL);
     davy_table_add(&list->table, davy_ctl_cell(event, "by"), NULL);
+    davy_table_add(&list->table, davy_ctl_cell(event, "note"), NULL);
     davy_table_add(&list->table, davy_ctl_cell(event, "message"), NULL);
     free(key);
     if (list->table.count >= ROWS_AT_ONCE * list->table.columns)
@@ -134,7 +135,8 @@ static int take_filter(const struct ctl *ctl, struct davy_event_filter *ret_filt
 
 static int list_events(struct event_list *list, const char *file, const struct davy_event_filter *filter)
 {
-    static const char *const heads[] = {">SEQ", "TIME", "LEVEL", "EVENT", "STATE", "ALARM", "BY", "MESSAGE", NULL};
+    static const char *const heads[] = {">SEQ",  "TIME", "LEVEL", "EVENT",   "STATE",
+                                        "ALARM", "BY",   "NOTE",  "MESSAGE", NULL};
     char error[256] = "";
     davy_table_init(&list->table, heads, list->ctl->colour);
     if (list->limit > 0) {

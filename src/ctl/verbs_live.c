@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "ctl/ctl.h"
+#include "model/names.h"
 
 static json_t *verb_request(const char *verb)
 {
@@ -284,6 +285,26 @@ static void add_alarm(struct table *table, const json_t *alarm)
     davy_table_add(table, davy_ctl_cell(alarm, "message"), NULL);
 }
 
+/* Place of an alarm's level in the list: the worst first, then those that are not acknowledged. */
+static int urgency(const json_t *alarm)
+{
+    const int level = davy_level_find(davy_ctl_text(alarm, "level"));
+    return 2 * (level > 0 ? level : 0) + json_is_false(json_object_get(alarm, "acknowledged"));
+}
+
+/* The same alarms, the most urgent first, else as they were. Takes the list. */
+static json_t *sorted(json_t *alarms)
+{
+    json_t *list = json_array();
+    for (int rank = 2 * DAVY_LEVEL_COUNT_ + 1; rank >= 0; rank--) {
+        size_t i;
+        json_t *alarm;
+        json_array_foreach(alarms, i, alarm) if (urgency(alarm) == rank) json_array_append(list, alarm);
+    }
+    json_decref(alarms);
+    return list;
+}
+
 int davy_ctl_alarms(struct ctl *ctl)
 {
     static const char *const heads[] = {"ALARM", "LEVEL",  "STATE", ">VALUE", ">LIMIT", "UNIT",    "QUALITY",
@@ -293,6 +314,7 @@ int davy_ctl_alarms(struct ctl *ctl)
     int code = davy_ctl_pages(ctl, request, "alarms", "alarm", &alarms);
     if (code != CTL_DONE)
         return code;
+    alarms = sorted(alarms);
     if (ctl->json) {
         print_list("alarms", alarms);
         return CTL_DONE;
@@ -302,6 +324,7 @@ int davy_ctl_alarms(struct ctl *ctl)
     size_t i;
     json_t *alarm;
     json_array_foreach(alarms, i, alarm) add_alarm(&table, alarm);
+    davy_table_fit(&table, davy_ctl_screen());
     davy_table_flush(&table);
     davy_table_done(&table);
     json_decref(alarms);

@@ -233,6 +233,8 @@ def the_frames_around_an_error_are_kept():
         assert heard["kind"] == "heard" and heard["decoded"] == "unit 1: holding 4148 0000" and not heard["bad"], heard
         assert heard["number"] == sent["number"] + 1 and heard["exchange"] == sent["exchange"], heard
         assert 0 <= heard["turn_around_ms"] <= heard["gap_ms"], heard
+        wait_for(lambda: [f for f in frames(plant, "plc-1")["plc-1"] if f["bad"] and
+                          f["decoded"].endswith("unit 2: exception 11 to function 3")], 10, "the answer of the gateway")
         plant.sim.send("fault C crc count 1")
         wrong = wait_for(lambda: [f for f in frames(plant, "rs485-1", "--errors")["rs485-1"] if f["verdict"] == "invalid"],
                          10, "a wrong checksum")
@@ -243,8 +245,6 @@ def the_frames_around_an_error_are_kept():
         wait_for(lambda: requests(plant, "rs485-1") > before + 20, 20, "polling goes on")
         errors = frames(plant, "rs485-1", "--errors")["rs485-1"]
         assert wrong[0]["number"] in [f["number"] for f in errors] and all(f["kept"] for f in errors), errors
-        gateway = frames(plant, "plc-1")["plc-1"]
-        assert any(f["decoded"].endswith("unit 2: exception 11 to function 3") and f["bad"] for f in gateway), gateway
         text = plant.ctl("frames", "rs485-1").stdout
         assert "01 03 00 00 00 02 c4 0b" in text and "GAP MS" in text, text
         assert "did you mean plc-1?" in refused(plant, "frames", "plc1")

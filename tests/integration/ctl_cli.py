@@ -4,6 +4,7 @@
 
 usage: ctl_cli.py [DAVYCTL]      default: $DAVYCTL; exit 0, or 1 with what went wrong
 """
+import fcntl
 import fnmatch
 import json
 import os
@@ -11,9 +12,11 @@ import pathlib
 import pty
 import re
 import socket
+import struct
 import subprocess
 import sys
 import tempfile
+import termios
 import threading
 
 UUID = "0192f3c1-7b1e-7c44-9d0a-3f6f1f0a2b11"
@@ -333,6 +336,13 @@ def explaining(b):
     document = json.loads(b.expect(0, "--json", "explain", "h2s").stdout)
     b.check(document["alarms"] == EXPLAINED[""], "explain --json", document)
     b.check("did you mean h2s?" in b.expect(1, "explain", "h3s").stderr, "unknown rule")
+    ALARMS.append(alarm("tank:_", None, "normal"))
+    lines = b.expect(0, "explain", "GT-101.h2s").stdout.splitlines()
+    b.check([line.split()[0] for line in lines[1:]] == ["h2s:GT-101.h2s", "tank:_"], "what watches a sensor", lines)
+    document = json.loads(b.expect(0, "--json", "explain", "GT-101.h2s").stdout)
+    b.check([a["alarm"] for a in document["alarms"]] == ["h2s:GT-101.h2s", "tank:_"], "the same as JSON", document)
+    b.check("no rule watches 气体-1.h2s" in b.expect(0, "explain", "气体-1.h2s").stdout, "nothing watches it")
+    del ALARMS[-1]
 
 
 PLAIN = """gateway = { id = "edge"; site = "site"; };
@@ -415,6 +425,7 @@ def reading(b):
 
 def on_terminal(b, **environment):
     parent, child = pty.openpty()
+    fcntl.ioctl(child, termios.TIOCSWINSZ, struct.pack("HHHH", 40, int(environment.get("COLUMNS", 0)), 0, 0))
     subprocess.run([b.program, "--socket", b.socket, "alarms"], stdout=child, timeout=20, check=False,
                    env={**os.environ, **environment})
     os.close(child)
@@ -435,6 +446,22 @@ def colours(b):
     b.check("\x1b" not in b.run("alarms").stdout, "no colour in a file")
     b.check(b"\x1b[1;31mred\x1b[0m" in on_terminal(b), "colour on a terminal")
     b.check(b"\x1b" not in on_terminal(b, NO_COLOR="1"), "NO_COLOR")
+
+
+def narrow(b):
+    """The worst first, and no wider than the screen."""
+    ALARMS.append(alarm("h2s:GT-108.h2s", "red", message="罐区一 " + "very long " * 30))
+    ALARMS.insert(0, alarm("h2s:GT-109.h2s", "blue"))
+    listed = json.loads(b.expect(0, "--json", "alarms").stdout)["alarms"]
+    b.check([a["level"] for a in listed] == ["red", "red", "yellow", "yellow", "yellow", "blue"], "the worst first", listed)
+    b.check([a["alarm"] for a in listed][-2:] == ["fault:GT-103", "h2s:GT-109.h2s"], "acknowledged ones behind", listed)
+    wide = b.expect(0, "alarms").stdout
+    b.check("NOTE" in wide and "very long " * 30 in wide, "a file has all", wide)
+    text = on_terminal(b, COLUMNS="150", NO_COLOR="1").decode()
+    rows = text.split("\r\n")[:-1]
+    b.check("NOTE" not in text and "MESSAGE" in text and "…" in text, "a screen has what is there", text)
+    b.check(len(rows) == 7 and all(len(row) <= 150 for row in rows), "no wider than the screen", rows)
+    del ALARMS[0], ALARMS[-1]
 
 
 def watching(b):
@@ -464,7 +491,7 @@ def watching(b):
 def main():
     with tempfile.TemporaryDirectory() as folder:
         bench = Bench(sys.argv[1] if len(sys.argv) > 1 else os.environ["DAVYCTL"], pathlib.Path(folder))
-        for part in (usage, unreachable, listings, acknowledging, covering, explaining, differing, reading, colours, watching):
+        for part in (usage, unreachable, listings, acknowledging, covering, explaining, differing, reading, colours, narrow, watching):
             part(bench)
         return 1 if bench.failures else 0
 
