@@ -58,13 +58,14 @@ static bool is_passing(const struct read_answer *answer)
 static int ask(struct unit_words *words, const struct read_request *r, struct read_answer *answer)
 {
     int code = CTL_DONE;
-    for (int tries = 0; tries < TRIES && code == CTL_DONE; tries++) {
+    for (int tries = words->trial ? TRIES - 1 : 0; tries < TRIES && code == CTL_DONE; tries++) {
         code = davy_read_ask(words->ctl, r, answer);
         if (code == CTL_DONE && !answer->ok && !answer->answer[0])
             code = davy_ctl_fail(words->ctl, CTL_REFUSED, "%s", answer->error);
         if (code == CTL_DONE && !is_passing(answer))
             break;
     }
+    words->ended = words->ended || (words->trial && code == CTL_DONE && !answer->ok && answer->exception == 0);
     return code;
 }
 
@@ -93,7 +94,8 @@ static int probe(struct unit_words *words, struct read_answer *answer)
 
 int davy_unit_words_fetch(struct unit_words *words, enum davy_table table, int start, int count)
 {
-    if (start < 0 || start + count > REGISTERS || words->silent || is_settled(words, table, start, count))
+    if (start < 0 || start + count > REGISTERS || words->silent || words->ended ||
+        is_settled(words, table, start, count))
         return CTL_DONE;
     const struct read_request r = {words->bus, words->unit, table, start, count};
     struct read_answer answer;
@@ -122,7 +124,7 @@ static int fetch_point(struct unit_words *words, const struct davy_point *point)
     const int count = (int)davy_verdict_width(point);
     const struct read_request r = {words->bus, words->unit, point->table, point->address, count};
     struct read_answer answer;
-    if (r.start + count > REGISTERS || words->silent || is_settled(words, r.table, r.start, count))
+    if (r.start + count > REGISTERS || words->silent || words->ended || is_settled(words, r.table, r.start, count))
         return CTL_DONE;
     const int code = ask(words, &r, &answer);
     if (code == CTL_DONE)

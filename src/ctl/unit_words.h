@@ -12,7 +12,9 @@ struct unit_words {
     struct word_map *map; /* malloc'ed */
     bool answered;        /* once at least */
     bool silent;          /* nothing answers: no more is asked */
-    char error[256];      /* then, why */
+    bool trial;           /* what is read is only tried: no second tries, and the first silence ends it */
+    bool ended;           /* it has; whoever tries anew clears it */
+    char error[256];      /* where it is silent, why */
 };
 
 void davy_unit_words_init(struct unit_words *words, struct ctl *ctl, const char *bus, int unit);

@@ -11,6 +11,7 @@
 #include "config/nearest.h"
 #include "config/profiles.h"
 #include "ctl/identify.h"
+#include "ctl/progress.h"
 #include "ctl/registers.h"
 
 /* Another profile is named when it fits better by so much, and at least so well: better than one whole number can. */
@@ -179,6 +180,7 @@ static int try_profile(struct identify *identify, const char *name)
     struct davy_problems problems = {0};
     struct davy_config *config = NULL;
     int code = CTL_DONE;
+    identify->words.ended = false;
     if (davy_profile_load(identify->file, name, &problems, &config) == 0 && davy_requests_plan(config) == 0)
         code = weigh(identify, config, name);
     davy_config_unref(config);
@@ -201,9 +203,18 @@ static int try_profiles(struct identify *identify)
     if (davy_profile_names(identify->file, &names, &count) < 0)
         return davy_ctl_fail(identify->ctl, CTL_REFUSED, "no memory");
     int code = CTL_DONE;
-    for (size_t i = 0; i < count && code == CTL_DONE && !identify->words.silent; i++)
+    struct progress progress;
+    davy_progress_begin(&progress);
+    identify->words.trial =
+        identify->words.answered; /* of a unit of which nothing is known the first read has patience */
+    for (size_t i = 0; i < count && code == CTL_DONE && !identify->words.silent; i++) {
+        if (!davy_progress_say(&progress, "profile %zu of %zu: %s", i + 1, count, names[i]))
+            break;
         if (!own || strcmp(own, names[i]) != 0)
             code = try_profile(identify, names[i]);
+        identify->words.trial = identify->words.answered;
+    }
+    davy_progress_end(&progress); /* a Ctrl-C ends the program here */
     davy_profile_names_free(names, count);
     if (finding->candidate_count > 0)
         qsort(finding->candidates, finding->candidate_count, sizeof *finding->candidates, by_score);

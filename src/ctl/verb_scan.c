@@ -79,8 +79,8 @@ static void say_before(const struct scan *scan, davy_span timeout)
     json_t *seconds = json_integer(about.ns / DAVY_NS_PER_S + 1);
     char *age = davy_ctl_age(seconds);
     fprintf(stderr,
-            "%s: %zu units, about %s where nobody answers; polls go first, longer where they fill the line. Speed and "
-            "parity stay those of the bus: a device with others is not seen.\n",
+            "%s: %zu units, about %s where nobody answers; polls go first, longer where they fill the line. Speed, "
+            "parity and timeout stay those of the bus: a device with others, or slower, is not seen.\n",
             scan->bus, scan->units.count, age);
     free(age);
     json_decref(seconds);

@@ -92,6 +92,10 @@ def a_scan_finds_what_is_there_while_polling_goes_on():
         assert ["1", "yes", "A", "Tank", "1", "one"] in lines, gateway.stdout
         assert any(row[:2] == ["9", "yes"] and row[-2:] == ["not", "configured"] for row in lines), gateway.stdout
         assert any(row[:4] == ["2", "exception", "11", "GONE"] and row[-1] == "silent" for row in lines), gateway.stdout
+        plant.sim.send("fault D garbage")
+        garbled = plant.ctl("scan", "rs485-1", "--units", "4,5")
+        assert "garbled: two devices with this number, or noise" in garbled.stdout, garbled
+        plant.sim.send("clear D")
         assert plant.ctl_json("scan", "rs485-1", "--units", "5", "--table", "input", "--register", "100")["units"][0]["answer"] == "yes"
 
 
@@ -240,7 +244,8 @@ def the_frames_around_an_error_are_kept():
                          10, "a wrong checksum")
         assert wrong[0]["kind"] == "sent" and wrong[0]["decoded"].startswith("unit 1: read"), wrong
         assert all(f["bad"] and f["kept"] for f in wrong), wrong
-        assert all(f["decoded"].startswith("crc is") for f in wrong if f["kind"] == "heard"), wrong
+        heard = [f for f in wrong if f["kind"] == "heard"]
+        assert heard and all(f["decoded"].startswith("crc is") for f in heard), wrong
         before = requests(plant, "rs485-1")
         wait_for(lambda: requests(plant, "rs485-1") > before + 20, 20, "polling goes on")
         errors = frames(plant, "rs485-1", "--errors")["rs485-1"]
