@@ -257,6 +257,19 @@ static double number_of(const struct davy_point *point, uint64_t raw)
     return point->type == DAVY_TYPE_BOOL ? (part != 0 ? 1.0 : 0.0) : (double)part;
 }
 
+/*
+ * Bits of a float that no sensor sends: smaller than the smallest normal number, but not 0. That is what a number looks
+ * like whose words or bytes are in another order than configured, or an integer that is read as a float; as a value it
+ * would pass for 0, and for all is well.
+ */
+static bool is_subnormal(uint64_t raw, enum davy_type type)
+{
+    uint64_t magnitude = type == DAVY_TYPE_FLOAT32 ? raw & INT32_MAX : raw & INT64_MAX;
+    uint64_t smallest = type == DAVY_TYPE_FLOAT32 ? 0x00800000 : 0x0010000000000000;
+    bool is_float = type == DAVY_TYPE_FLOAT32 || type == DAVY_TYPE_FLOAT64;
+    return is_float && magnitude != 0 && magnitude < smallest;
+}
+
 static void read_value(const struct davy_point *point, const struct davy_block *block, size_t place,
                        struct evidence *evidence)
 {
@@ -264,7 +277,7 @@ static void read_value(const struct davy_point *point, const struct davy_block *
                                          : davy_registers_raw(block->words + place, point->type, point->order);
     evidence->bad_value = is_bad_value(point, raw);
     evidence->value = scaled(point, number_of(point, raw));
-    evidence->finite = isfinite(evidence->value);
+    evidence->finite = isfinite(evidence->value) && (point->has_mask || !is_subnormal(raw, point->type));
 }
 
 /* ---- judgement ---- */

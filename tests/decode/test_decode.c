@@ -337,6 +337,37 @@ static void nan_infinity_and_overflow_are_not_numbers(void **state)
     rig_done(&rig);
 }
 
+/* 5.0f with its words swapped is 2.3e-41: in any range, and near enough to 0 to hide everything. */
+static void floats_too_small_for_any_sensor_are_not_numbers(void **state)
+{
+    (void)state;
+    static const struct {
+        uint16_t words[4];
+        enum davy_reason of_32, of_64;
+    } cases[] = {
+        {{0, 0, 0, 0}, DAVY_REASON_NONE, DAVY_REASON_NONE},
+        {{0x8000, 0, 0, 0}, DAVY_REASON_NONE, DAVY_REASON_NONE}, /* -0 */
+        {{0, 0x40A0, 0, 0}, DAVY_REASON_NOT_A_NUMBER, DAVY_REASON_NOT_A_NUMBER},
+        {{0x8000, 1, 0, 0}, DAVY_REASON_NOT_A_NUMBER, DAVY_REASON_NOT_A_NUMBER},
+        {{0x007F, 0xFFFF, 0, 0}, DAVY_REASON_NOT_A_NUMBER, DAVY_REASON_NONE},
+        {{0x0080, 0, 0, 0}, DAVY_REASON_NONE, DAVY_REASON_NONE},
+        {{0x000F, 0xFFFF, 0xFFFF, 0xFFFF}, DAVY_REASON_NOT_A_NUMBER, DAVY_REASON_NOT_A_NUMBER},
+        {{0x0010, 0, 0, 0}, DAVY_REASON_NOT_A_NUMBER, DAVY_REASON_NONE},
+        {{0, 0, 0, 1}, DAVY_REASON_NONE, DAVY_REASON_NOT_A_NUMBER},
+    };
+    for (enum davy_type type = DAVY_TYPE_FLOAT32; type <= DAVY_TYPE_FLOAT64; type++) {
+        struct rig rig;
+        rig_init(&rig, plain_config(type));
+        rig.device->settle = 0;
+        for (size_t i = 0; i < DAVY_LENGTH(cases); i++) {
+            memcpy(rig.block.words, cases[i].words, sizeof cases[i].words);
+            struct davy_reading *reading = decode(&rig);
+            assert_int_equal(reading->reason, type == DAVY_TYPE_FLOAT32 ? cases[i].of_32 : cases[i].of_64);
+        }
+        rig_done(&rig);
+    }
+}
+
 static void parts_of_a_register_are_unsigned(void **state)
 {
     (void)state;
@@ -607,6 +638,7 @@ int main(void)
         cmocka_unit_test(a_part_of_a_request_tells_only_of_what_lies_inside),
         cmocka_unit_test(a_status_with_a_value_holds_only_when_equal),
         cmocka_unit_test(nan_infinity_and_overflow_are_not_numbers),
+        cmocka_unit_test(floats_too_small_for_any_sensor_are_not_numbers),
         cmocka_unit_test(parts_of_a_register_are_unsigned),
         cmocka_unit_test(bits_are_taken_from_their_place),
         cmocka_unit_test(blocks_of_another_plan_or_beyond_it_give_nothing),
