@@ -133,6 +133,7 @@ struct davy_point {
     size_t status_count;
     davy_span interval;
     davy_span max_age;
+    double max_rate; /* unit per second; a faster change has to settle; 0: any */
     double report_deadband;
 };
 

@@ -243,6 +243,7 @@ static void read_plain(struct davy_loader *loader, struct davy_point *point, con
                                  .over_range_latch = raw->over_range == 1,
                                  .interval = raw->interval,
                                  .max_age = raw->max_age,
+                                 .max_rate = raw->max_rate,
                                  .report_deadband = raw->report_deadband};
     if (raw->name && strchr(raw->name, '.'))
         davy_setting_error(davy_setting_at(group, "name"),

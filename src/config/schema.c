@@ -280,6 +280,10 @@ static const struct davy_option point_options[] = {
      .help = "status words of this point"},
     {.name = "interval", .type = DAVY_OPTION_SPAN, AT(davy_raw_point, interval), .min = 0.01, .max = DAY,
      .otherwise = "the device's", .help = "how often it is read"},
+    {.name = "max_rate", .type = DAVY_OPTION_REAL, AT(davy_raw_point, max_rate), .min = 0, .max = 1e300,
+     .fallback = "0", .otherwise = "any",
+     .help = "the fastest change that is possible, in `unit` a second: readings behind a faster one are uncertain as after a "
+     "bad one, they raise but do not clear"},
     {.name = "report_deadband", .type = DAVY_OPTION_REAL, AT(davy_raw_point, report_deadband), .min = 0, .max = 1e300,
      .fallback = "-1", .otherwise = "0.5 % of the range, else 0",
      .help = "change that is worth a telemetry message, in `unit`"},

@@ -93,7 +93,7 @@ struct davy_raw_point {
     const char *quantity, *unit;
     config_setting_t *reg, *mask, *range, *bad_values, *status;
     int bit, shift;
-    double scale, offset, report_deadband;
+    double scale, offset, max_rate, report_deadband;
     davy_span interval, max_age;
 };
 

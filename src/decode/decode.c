@@ -22,6 +22,7 @@ struct evidence {
     bool bad_value;
     bool latched;
     bool settling;
+    bool jumped;
     double value;
 };
 
@@ -78,8 +79,9 @@ int davy_decoder_new(const struct davy_config *config, struct davy_decoder **ret
     decoder->words = calloc(links + 1, sizeof *decoder->words);
     decoder->links = calloc(links + 1, sizeof *decoder->links);
     decoder->points = calloc(config->point_count + 1, sizeof *decoder->points);
+    decoder->silent = calloc(config->request_count + 1, sizeof *decoder->silent);
     decoder->inhibits = calloc(config->device_count + 1, sizeof *decoder->inhibits);
-    if (!decoder->words || !decoder->links || !decoder->points || !decoder->inhibits) {
+    if (!decoder->words || !decoder->links || !decoder->points || !decoder->silent || !decoder->inhibits) {
         davy_decoder_free(decoder);
         return -ENOMEM;
     }
@@ -97,6 +99,9 @@ static void keep_point(const struct memory *old, struct memory *memory)
     memory->untold = old->untold;
     memory->inhibited = old->inhibited;
     memory->inhibited_since = old->inhibited_since;
+    memory->has_last = old->has_last;
+    memory->last = old->last;
+    memory->last_at = old->last_at;
 }
 
 /* `device` is the index in the old configuration. */
@@ -149,6 +154,7 @@ struct davy_decoder *davy_decoder_free(struct davy_decoder *decoder)
     free(decoder->words);
     free(decoder->links);
     free(decoder->points);
+    free(decoder->silent);
     free(decoder->inhibits);
     free(decoder);
     return NULL;
@@ -349,13 +355,30 @@ static enum davy_reason judge(const struct davy_point *point, const struct evide
         {is_under(point, evidence->value), DAVY_REASON_UNDER_RANGE},
         {is_over(point, evidence->value) || evidence->latched, DAVY_REASON_OVER_RANGE},
         {evidence->no_status, DAVY_REASON_NO_STATUS},
-        {evidence->settling, DAVY_REASON_SETTLING},
+        {evidence->settling || evidence->jumped, DAVY_REASON_SETTLING},
         {means(evidence, DAVY_MEANS_MAINTENANCE), DAVY_REASON_MAINTENANCE},
     };
     for (size_t i = 0; i < DAVY_LENGTH(order); i++)
         if (order[i].applies)
             return order[i].reason;
     return DAVY_REASON_NONE;
+}
+
+/*
+ * A change that the process cannot make: the device began anew, or broke. Up or down, the reading can raise and not clear,
+ * as long as it has to settle.
+ */
+static bool jumped(const struct davy_point *point, const struct memory *memory, double value, davy_mono now)
+{
+    double seconds = (double)davy_mono_sub(now, memory->last_at).ns / (double)DAVY_NS_PER_S;
+    return point->max_rate > 0 && memory->has_last && fabs(value - memory->last) > point->max_rate * seconds;
+}
+
+static void remember_value(struct memory *memory, double value, davy_mono now)
+{
+    memory->has_last = true;
+    memory->last = value;
+    memory->last_at = now;
 }
 
 static void settle(const struct davy_device *device, struct memory *memory, const struct davy_reading *reading)
@@ -377,6 +400,10 @@ static void judge_value(struct davy_decoder *decoder, const struct davy_block *b
         .by_operator = inhibit_holds(decoder, point->device, block->at.mono),
     };
     read_value(point, block, place, &evidence);
+    if (evidence.finite && !evidence.bad_value) {
+        evidence.jumped = jumped(point, memory, evidence.value, block->at.mono);
+        remember_value(memory, evidence.value, block->at.mono);
+    }
     read_status(decoder, memory, &evidence);
     time_inhibit(&decoder->config->devices[point->device], memory, block->at.mono, &evidence);
     reading->reason = judge(point, &evidence);
@@ -384,6 +411,8 @@ static void judge_value(struct davy_decoder *decoder, const struct davy_block *b
     reading->value = reading->has_value ? evidence.value : 0.0;
     if (reading->reason == DAVY_REASON_OVER_RANGE && point->over_range_latch)
         memory->latched = true;
+    if (evidence.jumped)
+        memory->settling = decoder->config->devices[point->device].settle + 1; /* this reading is none of them */
 }
 
 static enum davy_reason failure_reason(enum davy_answer answer)
@@ -413,6 +442,22 @@ static bool speaks_of(const struct davy_block *block, const struct area *area, c
     return block->count == 0 || locate(area, point->table, point->address, width_of(point), &place);
 }
 
+/*
+ * A device that begins to be silent may be starting anew, and be back before its other requests are due: their first
+ * values are worth no more than those of this one. Only where the silence begins: a read that the device never answers
+ * says nothing of the others.
+ */
+static void note_silence(struct davy_decoder *decoder, const struct davy_request *request,
+                         const struct davy_block *block)
+{
+    const struct davy_device *device = &decoder->config->devices[request->device];
+    bool silent = block->answer == DAVY_ANSWER_TIMEOUT || block->answer == DAVY_ANSWER_DOWN;
+    bool begins = silent && !decoder->silent[block->request];
+    decoder->silent[block->request] = silent;
+    for (uint32_t p = device->first_point; begins && p < device->first_point + device->point_count; p++)
+        decoder->points[p].settling = device->settle;
+}
+
 size_t davy_decode_block(struct davy_decoder *decoder, const struct davy_block *block, struct davy_reading *readings)
 {
     const struct davy_config *config = decoder->config;
@@ -422,6 +467,7 @@ size_t davy_decode_block(struct davy_decoder *decoder, const struct davy_block *
     const struct area area = area_of(request, block);
     size_t count = 0;
     learn_status(decoder, request, block);
+    note_silence(decoder, request, block);
     for (size_t i = 0; i < request->point_count && count < DAVY_DECODE_MAX; i++) {
         if (!speaks_of(block, &area, &config->points[request->points[i]]))
             continue;

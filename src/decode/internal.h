@@ -28,6 +28,9 @@ struct memory {
     bool untold;                      /* and it was not taken */
     bool inhibited;
     davy_mono inhibited_since; /* by status bits */
+    bool has_last;             /* of points with a max_rate: */
+    double last;               /* the newest value, of whatever quality */
+    davy_mono last_at;
 };
 
 /* An operator's inhibit of a device. */
@@ -43,6 +46,7 @@ struct davy_decoder {
     struct link *links;
     size_t link_count;
     struct memory *points;    /* by index of the point */
+    bool *silent;             /* by request: its last block was without an answer */
     struct inhibit *inhibits; /* by index of the device */
 };
 

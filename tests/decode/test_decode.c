@@ -225,6 +225,89 @@ static void only_the_first_readings_after_a_bad_one_settle(void **state)
     rig_done(&rig);
 }
 
+static void a_change_faster_than_possible_settles_up_and_down(void **state)
+{
+    (void)state;
+    struct rig rig;
+    rig_init(&rig, full_config());
+    rig.device->settle = 2;
+    rig.point->max_rate = 10;
+    assert_int_equal(poll(&rig, 1, 0), DAVY_REASON_NONE); /* nothing to compare with */
+    assert_int_equal(poll(&rig, 11, 0), DAVY_REASON_NONE);
+    assert_int_equal(poll(&rig, 80, 0), DAVY_REASON_SETTLING);
+    assert_int_equal(poll(&rig, 80, 0), DAVY_REASON_SETTLING);
+    assert_int_equal(poll(&rig, 71, 0), DAVY_REASON_SETTLING);
+    assert_int_equal(poll(&rig, 80, 0), DAVY_REASON_NONE);
+    assert_int_equal(poll(&rig, 0, 0), DAVY_REASON_SETTLING); /* it began anew */
+    assert_int_equal(poll(&rig, 0, 0), DAVY_REASON_SETTLING);
+    assert_int_equal(poll(&rig, 80, 0), DAVY_REASON_SETTLING); /* and is back: all over again */
+    assert_int_equal(poll(&rig, 80, 0), DAVY_REASON_SETTLING);
+    assert_int_equal(poll(&rig, 120, 0), DAVY_REASON_OVER_RANGE);   /* which hides nothing */
+    assert_int_equal(poll(&rig, 0x7FFF, 0), DAVY_REASON_BAD_VALUE); /* no value, no jump */
+    rig.block.at.mono.ns += 11 * DAVY_NS_PER_S;
+    assert_int_equal(poll(&rig, 5, 0), DAVY_REASON_SETTLING);
+    assert_int_equal(poll(&rig, 5, 0), DAVY_REASON_SETTLING);
+    assert_int_equal(poll(&rig, 5, 0), DAVY_REASON_NONE);
+    rig_done(&rig);
+}
+
+static void a_jump_is_remembered_over_a_reload(void **state)
+{
+    (void)state;
+    struct rig rig;
+    struct davy_decoder *next;
+    rig_init(&rig, full_config());
+    rig.device->settle = 0;
+    rig.point->max_rate = 10;
+    assert_int_equal(poll(&rig, 80, 0), DAVY_REASON_NONE);
+    assert_int_equal(davy_decoder_renew(rig.decoder, rig.config, &next), 0);
+    davy_decoder_free(rig.decoder);
+    rig.decoder = next;
+    assert_int_equal(poll(&rig, 0, 0), DAVY_REASON_SETTLING); /* itself, where none has to settle */
+    assert_int_equal(poll(&rig, 0, 0), DAVY_REASON_NONE);
+    rig_done(&rig);
+}
+
+/* Request 0 has point 0, request 1 point 1, of one device. */
+static struct davy_config *two_requests(void)
+{
+    struct davy_config *config = plain_config(DAVY_TYPE_INT16);
+    struct davy_request *requests = (struct davy_request *)config->requests;
+    small_point(config, "q", 10, DAVY_TYPE_INT16);
+    requests[1].points = &first_points[1];
+    requests[1].point_count = 1;
+    config->request_count = 2;
+    config->devices[0].settle = 1;
+    return config;
+}
+
+static enum davy_reason answer_of(struct rig *rig, uint32_t request, enum davy_answer answer)
+{
+    rig->block.request = request;
+    rig->block.answer = answer;
+    return poll(rig, 1, 1);
+}
+
+static void where_a_device_begins_to_be_silent_all_its_points_settle(void **state)
+{
+    (void)state;
+    static const enum davy_answer silences[] = {DAVY_ANSWER_TIMEOUT, DAVY_ANSWER_DOWN};
+    for (size_t i = 0; i < DAVY_LENGTH(silences); i++) {
+        struct rig rig;
+        rig_init(&rig, two_requests());
+        assert_int_equal(answer_of(&rig, 0, DAVY_ANSWER_OK), DAVY_REASON_NONE);
+        assert_int_equal(answer_of(&rig, 1, DAVY_ANSWER_OK), DAVY_REASON_NONE);
+        assert_int_equal(answer_of(&rig, 0, silences[i]), DAVY_REASON_COMM);
+        assert_int_equal(answer_of(&rig, 1, DAVY_ANSWER_OK), DAVY_REASON_SETTLING);
+        assert_int_equal(answer_of(&rig, 0, silences[i]), DAVY_REASON_COMM); /* a read that it never answers */
+        assert_int_equal(answer_of(&rig, 1, DAVY_ANSWER_OK), DAVY_REASON_NONE);
+        assert_int_equal(answer_of(&rig, 0, DAVY_ANSWER_OK), DAVY_REASON_SETTLING);
+        assert_int_equal(answer_of(&rig, 0, DAVY_ANSWER_INVALID), DAVY_REASON_COMM); /* noise */
+        assert_int_equal(answer_of(&rig, 1, DAVY_ANSWER_OK), DAVY_REASON_NONE);
+        rig_done(&rig);
+    }
+}
+
 static void warm_up_beyond_its_time_is_a_fault_and_hides_no_over_range(void **state)
 {
     (void)state;
@@ -633,6 +716,9 @@ int main(void)
         cmocka_unit_test(over_range_keeps_the_value_it_measured),
         cmocka_unit_test(a_latched_over_range_stays_until_reset),
         cmocka_unit_test(only_the_first_readings_after_a_bad_one_settle),
+        cmocka_unit_test(a_change_faster_than_possible_settles_up_and_down),
+        cmocka_unit_test(a_jump_is_remembered_over_a_reload),
+        cmocka_unit_test(where_a_device_begins_to_be_silent_all_its_points_settle),
         cmocka_unit_test(warm_up_beyond_its_time_is_a_fault_and_hides_no_over_range),
         cmocka_unit_test(status_of_its_own_request_is_remembered_until_lost),
         cmocka_unit_test(a_part_of_a_request_tells_only_of_what_lies_inside),
