@@ -140,8 +140,12 @@ class Measure:
         raises = reading.evaluated if self.type == "value" else reading.counts
         return "raise" if raises else "held"
 
+    def spelled(self):
+        """With what is not given."""
+        return {"coverage": 0.75, "per": 60000, "epsilon": 0.0, "guard": exact(self.window or 0) / 10, **self.spec}
+
     def same(self, other):
-        return self.spec == other.spec and self.other is other.other
+        return self.spelled() == other.spelled() and self.other is other.other
 
     def forget(self):
         """A reload that changed the measure."""
