@@ -202,11 +202,13 @@ def main():
     parser.add_argument("--seconds", type=float, default=30)
     parser.add_argument("--turn-ms", type=int, default=0, help="turn-around of the devices in part 1; 0: t3.5")
     parser.add_argument("--normal", action="store_true", help="at the priority of everything else")
-    parser.add_argument("parts", nargs="*", metavar="PART", default=list(PARTS), choices=[*PARTS, []])
+    parser.add_argument("parts", nargs="*", metavar="PART", help=", ".join(PARTS))
     arguments = parser.parse_args()
+    if not set(arguments.parts) <= set(PARTS):
+        parser.error(f"there are {', '.join(PARTS)}")
     realtime = not arguments.normal and hurry()
     results, reached = {}, True
-    for part in arguments.parts:
+    for part in arguments.parts or PARTS:
         measure, report = PARTS[part]
         results[part] = measure(arguments)
         reached = report(results[part]) and reached
