@@ -17,7 +17,7 @@
  *   {"verb":"read","bus":B,"unit":U,"table":T,"register":R,"count":N}   {"ok":true,"words":[…]}
  *                                             (of bit tables 0 or 1, one each)
  *                                             or {"ok":false,"error":…,"answer":A,"exception":N}
- *   {"verb":"scan-begin","bus":B,"id":U}      {"ok":true,"bus":B,"type":T,"timeout_s":S,"utilization":F,"devices":[
+ *   {"verb":"scan-begin","bus":B,"id":U}      {"ok":true,"bus":B,"type":T,"timeout_s":S,"polls_per_s":F,"devices":[
  *                                             {"device","name","unit","profile"}]}   U: of this scan, any UUID
  *   {"verb":"scan","bus":B,"id":U,"unit":N,"table":T,"register":R}   {"ok":true,"answer":A,"exception":N}
  *   {"verb":"scan-end","bus":B,"id":U}        {"ok":true}

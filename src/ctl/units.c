@@ -5,7 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define SHARE_LEAST 0.1
+/* A read for a person has one part in so many, where polls would have to wait for it. */
+#define DEMAND_PART 10
 
 /* Modbus Application Protocol V1.1b3, 7: of a gateway, about a device that it cannot reach. */
 #define EXCEPTION_NO_PATH  10
@@ -56,15 +57,10 @@ int davy_units_parse(const char *text, int lowest, int highest, struct units *re
     return 0;
 }
 
-double davy_scan_share(double utilization)
+davy_span davy_scan_time(size_t units, davy_span timeout, double polls_per_s)
 {
-    const double share = 1 - utilization;
-    return share < SHARE_LEAST ? SHARE_LEAST : share > 1 ? 1 : share;
-}
-
-davy_span davy_scan_time(size_t units, davy_span timeout, double share)
-{
-    return (davy_span){(int64_t)((double)units * (double)timeout.ns / share)};
+    const double crowded = polls_per_s * (double)timeout.ns / (double)DAVY_NS_PER_S, waits = crowded < 1 ? crowded : 1;
+    return (davy_span){(int64_t)((double)units * (double)timeout.ns * (1 + waits * (DEMAND_PART - 1)))};
 }
 
 bool davy_scan_is_there(const char *answer, int exception)

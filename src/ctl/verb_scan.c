@@ -31,7 +31,7 @@ struct scan {
     int64_t address;
     struct units units;
     json_t *begun; /* what the daemon said at the begin */
-    double share;
+    double polls_per_s;
     struct progress progress;
     struct finding findings[256];
     size_t done, found;
@@ -73,13 +73,31 @@ static int take_units(struct scan *scan, bool line)
         line ? "; the others are the broadcast and reserved or universal addresses, which a scan never asks" : "");
 }
 
+static bool is_configured(const struct scan *scan, int unit)
+{
+    size_t i;
+    json_t *device;
+    json_array_foreach(json_object_get(scan->begun, "devices"), i,
+                       device) if (json_integer_value(json_object_get(device, "unit")) == unit) return true;
+    return false;
+}
+
+/* Of those that are asked, the configured ones most likely answer at once. */
+static size_t count_strangers(const struct scan *scan)
+{
+    size_t strangers = 0;
+    for (int unit = 0; unit < 256; unit++)
+        strangers += scan->units.asked[unit] && !is_configured(scan, unit);
+    return strangers;
+}
+
 static void say_before(const struct scan *scan, davy_span timeout)
 {
-    const davy_span about = davy_scan_time(scan->units.count, timeout, scan->share);
+    const davy_span about = davy_scan_time(count_strangers(scan), timeout, scan->polls_per_s);
     json_t *seconds = json_integer(about.ns / DAVY_NS_PER_S + 1);
     char *age = davy_ctl_age(seconds);
     fprintf(stderr,
-            "%s: %zu units, about %s where nobody answers; polls go first, longer where they fill the line. Speed, "
+            "%s: %zu units, about %s where only the configured ones answer; polls go first. Speed, "
             "parity and timeout stay those of the bus: a device with others, or slower, is not seen.\n",
             scan->bus, scan->units.count, age);
     free(age);
@@ -92,7 +110,7 @@ static int begin(struct scan *scan)
     if (code != CTL_DONE)
         return code;
     const double timeout = json_number_value(json_object_get(scan->begun, "timeout_s"));
-    scan->share = davy_scan_share(json_number_value(json_object_get(scan->begun, "utilization")));
+    scan->polls_per_s = json_number_value(json_object_get(scan->begun, "polls_per_s"));
     code = take_units(scan, strcmp(davy_ctl_text(scan->begun, "type"), "tcp") != 0);
     if (code == CTL_DONE)
         say_before(scan, (davy_span){(int64_t)(timeout * 1e9)});
@@ -100,15 +118,6 @@ static int begin(struct scan *scan)
 }
 
 /* ---- steps ---- */
-
-static bool is_configured(const struct scan *scan, int unit)
-{
-    size_t i;
-    json_t *device;
-    json_array_foreach(json_object_get(scan->begun, "devices"), i,
-                       device) if (json_integer_value(json_object_get(device, "unit")) == unit) return true;
-    return false;
-}
 
 /* Ask one unit; the caller's reply has an answer. */
 static int ask(struct scan *scan, int unit, json_t **ret_reply)

@@ -244,24 +244,32 @@ static void put_device(struct davy_buf *out, const struct davy_device *device)
     davy_json_close(out, '}');
 }
 
+/* Requests of the bus's plan in a second. */
+static double polls_per_s(const struct davy_config *config, const struct davy_bus *bus)
+{
+    double sum = 0;
+    for (size_t i = 0; i < config->request_count; i++)
+        if (&config->buses[config->requests[i].bus] == bus && config->requests[i].interval.ns > 0)
+            sum += (double)DAVY_NS_PER_S / (double)config->requests[i].interval.ns;
+    return sum;
+}
+
 static void tell_begin(struct daemon *daemon, uint64_t ticket, const struct davy_bus *bus)
 {
     const struct davy_config *config = pipeline_config(daemon->pipeline);
-    struct davy_poller_status status;
     DAVY_AUTO_FREE char *text = malloc(BEGIN_SIZE);
     if (!text) {
         davy_control_refuse(daemon->control, ticket, "no memory");
         return;
     }
     struct davy_buf out;
-    davy_poller_status(pipeline_poller(daemon->pipeline, bus->name), &status);
     davy_buf_init(&out, text, BEGIN_SIZE);
     davy_json_open(&out, '{');
     davy_json_bool(&out, "ok", true);
     davy_json_text(&out, "bus", bus->name);
     davy_json_text(&out, "type", davy_bus_type_name(bus->type));
     davy_json_number(&out, "timeout_s", (double)bus->timeout.ns / 1e9);
-    davy_json_number(&out, "utilization", status.utilization);
+    davy_json_number(&out, "polls_per_s", polls_per_s(config, bus));
     davy_json_key_open(&out, "devices", '[');
     for (size_t i = 0; i < config->device_count; i++)
         if (&config->buses[config->devices[i].bus] == bus)

@@ -46,13 +46,19 @@ static void refuses_what_is_no_list_and_changes_nothing(void **state)
     }
 }
 
-static void a_scan_has_what_polling_leaves_and_a_tenth_at_least(void **state)
+static void a_scan_takes_longer_where_polls_fill_the_line(void **state)
 {
     (void)state;
-    static const float pairs[][2] = {{0, 1}, {0.6F, 0.4F}, {0.95F, 0.1F}, {1, 0.1F}, {1.5F, 0.1F}, {-0.1F, 1}};
-    for (size_t i = 0; i < DAVY_LENGTH(pairs); i++)
-        assert_float_equal((float)davy_scan_share((double)pairs[i][0]), pairs[i][1], 1e-6F);
-    assert_int_equal(davy_scan_time(247, davy_span_ms(300), 0.5).ns, 247 * davy_span_ms(600).ns);
+    const davy_span timeout = davy_span_ms(300);
+    assert_int_equal(davy_scan_time(247, timeout, 0).ns, 247 * timeout.ns);
+    assert_int_equal(davy_scan_time(60, timeout, 10).ns, 60 * davy_span_ms(3000).ns); /* measured: 50 silent in 150 s */
+    assert_int_equal(davy_scan_time(60, timeout, 1000).ns, 60 * davy_span_ms(3000).ns);
+    int64_t before = 0;
+    for (double polls = 0; polls < 5; polls += 0.1) {
+        const int64_t now = davy_scan_time(100, timeout, polls).ns;
+        assert_true(now >= before);
+        before = now;
+    }
 }
 
 static void a_gateway_answers_for_who_is_absent(void **state)
@@ -72,7 +78,7 @@ int main(void)
         cmocka_unit_test(all_are_those_that_modbus_gives_to_devices),
         cmocka_unit_test(takes_lists_and_ranges_each_unit_once),
         cmocka_unit_test(refuses_what_is_no_list_and_changes_nothing),
-        cmocka_unit_test(a_scan_has_what_polling_leaves_and_a_tenth_at_least),
+        cmocka_unit_test(a_scan_takes_longer_where_polls_fill_the_line),
         cmocka_unit_test(a_gateway_answers_for_who_is_absent),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
