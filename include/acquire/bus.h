@@ -6,6 +6,7 @@
 #pragma once
 
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -32,6 +33,7 @@ struct davy_bus_reply {
     uint32_t foreign;   /* bytes thrown away that no request of ours explains: noise, a second master, double replies */
     uint32_t strangers; /* complete requests among them: there is another master on the line */
     uint32_t late;      /* replies that came later than the device's max_reply: it is set too short */
+    bool meddled;       /* DOWN since another program changed the settings of the port: opening sets it up again */
     uint16_t words[DAVY_BLOCK_WORDS];
 };
 

@@ -35,6 +35,7 @@ struct link {
     struct davy_endpoint endpoint;
     struct davy_line *line; /* of RTU, over a port or a socket */
     struct davy_tcp tcp;
+    struct davy_port_settings settings; /* of an open port */
     const atomic_bool *stop;
     enum davy_port_step failed_step;
     int failed; /* of the last open: a negative errno, or 0 */
@@ -76,7 +77,10 @@ static int open_port(struct link *link)
         return errno > 0 && errno < MODBUS_ENOBASE ? -errno : -EIO;
     link->line->fd = modbus_get_socket(link->modbus);
     (void)prctl(PR_SET_TIMERSLACK, TIMER_SLACK_NS); /* of the calling thread; its waits get longer without */
-    return davy_port_prepare(link->line->fd, &link->bus, &link->failed_step);
+    int rc = davy_port_prepare(link->line->fd, &link->bus, &link->failed_step);
+    if (rc == 0)
+        davy_port_note(link->line->fd, &link->settings);
+    return rc;
 }
 
 static int open_socket(struct link *link)
@@ -156,6 +160,12 @@ static enum davy_answer send_socket(void *context, const uint8_t *frame, size_t 
 static void link_read(void *context, const struct davy_bus_request *request, struct davy_bus_reply *ret_reply)
 {
     struct link *link = context;
+    bool meddled = is_port(link) && link->line->fd >= 0 && davy_port_is_changed(link->line->fd, &link->settings);
+    if (meddled) {
+        *ret_reply = (struct davy_bus_reply){.answer = DAVY_ANSWER_DOWN, .meddled = true};
+        return;
+    }
+    ret_reply->meddled = false;
     if (link->line) {
         davy_line_read(link->line, request, ret_reply);
         return;

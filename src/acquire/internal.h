@@ -38,8 +38,9 @@ struct davy_connection {
     davy_span window_busy;
     struct davy_poller_demand held; /* out of the queue, waits until it may be served */
     bool holds;
-    davy_mono slow_at;   /* a slow device does not go before others until then */
-    davy_mono demand_at; /* not before, where a poll would be late for it */
+    davy_mono slow_at;    /* a slow device does not go before others until then */
+    davy_mono meddled_at; /* that the port was last found with other settings; 0: never */
+    davy_mono demand_at;  /* not before, where a poll would be late for it */
     struct davy_capture capture;
     struct davy_noise noise;
 };

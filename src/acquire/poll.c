@@ -17,6 +17,9 @@
 /* Slow devices together take at most a tenth of the time while others wait. */
 #define SLOW_SHARE 10
 
+/* Who changes the settings of a port again and again is told of once, until there is peace for so long. */
+#define MEDDLING_TOLD_NS (60 * DAVY_NS_PER_S)
+
 /* ---- link ---- */
 
 static void feed(struct davy_connection *connection, enum davy_link_input input)
@@ -95,6 +98,15 @@ static void tell_noise(struct davy_connection *connection, const struct davy_bus
         davy_warning("poller", "%s: %s", bus_of(connection)->name, text);
 }
 
+static void tell_meddling(struct davy_connection *connection, davy_mono now)
+{
+    bool recent = connection->meddled_at.ns != 0 && davy_mono_sub(now, connection->meddled_at).ns < MEDDLING_TOLD_NS;
+    connection->meddled_at = now;
+    if (!recent)
+        davy_warning("poller", "%s: another program changed the settings of the port, which is opened anew",
+                     bus_of(connection)->name);
+}
+
 /* One request on the wire, if there is one. Returns the time that it took. */
 static davy_span exchange(struct davy_connection *connection, const struct davy_bus_request *request,
                           struct davy_bus_reply *reply)
@@ -105,10 +117,13 @@ static davy_span exchange(struct davy_connection *connection, const struct davy_
         return davy_mono_sub(now_of(connection), begin);
     davy_mono before = now_of(connection);
     reply->turn_around.ns = reply->foreign = 0;
+    reply->meddled = false;
     connection->bus_link.ops->read(connection->bus_link.link, request, reply);
     davy_mono after = now_of(connection);
     connection->window_busy.ns += davy_mono_sub(after, before).ns;
     count_answer(connection, reply, after);
+    if (reply->meddled)
+        tell_meddling(connection, after);
     feed(connection, input_of(connection, reply->answer));
     if (!davy_link_is_open(&connection->link))
         connection->bus_link.ops->close(connection->bus_link.link);

@@ -102,6 +102,30 @@ int davy_port_prepare(int fd, const struct davy_bus *bus, enum davy_port_step *r
     return 0;
 }
 
+void davy_port_note(int fd, struct davy_port_settings *ret_settings)
+{
+    struct termios2 now;
+    *ret_settings = (struct davy_port_settings){.known = ioctl(fd, TCGETS2, &now) == 0};
+    if (!ret_settings->known)
+        return;
+    *ret_settings = (struct davy_port_settings){.known = true,
+                                                .modes = {now.c_iflag, now.c_oflag, now.c_cflag, now.c_lflag},
+                                                .speeds = {now.c_ispeed, now.c_ospeed},
+                                                .least = now.c_cc[VMIN],
+                                                .patience = now.c_cc[VTIME]};
+}
+
+bool davy_port_is_changed(int fd, const struct davy_port_settings *settings)
+{
+    struct davy_port_settings now;
+    davy_port_note(fd, &now);
+    if (!settings->known || !now.known)
+        return false;
+    return memcmp(now.modes, settings->modes, sizeof now.modes) != 0 ||
+           memcmp(now.speeds, settings->speeds, sizeof now.speeds) != 0 || now.least != settings->least ||
+           now.patience != settings->patience;
+}
+
 void davy_port_release(int fd)
 {
     (void)ioctl(fd, TIOCNXCL);

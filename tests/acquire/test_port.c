@@ -132,8 +132,14 @@ static void settings_that_others_change_are_set_again_at_reopening(void **state)
     changed.c_iflag |= IXON | ICRNL;
     cfsetspeed(&changed, B1200);
     assert_int_equal(tcsetattr(other, TCSANOW, &changed), 0);
-    assert_int_not_equal(read_two(300), DAVY_ANSWER_OK); /* nothing comes out of it before the end of a line */
+    struct davy_bus_reply reply;
+    const struct davy_bus_request request = {UNIT, DAVY_TABLE_HOLDING, 300, 2, davy_span_ms(500)};
+    rig.link.ops->read(rig.link.link, &request, &reply); /* nothing would come out of it before the end of a line */
+    assert_int_equal(reply.answer, DAVY_ANSWER_DOWN);
+    assert_true(reply.meddled);
     assert_int_equal(open_port(), 0);
+    rig.link.ops->read(rig.link.link, &request, &reply);
+    assert_false(reply.meddled);
     tcgetattr(other, &changed);
     assert_int_equal(changed.c_lflag & (ICANON | ECHO), 0);
     assert_int_equal(changed.c_cflag & CRTSCTS, 0);
@@ -142,6 +148,30 @@ static void settings_that_others_change_are_set_again_at_reopening(void **state)
     assert_int_equal(cfgetospeed(&changed), B115200);
     assert_int_equal(read_two(10), DAVY_ANSWER_OK);
     close(other);
+}
+
+static void each_kind_of_change_is_seen_and_none_where_the_port_is_gone(void **state)
+{
+    (void)state;
+    int other = open(rig.path, O_RDWR | O_NOCTTY | O_CLOEXEC);
+    struct termios before, changed;
+    struct davy_port_settings noted;
+    assert_true(other >= 0);
+    assert_int_equal(tcgetattr(other, &before), 0);
+    davy_port_note(other, &noted);
+    for (int kind = 0; kind < 4; kind++) {
+        assert_false(davy_port_is_changed(other, &noted));
+        changed = before;
+        changed.c_lflag ^= kind == 0 ? ECHO : 0U;
+        changed.c_iflag ^= kind == 1 ? ICRNL : 0U;
+        changed.c_cc[VMIN] = kind == 2 ? 200 : before.c_cc[VMIN];
+        cfsetspeed(&changed, kind == 3 ? B2400 : cfgetospeed(&before));
+        assert_int_equal(tcsetattr(other, TCSANOW, &changed), 0);
+        assert_true(davy_port_is_changed(other, &noted));
+        assert_int_equal(tcsetattr(other, TCSANOW, &before), 0);
+    }
+    close(other);
+    assert_false(davy_port_is_changed(other, &noted));
 }
 
 /* libmodbus would silently use 9600. */
