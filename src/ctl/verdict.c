@@ -317,15 +317,24 @@ struct weight {
     double fits, all;
 };
 
-static void weigh_point(const struct davy_point *point, enum verdict verdict, struct weight *weight)
+/* fit   0: speaks against it, 1: for it. Zeros are in every device: they count little, either way. */
+static void weigh(struct weight *weight, double most, bool zero, double fit)
+{
+    const double part = zero ? most / 4 : most;
+    weight->all += part;
+    weight->fits += part * (zero ? fit / 2 : fit);
+}
+
+static void weigh_point(const struct davy_point *point, const struct word_map *map, enum verdict verdict,
+                        struct weight *weight)
 {
     const bool number = !is_bits(point->table) && !point->has_mask && point->type != DAVY_TYPE_BOOL;
     const double most = !number                 ? WEIGHT_STATE
                         : is_float(point->type) ? WEIGHT_FLOAT
                         : point->has_range      ? WEIGHT_RANGED
                                                 : WEIGHT_WHOLE;
-    weight->all += most;
-    weight->fits += verdict == VERDICT_RIGHT ? most : verdict == VERDICT_ZERO ? most / 2 : 0;
+    const bool answered = verdict != VERDICT_REFUSED && verdict != VERDICT_SILENT;
+    weigh(weight, most, answered && is_zero(point, map), verdict <= VERDICT_ZERO ? 1 : 0);
 }
 
 /* Several rows look at one word: it counts once, where the first of them stands. */
@@ -360,8 +369,9 @@ static bool weigh_status(const struct davy_status *statuses, size_t count, const
         fault = fault || (statuses[i].means == DAVY_MEANS_FAULT && davy_verdict_holds(&statuses[i], map));
         if (!is_first(statuses, i))
             continue;
-        weight->all += WEIGHT_STATUS;
-        weight->fits += WEIGHT_STATUS * status_fit(statuses, count, &statuses[i], map);
+        const bool known = map->state[statuses[i].table][statuses[i].address] == WORD_KNOWN;
+        const bool zero = known && map->value[statuses[i].table][statuses[i].address] == 0;
+        weigh(weight, WEIGHT_STATUS, zero, status_fit(statuses, count, &statuses[i], map));
     }
     return fault;
 }
@@ -374,7 +384,7 @@ double davy_verdict_score(const struct davy_config *config, uint32_t device, con
     const bool fault = weigh_status(owner->status, owner->status_count, map, &weight);
     for (uint32_t i = 0; i < owner->point_count; i++) {
         const struct davy_point *point = &config->points[owner->first_point + i];
-        weigh_point(point, judgements[i].verdict, &weight);
+        weigh_point(point, map, judgements[i].verdict, &weight);
         (void)weigh_status(point->status, point->status_count, map, &weight);
     }
     return weight.fits / weight.all * (fault ? 0.5 : 1);
