@@ -21,12 +21,14 @@
  *                                             {"device","name","unit","profile"}]}   U: of this scan, any UUID
  *   {"verb":"scan","bus":B,"id":U,"unit":N,"table":T,"register":R}   {"ok":true,"answer":A,"exception":N}
  *   {"verb":"scan-end","bus":B,"id":U}        {"ok":true}
- *   {"verb":"frames","bus":B}                 {"ok":true,"bus":B,"type":T,"character_us":F,"frames":[
+ *   {"verb":"frames","bus":B,"connection":N}  {"ok":true,"bus":B,"type":T,"connection":N,"connections":N,
+ *                                             "character_us":F,"frames":[
  *                                             {"number","exchange","time","mono_us","kind","verdict","kept","length","bytes"}]}
  *   {"verb":"log-level","level":L}            {"ok":true}
  * The answer of any may be {"ok":false,"error":…}. A, how a read ended: ok, exception (then N, else null), timeout, invalid,
  * down. Of a frame, `kind` is sent, heard or foreign, `verdict` the A of its exchange or null while it is under way, `bytes`
- * hexadecimal, at most 260 of `length`; `character_us` is 0 where the line's speed is not known. One scan at a time owns a bus, until it ends or asks nothing for a minute.
+ * hexadecimal, at most 260 of `length`; `character_us` is 0 where the line's speed is not known. Connections count from 0;
+ * without one it is the first. One scan at a time owns a bus, until it ends or asks nothing for a minute.
  *
  * ALARM is an occurrence's id or RULE:DEVICE.POINT. `id` and `level` of an ack name what the person saw: an ack of what
  * has risen since is refused. Globs are resolved by the client, which lists first.
@@ -87,6 +89,7 @@ struct davy_request_line {
     enum davy_table table;
     int address; /* zero-based */
     int count;
+    int connection; /* frames: from 0 */
     int log_level;
 };
 

@@ -166,6 +166,11 @@ static void take_register(struct davy_request_line *request, int64_t value)
     request->address = (int)value;
 }
 
+static void take_connection(struct davy_request_line *request, int64_t value)
+{
+    request->connection = (int)value;
+}
+
 static void take_count(struct davy_request_line *request, int64_t value)
 {
     request->count = (int)value;
@@ -203,6 +208,7 @@ static const struct field fields[] = {
     {"unit", JSON_INTEGER, READS, READS, 0, 255, .number = take_unit},
     {"table", JSON_STRING, READS, READS, .text = take_table},
     {"register", JSON_INTEGER, READS, READS, 0, 65535, .number = take_register},
+    {"connection", JSON_INTEGER, BIT(FRAMES), 0, 0, 255, .number = take_connection},
     {"count", JSON_INTEGER, BIT(READ), BIT(READ), 1, 2000, .number = take_count},
 };
 

@@ -134,13 +134,8 @@ static void add_members(struct walk *walk, json_t *frames)
     }
 }
 
-/* One bus: told, or with --json appended to `documents`. */
-static int show_bus(struct ctl *ctl, const char *bus, bool title, json_t *documents)
+static void show_connection(const struct ctl *ctl, json_t *reply, bool title, json_t *documents)
 {
-    json_t *reply = NULL;
-    const int code = davy_ctl_ask(ctl, json_pack("{s:s,s:s}", "verb", "frames", "bus", bus), &reply);
-    if (code != CTL_DONE)
-        return code;
     struct walk walk = {.tcp = strcmp(davy_ctl_text(reply, "type"), "tcp") == 0,
                         .errors = davy_ctl_option(ctl, "errors") != NULL,
                         .character_us = json_number_value(json_object_get(reply, "character_us"))};
@@ -149,13 +144,35 @@ static int show_bus(struct ctl *ctl, const char *bus, bool title, json_t *docume
         add_members(&walk, frames);
         json_object_del(reply, "ok");
         json_array_append(documents, reply);
-    } else {
-        if (title)
-            printf("%s\n", bus);
-        print_frames(ctl, &walk, frames);
+        return;
     }
-    json_decref(reply);
-    return CTL_DONE;
+    const bool several = integer(reply, "connections") > 1;
+    if (title || several)
+        printf("%s", davy_ctl_text(reply, "bus"));
+    if (several)
+        printf(", connection %lld", (long long)integer(reply, "connection") + 1);
+    fputs(title || several ? "\n" : "", stdout);
+    print_frames(ctl, &walk, frames);
+}
+
+/* One bus, each of its connections: told, or with --json appended to `documents`. */
+static int show_bus(struct ctl *ctl, const char *bus, bool title, json_t *documents)
+{
+    json_int_t connection = 0, connections = 1;
+    int code = CTL_DONE;
+    for (; code == CTL_DONE && connection < connections; connection++) {
+        json_t *reply = NULL;
+        code = davy_ctl_ask(ctl, json_pack("{s:s,s:s,s:I}", "verb", "frames", "bus", bus, "connection", connection),
+                            &reply);
+        if (code != CTL_DONE)
+            break;
+        connections = integer(reply, "connections");
+        if (connection > 0 && !documents)
+            putchar('\n');
+        show_connection(ctl, reply, title, documents);
+        json_decref(reply);
+    }
+    return code;
 }
 
 static int show_all(struct ctl *ctl, json_t *documents)

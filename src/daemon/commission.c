@@ -107,12 +107,19 @@ static const char *closed_text(struct daemon *daemon, const struct davy_bus *bus
     return status.last_error ? strerror(-status.last_error) : "the other end breaks the connection";
 }
 
+static uint32_t connections_of(const struct davy_bus *bus)
+{
+    const uint32_t count = davy_share_connections(bus);
+    return count < DAVY_POLLER_CONNECTIONS ? count : DAVY_POLLER_CONNECTIONS;
+}
+
 /* Why nothing can be read now; false where it can. */
 static bool is_closed(struct daemon *daemon, uint64_t ticket, const struct davy_bus *bus)
 {
     struct davy_poller_status status;
     davy_poller_status(pipeline_poller(daemon->pipeline, bus->name), &status);
-    if (status.state != DAVY_LINK_BACKOFF)
+    /* Of several connections the worst is told, and the first one reads: it says itself where it is down. */
+    if (status.state != DAVY_LINK_BACKOFF || connections_of(bus) > 1)
         return false;
     davy_control_refuse(daemon->control, ticket, "the bus %s is closed: %s", bus->name, closed_text(daemon, bus));
     return true;
@@ -244,14 +251,14 @@ static void put_device(struct davy_buf *out, const struct davy_device *device)
     davy_json_close(out, '}');
 }
 
-/* Requests of the bus's plan in a second. */
+/* Requests of the bus's plan in a second, on the connection that reads for people. */
 static double polls_per_s(const struct davy_config *config, const struct davy_bus *bus)
 {
     double sum = 0;
     for (size_t i = 0; i < config->request_count; i++)
         if (&config->buses[config->requests[i].bus] == bus && config->requests[i].interval.ns > 0)
             sum += (double)DAVY_NS_PER_S / (double)config->requests[i].interval.ns;
-    return sum;
+    return sum / connections_of(bus);
 }
 
 static void tell_begin(struct daemon *daemon, uint64_t ticket, const struct davy_bus *bus)
@@ -355,7 +362,12 @@ void commission_frames(struct daemon *daemon, uint64_t ticket, const struct davy
     const struct davy_bus *bus = find_bus(daemon, ticket, request->bus);
     if (!bus)
         return;
-    (void)demand(daemon, bus, &(struct davy_poller_demand){.ticket = ticket, .kind = DAVY_DEMAND_FRAMES});
+    const struct davy_poller_demand frames = {
+        .ticket = ticket, .kind = DAVY_DEMAND_FRAMES, .connection = (uint32_t)request->connection};
+    if (frames.connection >= connections_of(bus))
+        davy_control_refuse(daemon->control, ticket, "%s has %u connections", bus->name, connections_of(bus));
+    else
+        (void)demand(daemon, bus, &frames);
 }
 
 static void put_bytes(struct davy_buf *out, const struct davy_capture_frame *frame)
@@ -406,6 +418,8 @@ static void answer_frames(struct daemon *daemon, const struct davy_poller_demand
     davy_json_bool(&out, "ok", true);
     davy_json_text(&out, "bus", bus->name);
     davy_json_text(&out, "type", davy_bus_type_name(bus->type));
+    davy_json_integer(&out, "connection", reply->demand.connection);
+    davy_json_integer(&out, "connections", connections_of(bus));
     davy_json_number(&out, "character_us", character_us(bus));
     davy_json_key_open(&out, "frames", '[');
     while (davy_capture_next(reply->capture, &cursor, &frame))

@@ -78,6 +78,7 @@ static void takes_the_steps_of_a_scan(void **state)
     assert_int_equal(scan.unit, 247);
     assert_int_equal(scan.table, DAVY_TABLE_HOLDING);
     assert_int_equal(scan.address, 9);
+    assert_int_equal(parse("{\"verb\":\"frames\",\"bus\":\"b\",\"connection\":3}").connection, 3);
     assert_int_equal(parse("{\"verb\":\"scan-end\",\"bus\":\"b\"," SCAN_ID "}").verb, DAVY_VERB_SCAN_END);
 }
 

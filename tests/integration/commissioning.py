@@ -43,7 +43,7 @@ devices = (
 
 CONFIG = """
 gateway = { id = "edge"; site = "site"; };
-buses = ( { name = "plc-1"; type = "tcp"; host = "127.0.0.1"; port = %(port)d; timeout = "1s"; },
+buses = ( { name = "plc-1"; type = "tcp"; host = "127.0.0.1"; port = %(port)d; timeout = "1s"; %(connections)s },
           { name = "rs485-1"; type = "rtu"; device = "%(link)s"; baud = 115200; timeout = "50ms"; },
           { name = "away"; type = "tcp"; host = "127.0.0.1"; port = %(spare)d; } );
 profiles = ( { name = "one"; points = (
@@ -56,8 +56,9 @@ devices = (
 """
 
 
-def started(plant, sim=SIM, devices=""):
-    names = {"port": plant.plant_port, "spare": plant.spare_port, "link": plant.folder / "line", "devices": devices}
+def started(plant, sim=SIM, devices="", connections=""):
+    names = {"port": plant.plant_port, "spare": plant.spare_port, "link": plant.folder / "line", "devices": devices,
+             "connections": connections}
     plant.start_sim(sim % names)
     plant.start_daemon(CONFIG % names)
     wait_for(lambda: plant.status()["status"]["points"]["good"] >= 2, 20, "two good points")
@@ -226,6 +227,20 @@ def frames(plant, *arguments):
     return {bus["bus"]: bus["frames"] for bus in document["buses"]}
 
 
+def each_connection_has_frames_of_its_own():
+    with Plant() as plant:
+        started(plant, devices=OTHERS, connections="connections = 2;")
+        def recorded():
+            recorders = plant.ctl_json("frames", "plc-1")["buses"]
+            assert [(r["connection"], r["connections"]) for r in recorders] == [(0, 2), (1, 2)], recorders
+            return all(r["frames"] for r in recorders) and recorders
+        first, second = ({f["bytes"][12:14] for f in r["frames"]} for r in wait_for(recorded, 10, "frames of both"))
+        assert first and second and not first & second, (first, second)
+        text = plant.ctl("frames", "plc-1").stdout
+        assert "plc-1, connection 1" in text and "plc-1, connection 2" in text, text
+        assert plant.ctl_json("scan", "plc-1", "--units", "1")["units"][0]["there"]
+
+
 def the_frames_around_an_error_are_kept():
     with Plant() as plant:
         started(plant)
@@ -256,6 +271,7 @@ def the_frames_around_an_error_are_kept():
 
 
 CASES = [
+    each_connection_has_frames_of_its_own,
     the_frames_around_an_error_are_kept,
     a_device_that_is_what_it_should_be_looks_right,
     a_device_that_is_something_else_says_what_would_look_right,
