@@ -116,12 +116,13 @@ static davy_span exchange(struct davy_connection *connection, const struct davy_
     if (!poll_ensure_open(connection))
         return davy_mono_sub(now_of(connection), begin);
     davy_mono before = now_of(connection);
-    reply->turn_around.ns = reply->foreign = 0;
+    reply->turn_around.ns = reply->foreign = reply->strangers = reply->late = 0;
     reply->meddled = false;
     connection->bus_link.ops->read(connection->bus_link.link, request, reply);
     davy_mono after = now_of(connection);
     connection->window_busy.ns += davy_mono_sub(after, before).ns;
     count_answer(connection, reply, after);
+    tell_noise(connection, reply, after);
     if (reply->meddled)
         tell_meddling(connection, after);
     feed(connection, input_of(connection, reply->answer));

@@ -153,6 +153,72 @@ static void a_probe_never_has_the_shape_of_its_request(void **state)
         }
 }
 
+/* ---- frames on a line ---- */
+
+static void frames_are_found_one_behind_the_other(void **state)
+{
+    (void)state;
+    uint8_t line[128] = {0xFF, 0x00};
+    struct davy_frame frame;
+    size_t length = 2;
+    uint8_t request[DAVY_FRAME_RTU_REQUEST];
+    davy_frame_rtu_request(&example, request);
+    memcpy(line + length, request, sizeof request);
+    length += sizeof request;
+    length += rtu(example_reply, sizeof example_reply, line + length);
+    const uint8_t exception[] = {17, 0x83, 2};
+    length += rtu(exception, sizeof exception, line + length);
+    static const struct {
+        size_t before, length;
+        enum davy_frame_kind kind;
+        uint16_t data;
+    } expected[] = {{2, 8, DAVY_FRAME_REQUEST, 6}, {0, 11, DAVY_FRAME_REPLY, 6}, {0, 5, DAVY_FRAME_EXCEPTION, 0}};
+    size_t at = 0;
+    for (size_t i = 0; i < 3; i++) {
+        assert_int_equal(davy_frame_next(line + at, length - at, &frame), expected[i].before);
+        assert_int_equal(frame.kind, expected[i].kind);
+        assert_int_equal(frame.length, expected[i].length);
+        assert_int_equal(frame.data, expected[i].data);
+        assert_int_equal(frame.unit, 17);
+        assert_int_equal(frame.function, 3);
+        at += expected[i].before + frame.length;
+    }
+    assert_int_equal(at, length);
+    assert_int_equal(davy_frame_next(line + at, 0, &frame), 0);
+    assert_int_equal(frame.kind, DAVY_FRAME_NONE);
+}
+
+/* Modbus Application Protocol V1.1b3, 6.12: write three registers; with the CRC of the line. */
+static void a_write_of_another_master_is_a_request(void **state)
+{
+    (void)state;
+    uint8_t line[32];
+    struct davy_frame frame;
+    const uint8_t body[] = {9, 16, 0, 1, 0, 2, 4, 0, 0x0A, 1, 2};
+    size_t length = rtu(body, sizeof body, line);
+    assert_int_equal(davy_frame_next(line, length, &frame), 0);
+    assert_int_equal(frame.kind, DAVY_FRAME_REQUEST);
+    assert_int_equal(frame.length, length);
+    assert_int_equal(frame.data, 0); /* no read */
+}
+
+static void what_lacks_bytes_of_a_reply_has_begun(void **state)
+{
+    (void)state;
+    uint8_t line[64] = {0x00, 0xFF};
+    size_t missing, whole = 2 + rtu(example_reply, sizeof example_reply, line + 2);
+    for (size_t length = 3; length < whole; length++) {
+        assert_int_equal(davy_frame_begun(&example, line, length, &missing), 2);
+        assert_int_equal(missing, whole - length);
+    }
+    line[5] ^= 1;
+    assert_int_equal(davy_frame_begun(&example, line, whole, &missing), 2);
+    assert_int_equal(missing, 0);
+    line[2] ^= 1;
+    assert_int_equal(davy_frame_begun(&example, line, whole, &missing), whole);
+    assert_int_equal(missing, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -165,6 +231,9 @@ int main(void)
         cmocka_unit_test(exceptions_are_answers_unless_their_code_is_none),
         cmocka_unit_test(bits_come_lowest_first_and_none_beyond_the_last),
         cmocka_unit_test(a_probe_never_has_the_shape_of_its_request),
+        cmocka_unit_test(frames_are_found_one_behind_the_other),
+        cmocka_unit_test(a_write_of_another_master_is_a_request),
+        cmocka_unit_test(what_lacks_bytes_of_a_reply_has_begun),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -48,6 +48,24 @@ static void check_rtu(const struct davy_bus_request *request, const uint8_t *fra
     check(request, answer, &reply, mended);
 }
 
+/* All of a line is noise and frames, each behind the other, none longer than what there is. */
+static void check_line(const struct davy_bus_request *request, const uint8_t *line, size_t length)
+{
+    struct davy_frame frame;
+    size_t at = 0, missing;
+    while (at < length) {
+        size_t before = davy_frame_next(line + at, length - at, &frame);
+        CHECK(before <= length - at && frame.length <= length - at - before);
+        CHECK((frame.kind == DAVY_FRAME_NONE) == (frame.length == 0));
+        if (frame.kind == DAVY_FRAME_NONE)
+            break;
+        CHECK(frame.bytes == line + at + before);
+        at += before + frame.length;
+    }
+    CHECK(davy_frame_begun(request, line + at, length - at, &missing) <= length - at);
+    CHECK(missing <= 5 + davy_frame_data_bytes(request));
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     if (size < 7)
@@ -62,6 +80,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     const uint8_t *frame = data + 6;
     check(&request, davy_frame_tcp_reply(&request, 0x0102, frame, size - 6, &reply), &reply, frame + 6);
     check_rtu(&request, frame, size - 6, data[1] & 0x80U);
+    check_line(&request, frame, size - 6);
     struct davy_bus_request probe = davy_frame_probe(&request);
     CHECK(davy_frame_data_bytes(&probe) != davy_frame_data_bytes(&request));
     return 0;
