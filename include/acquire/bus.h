@@ -49,8 +49,8 @@ struct davy_bus_ops {
     void (*close)(void *link);
     /*
      * One request, one reply; never retries, never reconnects. Blocks at most the bus's timeout and the time that the
-     * characters take, plus the silence that the line needs (pause, 3.5 characters) and that is left of the last failure
-     * (the device's max_reply). On a serial line, the read of the shape of one that failed is enclosed by two short ones,
+     * characters take, plus the silence that the line needs (pause, 3.5 characters) and after a failure (the device's
+     * max_reply since its request). On a serial line, the read of the shape of one that failed is enclosed by two short ones,
      * or held back: src/acquire/guard.h has the rules, what they assume and what they cost.
      * DOWN means that the link must be closed and opened again.
      */

@@ -2,7 +2,6 @@
 #include "acquire/guard.h"
 
 #include <limits.h>
-#include <string.h>
 
 #include "base/attr.h"
 
@@ -28,7 +27,6 @@ enum way {
 
 void davy_guard_init(struct davy_guard *guard, davy_span character)
 {
-    memset(guard, 0, sizeof *guard);
     guard->watched = -1;
     guard->character = character;
 }
@@ -489,14 +487,23 @@ static enum davy_answer read_plain(struct davy_guard *guard, const struct davy_w
     return answer;
 }
 
-enum davy_answer davy_guard_read(struct davy_guard *guard, const struct davy_wire *wire,
+static enum davy_answer read_any(struct davy_guard *guard, const struct davy_wire *wire,
                                  const struct davy_bus_request *request, struct davy_bus_reply *ret_reply)
 {
     struct davy_guard_unit *unit = &guard->units[request->unit];
-    enum davy_answer answer = keep_silence(guard, wire); /* also hears what was owed */
+    enum davy_answer answer = keep_silence(guard, wire); /* what a stop or a lost line has left of it */
     if (answer != DAVY_ANSWER_OK)
         return answer;
     forget_lost(unit, wire->now(wire->context));
     return is_suspect(unit, request) ? read_suspect(guard, wire, request, ret_reply)
                                      : read_plain(guard, wire, request, ret_reply);
+}
+
+enum davy_answer davy_guard_read(struct davy_guard *guard, const struct davy_wire *wire,
+                                 const struct davy_bus_request *request, struct davy_bus_reply *ret_reply)
+{
+    enum davy_answer answer = read_any(guard, wire, request, ret_reply);
+    if (answer == DAVY_ANSWER_TIMEOUT || answer == DAVY_ANSWER_INVALID)
+        (void)keep_silence(guard, wire); /* paid for by the one that failed; a line that is lost says so next */
+    return answer;
 }

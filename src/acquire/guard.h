@@ -6,8 +6,8 @@
  * remembers, for each unit, which requests are still owed a reply. What it does about them:
  *
  *   silence   after an error nothing is sent until the device's max_reply is over, counted from the end of the request
- *             that failed; what comes meanwhile is thrown away, and where it is the very reply that was missed, the
- *             silence ends. A reply within max_reply, in any order, therefore never meets another request.
+ *             that failed, and the read that failed lasts so long; what comes meanwhile is thrown away, and where it is
+ *             the very reply that was missed, the silence ends. A reply within max_reply, in any order, therefore never meets another request.
  *   probe     beyond that, a request of the shape of one that is owed is enclosed by two short ones of another shape. A
  *             device that answers in order has by the first one given away what it owed; of one that does not, the
  *             late reply shows as a second one before the answer to the last. A value is good only where none showed.
@@ -96,7 +96,7 @@ struct davy_guard {
     uint32_t doubles;                        /* replies heard that nobody can be owed */
 };
 
-/* Nothing owed, no silence. */
+/* Nothing owed, no silence. `guard` is all zeros before: most of its memory is never touched. */
 void davy_guard_init(struct davy_guard *guard, davy_span character);
 
 /* One read; see above. It may take three exchanges, of which the other two are not the caller's business. */

@@ -318,6 +318,7 @@ static void the_reply_is_found_in_any_noise(void **state)
     (void)state;
     unsigned found = 0;
     for (unsigned trial = 0; trial < TRIALS; trial++) {
+        memset(&rig.line.guard, 0, sizeof rig.line.guard);
         davy_guard_init(&rig.line.guard, (davy_span){0});
         for (unsigned i = below(3); i > 0; i--) {
             (void)add_noise();
@@ -342,6 +343,7 @@ static void no_damage_gives_a_wrong_value(void **state)
     (void)state;
     unsigned good = 0;
     for (unsigned trial = 0; trial < 4000; trial++) {
+        memset(&rig.line.guard, 0, sizeof rig.line.guard);
         davy_guard_init(&rig.line.guard, (davy_span){0});
         for (unsigned i = 1 + below(3); i > 0; i--)
             add_reply((uint8_t)(UNIT + (below(4) == 0)), 100, (uint8_t)(1 + below(4)));
