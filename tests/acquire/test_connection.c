@@ -3,6 +3,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 #include <cmocka.h>
 
 #include "acquire/connection.h"
@@ -412,6 +413,38 @@ static void the_thread_runs_takes_commands_and_ends(void **state)
     davy_waker_done(&waker);
 }
 
+/* Lines of the log with `what` in them while `span` passes. */
+static unsigned count_told(struct rig *rig, davy_span span, const char *what)
+{
+    unsigned told = 0;
+    char line[512];
+    DAVY_AUTO_FILE FILE *log = tmpfile();
+    int saved = dup(STDERR_FILENO);
+    assert_non_null(log);
+    assert_true(dup2(fileno(log), STDERR_FILENO) >= 0);
+    run_for(rig, span);
+    assert_true(dup2(saved, STDERR_FILENO) >= 0);
+    close(saved);
+    rewind(log);
+    while (fgets(line, sizeof line, log))
+        told += strstr(line, what) != NULL;
+    return told;
+}
+
+static void what_nobody_asked_for_is_counted_and_told_once_a_minute(void **state)
+{
+    (void)state;
+    struct rig rig;
+    struct davy_poller_status status;
+    rig_init(&rig, plan(DAVY_BUS_RTU, 1));
+    assert_int_equal(count_told(&rig, davy_span_s(10), "bytes"), 0);
+    rig.bus.foreign = 3;
+    assert_in_range(count_told(&rig, davy_span_s(200), "bus: "), 4, 4);
+    davy_connection_status(rig.connection, &status);
+    assert_in_range(status.foreign, 3 * 199, 3 * 201);
+    rig_done(&rig);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -428,6 +461,7 @@ int main(void)
         cmocka_unit_test(a_switch_keeps_the_connection_and_the_rhythm),
         cmocka_unit_test(a_read_on_demand_runs_between_polls),
         cmocka_unit_test(utilization_is_the_measured_share),
+        cmocka_unit_test(what_nobody_asked_for_is_counted_and_told_once_a_minute),
         cmocka_unit_test(the_thread_runs_takes_commands_and_ends),
         cmocka_unit_test(an_overloaded_bus_skips_and_counts_but_starves_nobody),
     };

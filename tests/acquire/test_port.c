@@ -221,6 +221,7 @@ int main(void)
         TEST(an_adapter_that_is_pulled_out_and_put_back_answers_again),
         TEST(a_pulled_adapter_is_noticed_in_the_silence_too),
         TEST(settings_that_others_change_are_set_again_at_reopening),
+        TEST(each_kind_of_change_is_seen_and_none_where_the_port_is_gone),
         TEST(a_speed_that_does_not_exist_is_refused),
         TEST(who_holds_the_port_is_named),
         TEST(what_rs485_lacks_is_said),
