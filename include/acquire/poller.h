@@ -46,7 +46,7 @@ void davy_poller_alarm(struct davy_poller *poller, uint32_t device, bool in_alar
 int davy_poller_demand(struct davy_poller *poller, const struct davy_poller_demand *demand) DAVY_MUST_CHECK;
 
 /*
- * All connections together: counters are summed, utilization is the mean, the state and the last error are of the
+ * All connections together: counters are summed, utilization is the busiest one's, the state and the last error are of the
  * connection that is worst off: backoff, closed, opening, degraded, up.
  */
 void davy_poller_status(struct davy_poller *poller, struct davy_poller_status *ret_status);

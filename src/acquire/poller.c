@@ -123,7 +123,8 @@ static void sum_up(struct davy_poller_status *sum, const struct davy_poller_stat
     sum->connects += one->connects;
     sum->skipped += one->skipped;
     sum->quarantined += one->quarantined;
-    sum->utilization += one->utilization;
+    if (one->utilization > sum->utilization)
+        sum->utilization = one->utilization;
     if (one->last_answer.ns > sum->last_answer.ns)
         sum->last_answer = one->last_answer;
 }
@@ -141,7 +142,6 @@ void davy_poller_status(struct davy_poller *poller, struct davy_poller_status *r
         ret_status->state = one.state;
         ret_status->last_error = one.last_error;
     }
-    ret_status->utilization /= poller->count;
 }
 
 bool davy_poller_device(struct davy_poller *poller, size_t row, struct davy_poller_device *ret_device)
