@@ -275,6 +275,40 @@ static void a_server_that_accepts_and_drops_is_asked_more_and_more_rarely(void *
     rig_done(&rig);
 }
 
+/* First connects are spread, and nothing is called down while one waits for its turn. */
+static void the_first_connect_waits_for_a_random_part_of_the_spread(void **state)
+{
+    (void)state;
+    int64_t least = INT64_MAX, most = 0;
+    for (uint64_t seed = 0; seed < 40; seed++) {
+        struct rig rig;
+        size_t counts[DAVY_ANSWER_COUNT_];
+        rig_init(&rig, plan(DAVY_BUS_TCP, 2));
+        davy_connection_free(rig.connection);
+        const struct davy_connection_options options = {.config = rig.config,
+                                                        .share = davy_share_all(0),
+                                                        .link = fake_bus_init(&rig.bus, &rig.clock),
+                                                        .clock = &rig.clock.clock,
+                                                        .blocks = &rig.blocks,
+                                                        .spread = davy_span_ms(250),
+                                                        .seed = seed};
+        assert_int_equal(davy_connection_new(&options, &rig.connection), 0);
+        int64_t begin = rig.clock.now.mono.ns;
+        while (rig.bus.opens == 0)
+            fake_clock_advance(&rig.clock, davy_connection_turn(rig.connection));
+        int64_t waited = rig.clock.now.mono.ns - begin;
+        least = waited < least ? waited : least;
+        most = waited > most ? waited : most;
+        run_for(&rig, davy_span_s(3));
+        count_blocks(&rig, counts);
+        assert_int_equal(counts[DAVY_ANSWER_DOWN], 0);
+        assert_in_range(counts[DAVY_ANSWER_OK], 5, 7);
+        rig_done(&rig);
+    }
+    assert_true(least < davy_span_ms(60).ns);
+    assert_in_range(most, davy_span_ms(190).ns, davy_span_ms(250).ns + davy_span_ms(30).ns);
+}
+
 static void devices_in_alarm_are_read_at_their_alarm_interval(void **state)
 {
     (void)state;
@@ -457,6 +491,7 @@ int main(void)
         cmocka_unit_test(a_busy_device_is_asked_again_soon_and_tells_nothing_until_the_third_time),
         cmocka_unit_test(on_tcp_one_dead_unit_does_not_take_the_others_down),
         cmocka_unit_test(a_server_that_accepts_and_drops_is_asked_more_and_more_rarely),
+        cmocka_unit_test(the_first_connect_waits_for_a_random_part_of_the_spread),
         cmocka_unit_test(devices_in_alarm_are_read_at_their_alarm_interval),
         cmocka_unit_test(a_switch_keeps_the_connection_and_the_rhythm),
         cmocka_unit_test(a_read_on_demand_runs_between_polls),
