@@ -11,7 +11,10 @@
  * account that is not positive; the device that waits longest goes first. A device that misses more than one poll in
  * seven, by a moving mean, pays for each miss, and while the account is empty it waits in that line too.
  *
- * The bound: in any time T in which d devices fall silent, all that does not answer takes at most
+ * Where several devices miss and then answer, the line is bad and nobody is to be protected from anybody: then only those
+ * that missed three times in a row are silent, and retries are free.
+ *
+ * The bound, where it is not so: in any time T in which d devices fall silent, all that does not answer takes at most
  *     d × C + (max(retries, 1) + 1) × C + T / 10
  * of it, a probe that the adapter encloses by others (acquire/bus.h) counting as it took, where it is the last one. The
  * first term is the first miss of each, that nobody can foresee. Each poll of the others is late by at most that; once it
@@ -45,6 +48,8 @@ struct davy_patient {
     bool slow;
     bool flapping;      /* misses more than one poll in seven */
     bool queued;        /* and its turn waits among the probes */
+    bool glitchy;       /* lately missed and then answered */
+    int64_t glitches;   /* moving mean, of 1000: polls that were answered after a miss */
     int64_t miss_share; /* moving mean, of 1000 */
     int64_t mean_ns;    /* moving mean of what its exchanges took */
     int64_t planned_ns; /* and of what they should take */
@@ -57,6 +62,7 @@ struct davy_quarantine {
     size_t count;
     size_t sick;     /* with a miss */
     size_t isolated; /* with three or more */
+    size_t glitchy;
     int64_t credit_ns;
     int64_t credit_max_ns;
     davy_mono credited;
@@ -92,8 +98,18 @@ bool davy_quarantine_can_pay(struct davy_quarantine *quarantine, davy_mono now);
 /* Take it from the account. */
 void davy_quarantine_pay(struct davy_quarantine *quarantine, davy_span cost, davy_mono now);
 
-/* It answered. Returns true when that ended its quarantine. */
-bool davy_quarantine_answer(struct davy_quarantine *quarantine, uint32_t device);
+/* Whether a miss of a poll of it is to be paid: of a retry, and where it misses often of the first try too. */
+bool davy_quarantine_pays(const struct davy_quarantine *quarantine, uint32_t device, bool retry);
+
+/* Whether a poll of it that was not answered may be tried again at once. */
+bool davy_quarantine_may_retry(struct davy_quarantine *quarantine, uint32_t device, davy_mono now);
+
+/*
+ * It answered.
+ * missed    only when it was tried again
+ * returns   true when that ended its quarantine
+ */
+bool davy_quarantine_answer(struct davy_quarantine *quarantine, uint32_t device, bool missed);
 
 /* It did not, or a gateway says so for it. Returns true when that began its quarantine. */
 bool davy_quarantine_miss(struct davy_quarantine *quarantine, uint32_t device, const struct davy_bus_reply *reply,

@@ -152,8 +152,8 @@ davy_span poll_exchange(struct davy_connection *connection, const struct davy_bu
  * A poll, with retries as far as the account pays for them. A connection that the other end closed meanwhile is worth a
  * second try in any case. *ret_missed: one of the tries was not answered.
  */
-static davy_span exchange_retried(struct davy_connection *connection, const struct davy_bus_request *request, bool pays,
-                                  struct davy_bus_reply *reply, bool *ret_missed)
+static davy_span exchange_retried(struct davy_connection *connection, const struct davy_bus_request *request,
+                                  uint32_t device, struct davy_bus_reply *reply, bool *ret_missed)
 {
     *ret_missed = false;
     davy_span whole = {0};
@@ -162,11 +162,12 @@ static davy_span exchange_retried(struct davy_connection *connection, const stru
         davy_mono now = now_of(connection);
         whole.ns += took.ns;
         *ret_missed |= is_miss(reply);
-        if (is_miss(reply) && (tries > 0 || pays))
+        if (is_miss(reply) && davy_quarantine_pays(&connection->quarantine, device, tries > 0))
             davy_quarantine_pay(&connection->quarantine, took, now);
-        bool again = reply->answer == DAVY_ANSWER_DOWN ? tries == 0
-                                                       : is_miss(reply) && tries < bus_of(connection)->retries &&
-                                                             davy_quarantine_can_pay(&connection->quarantine, now);
+        bool again = reply->answer == DAVY_ANSWER_DOWN
+                         ? tries == 0
+                         : is_miss(reply) && tries < bus_of(connection)->retries &&
+                               davy_quarantine_may_retry(&connection->quarantine, device, now);
         if (!again || davy_thread_stopping(&connection->thread))
             return whole;
     }
@@ -200,8 +201,9 @@ static void put_row(struct davy_connection *connection, const struct davy_patien
     (void)davy_cell_put_at(&connection->devices, row * sizeof device, &device, sizeof device); /* it is the same cell */
 }
 
-/* What the answer says of the device. */
-static void note_device(struct davy_connection *connection, uint32_t index, const struct davy_bus_reply *reply)
+/* What the answer says of the device, and whether an earlier try of the same poll was not answered. */
+static void note_device(struct davy_connection *connection, uint32_t index, const struct davy_bus_reply *reply,
+                        bool missed)
 {
     const char *id = connection->config->devices[index].id;
     struct davy_patient *patient = davy_quarantine_find(&connection->quarantine, index);
@@ -212,7 +214,7 @@ static void note_device(struct davy_connection *connection, uint32_t index, cons
     if (is_miss(reply)) {
         if (davy_quarantine_miss(&connection->quarantine, index, reply, now_of(connection)))
             davy_warning("poller", "%s: %s does not answer, is only probed from now on", bus_of(connection)->name, id);
-    } else if (davy_quarantine_answer(&connection->quarantine, index)) {
+    } else if (davy_quarantine_answer(&connection->quarantine, index, missed)) {
         davy_notice("poller", "%s: %s answers again", bus_of(connection)->name, id);
     }
     put_row(connection, patient);
@@ -336,15 +338,14 @@ static void ask(struct davy_connection *connection, struct davy_slot *slot, cons
                 struct davy_bus_reply *reply)
 {
     const struct davy_device *device = device_of(connection, slot);
-    const struct davy_patient *patient = davy_quarantine_find(&connection->quarantine, slot->device);
     const struct davy_bus_request read = {device->unit, connection->config->requests[slot->request].table, task->start,
                                           task->count, device->max_reply};
     bool missed;
-    davy_span took = exchange_retried(connection, &read, patient && patient->flapping, reply, &missed);
+    davy_span took = exchange_retried(connection, &read, slot->device, reply, &missed);
     bool mute = note_mute(connection, slot, reply);
     note_pace(connection, slot, reply, took, missed);
     if (!mute)
-        note_device(connection, slot->device, reply);
+        note_device(connection, slot->device, reply, missed);
 }
 
 /* One task of the turn of a request. Returns whether something was on the wire. */
@@ -433,7 +434,7 @@ bool poll_probe(struct davy_connection *connection)
         return true;
     if (is_miss(&reply) && after.ns > next.ns)
         davy_quarantine_pay(&connection->quarantine, took, after);
-    note_device(connection, device, &reply);
+    note_device(connection, device, &reply, false);
     if (reply.answer != DAVY_ANSWER_DOWN && !is_miss(&reply))
         welcome(connection, slot, &reply);
     return true;

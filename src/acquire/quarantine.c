@@ -18,6 +18,13 @@
 #define MEAN       8
 #define FLAPPING   150 /* of 1000 */
 
+/*
+ * A miss that is followed by an answer is noise where several devices have it: then nobody is to be protected from
+ * anybody. Lately: within about six polls; several: more than one in ten, and not only one.
+ */
+#define LATELY  60 /* of 1000 */
+#define SEVERAL 10
+
 static int64_t longer(int64_t a, int64_t b)
 {
     return a > b ? a : b;
@@ -53,10 +60,11 @@ int davy_quarantine_init(struct davy_quarantine *quarantine, const struct davy_c
 
 static void count_sick(struct davy_quarantine *quarantine)
 {
-    quarantine->sick = quarantine->isolated = 0;
+    quarantine->sick = quarantine->isolated = quarantine->glitchy = 0;
     for (size_t i = 0; i < quarantine->count; i++) {
         quarantine->sick += quarantine->patients[i].misses > 0 || quarantine->patients[i].queued;
         quarantine->isolated += quarantine->patients[i].misses >= MISSES;
+        quarantine->glitchy += quarantine->patients[i].glitchy;
     }
 }
 
@@ -125,11 +133,19 @@ static bool is_alone(const struct davy_quarantine *quarantine)
     return quarantine->count == 1 || quarantine->isolated == quarantine->count;
 }
 
+/* The line is bad, not the devices: those that were not silent three times are read as if nothing were. */
+static bool is_noisy(const struct davy_quarantine *quarantine)
+{
+    return quarantine->glitchy > 1 && quarantine->glitchy * SEVERAL > quarantine->count - quarantine->isolated;
+}
+
 bool davy_quarantine_is_silent(struct davy_quarantine *quarantine, uint32_t device, davy_mono now)
 {
     struct davy_patient *patient = davy_quarantine_find(quarantine, device);
     if (!patient)
         return false;
+    if (is_noisy(quarantine))
+        return patient->misses >= MISSES;
     bool poor = patient->flapping && !is_alone(quarantine) && !davy_quarantine_can_pay(quarantine, now);
     if (poor && patient->misses == 0 && !patient->queued) {
         patient->queued = true;
@@ -137,6 +153,20 @@ bool davy_quarantine_is_silent(struct davy_quarantine *quarantine, uint32_t devi
         count_sick(quarantine);
     }
     return patient->misses > 0 || patient->queued;
+}
+
+bool davy_quarantine_pays(const struct davy_quarantine *quarantine, uint32_t device, bool retry)
+{
+    const struct davy_patient *patient = davy_quarantine_find(quarantine, device);
+    return patient && (retry || patient->flapping) && !is_noisy(quarantine);
+}
+
+bool davy_quarantine_may_retry(struct davy_quarantine *quarantine, uint32_t device, davy_mono now)
+{
+    const struct davy_patient *patient = davy_quarantine_find(quarantine, device);
+    if (patient && is_noisy(quarantine))
+        return patient->misses == 0;
+    return davy_quarantine_can_pay(quarantine, now);
 }
 
 /* ---- probes ---- */
@@ -151,9 +181,10 @@ static davy_mono due_of(const struct davy_quarantine *quarantine, const struct d
 static const struct davy_patient *first_in_line(const struct davy_quarantine *quarantine)
 {
     const struct davy_patient *first = NULL;
+    const unsigned least = is_noisy(quarantine) ? MISSES : 1;
     for (size_t i = 0; quarantine->sick > 0 && i < quarantine->count; i++) {
         const struct davy_patient *patient = &quarantine->patients[i];
-        if ((patient->misses > 0 || patient->queued) &&
+        if ((patient->misses >= least || patient->queued) &&
             (!first || due_of(quarantine, patient).ns < due_of(quarantine, first).ns))
             first = patient;
     }
@@ -181,10 +212,21 @@ davy_mono davy_quarantine_next(const struct davy_quarantine *quarantine)
     return due.ns > paid.ns ? due : paid;
 }
 
-bool davy_quarantine_answer(struct davy_quarantine *quarantine, uint32_t device)
+static void note_glitch(struct davy_quarantine *quarantine, struct davy_patient *patient, bool glitch)
+{
+    patient->glitches += ((glitch ? 1000 : 0) - patient->glitches) / MEAN;
+    bool glitchy = patient->glitches >= LATELY;
+    quarantine->glitchy += (size_t)glitchy - (size_t)patient->glitchy;
+    patient->glitchy = glitchy;
+}
+
+bool davy_quarantine_answer(struct davy_quarantine *quarantine, uint32_t device, bool missed)
 {
     struct davy_patient *patient = davy_quarantine_find(quarantine, device);
-    if (!patient || (patient->misses == 0 && !patient->queued))
+    if (!patient)
+        return false;
+    note_glitch(quarantine, patient, missed || (patient->misses > 0 && patient->misses < MISSES));
+    if (patient->misses == 0 && !patient->queued)
         return false;
     bool ended = patient->told;
     patient->misses = 0;

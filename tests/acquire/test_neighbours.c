@@ -41,6 +41,7 @@ struct line {
     struct fake_clock clock;
     struct unit units[UNITS + 1];
     davy_span lost; /* in exchanges that were not answered */
+    unsigned noise; /* so many of 1000 exchanges are not understood */
     struct davy_random random;
     struct davy_queue blocks, replies;
     struct davy_connection *connection;
@@ -66,7 +67,8 @@ static davy_span take(struct line *line, const struct davy_bus_request *request,
     /* The estimate assumes 20 ms of turn-around; here it is 3.5 characters. */
     davy_span cost = {davy_estimate_request(line->config, &plain).ns - 20 * DAVY_NS_PER_MS + 35 * DAVY_NS_PER_S / 9600};
     davy_span miss = request->max_reply.ns > bus->timeout.ns ? request->max_reply : bus->timeout;
-    bool silent = unit->mode == DEAD || (unit->mode == FLAPPING && unit->asked % 2 == 0);
+    bool silent = unit->mode == DEAD || davy_random_next(&line->random) % 1000 < line->noise ||
+                  (unit->mode == FLAPPING && unit->asked % 2 == 0);
     reply->answer = silent ? DAVY_ANSWER_TIMEOUT : unit->mode == CODE ? DAVY_ANSWER_EXCEPTION : DAVY_ANSWER_OK;
     reply->exception = unit->code;
     if (unit->refused >= request->start && unit->refused < request->start + request->count && unit->refused > 0) {
@@ -390,6 +392,46 @@ static void the_flight_recorder_is_given_as_a_copy(void **state)
 }
 
 /*
+ * Noise is nobody's fault: the devices share what the line can still do, which at a miss of 1 s is one read in
+ * 1 / (25 ms + noise × 1 s), and none is left out.
+ */
+static void on_a_noisy_line_everybody_is_read(void **state)
+{
+    (void)state;
+    static const struct {
+        unsigned devices, dead, noise; /* of 1000 */
+        double least;                  /* of the best */
+    } cases[] = {
+        {32, 0, 10, 0.85}, {32, 0, 50, 0.85}, {32, 0, 100, 0.85}, {32, 0, 200, 0.85}, {32, 0, 400, 0.85},
+        {32, 3, 50, 0.7},  {32, 3, 200, 0.7}, {8, 0, 50, 0.7},    {8, 0, 200, 0.7},   {3, 0, 50, 0.7},
+        {3, 0, 200, 0.7},  {2, 0, 200, 0.7},  {1, 0, 200, 0.7},
+    };
+    for (size_t i = 0; i < DAVY_LENGTH(cases); i++) {
+        struct line line;
+        const unsigned alive = cases[i].devices - cases[i].dead;
+        line_init(&line, plan(cases[i].devices));
+        line.noise = cases[i].noise;
+        for (unsigned unit = 1; unit <= cases[i].dead; unit++)
+            line.units[unit].mode = DEAD;
+        run_for(&line, davy_span_s(120));
+        reset(&line);
+        run_for(&line, davy_span_s(1200));
+        unsigned sum = 0, least = UINT32_MAX;
+        for (unsigned unit = cases[i].dead + 1; unit <= cases[i].devices; unit++) {
+            sum += line.units[unit].polls;
+            least = line.units[unit].polls < least ? line.units[unit].polls : least;
+        }
+        double noise = cases[i].noise / 1000.0, best = 1200 * (1 - noise) / (0.025 * (1 - noise) + noise);
+        best = best < alive * 1200 ? best : alive * 1200;
+        print_message("%2u devices, %u dead, noise %4.1f %%: %u of %.0f reads, least %u\n", cases[i].devices,
+                      cases[i].dead, 100 * noise, sum, best, least);
+        assert_true(sum > cases[i].least * best);
+        assert_true(least > sum / alive * 6 / 10);
+        line_done(&line);
+    }
+}
+
+/*
  * Any mixture on a line that is at most 70 % full, where devices change their ways at random: over two minutes after each
  * change the bound of acquire/quarantine.h holds for what is lost, and those that are well keep 90 % of their polls once
  * the transition, of (max(retries, 1) + 1 + d) × C, is over.
@@ -449,6 +491,7 @@ int main(void)
         cmocka_unit_test(a_scan_takes_a_tenth_of_a_loaded_line_and_delays_by_one_exchange),
         cmocka_unit_test(on_an_idle_line_a_scan_runs_as_fast_as_it_can),
         cmocka_unit_test(the_flight_recorder_is_given_as_a_copy),
+        cmocka_unit_test(on_a_noisy_line_everybody_is_read),
         cmocka_unit_test(any_mixture_leaves_those_that_are_well_nine_tenths),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

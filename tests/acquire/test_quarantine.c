@@ -58,7 +58,7 @@ static void one_miss_makes_it_silent_three_isolate_it_an_answer_ends_it(void **s
     assert_false(davy_quarantine_is_silent(&quarantine, 0, at(0)));
     assert_false(miss(&quarantine, 0, at(0)));
     assert_true(davy_quarantine_is_silent(&quarantine, 0, at(0)));
-    assert_false(davy_quarantine_answer(&quarantine, 0)); /* it was not in quarantine yet */
+    assert_false(davy_quarantine_answer(&quarantine, 0, false)); /* it was not in quarantine yet */
     assert_false(miss(&quarantine, 0, at(0)));
     assert_false(miss(&quarantine, 0, at(0)));
     assert_int_equal(quarantine.isolated, 0);
@@ -66,7 +66,7 @@ static void one_miss_makes_it_silent_three_isolate_it_an_answer_ends_it(void **s
     assert_false(miss(&quarantine, 0, at(0)));
     assert_int_equal(quarantine.isolated, 1);
     assert_false(davy_quarantine_is_silent(&quarantine, 1, at(0)));
-    assert_true(davy_quarantine_answer(&quarantine, 0));
+    assert_true(davy_quarantine_answer(&quarantine, 0, false));
     assert_false(davy_quarantine_is_silent(&quarantine, 0, at(0)));
     assert_false(miss(&quarantine, 99, at(0)));
     davy_quarantine_done(&quarantine);
@@ -203,7 +203,7 @@ static void a_device_that_misses_often_waits_in_line_while_nobody_pays(void **st
     for (int i = 0; i < 4; i++) {
         davy_quarantine_note(&quarantine, 0, davy_span_ms(100), davy_span_ms(40), i % 2 == 0);
         miss(&quarantine, 0, at(0));
-        davy_quarantine_answer(&quarantine, 0);
+        davy_quarantine_answer(&quarantine, 0, false);
     }
     assert_true(davy_quarantine_find(&quarantine, 0)->flapping);
     assert_false(davy_quarantine_is_silent(&quarantine, 0, at(0)));
@@ -211,7 +211,7 @@ static void a_device_that_misses_often_waits_in_line_while_nobody_pays(void **st
     assert_true(davy_quarantine_is_silent(&quarantine, 0, at(1)));
     assert_int_equal(davy_quarantine_probe(&quarantine, at(1), at(1)), DAVY_NONE);
     assert_int_equal(davy_quarantine_probe(&quarantine, at(3), at(3)), 0);
-    davy_quarantine_answer(&quarantine, 0);
+    davy_quarantine_answer(&quarantine, 0, false);
     assert_false(davy_quarantine_is_silent(&quarantine, 0, at(3)));
     davy_quarantine_done(&quarantine);
     davy_config_unref(config);
