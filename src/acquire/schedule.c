@@ -23,9 +23,12 @@ static void put(struct davy_schedule *schedule, enum davy_schedule_heap heap, ui
     schedule->slots[slot].place = place;
 }
 
-static int64_t key_at(const struct davy_schedule *schedule, enum davy_schedule_heap heap, uint32_t place)
+/* Equals go in the order of the plan: it puts status words before the values that they qualify. */
+static bool is_before(const struct davy_schedule *schedule, enum davy_schedule_heap heap, uint32_t a, uint32_t b)
 {
-    return schedule->slots[schedule->heaps[heap].slots[place]].key;
+    const uint32_t one = schedule->heaps[heap].slots[a], other = schedule->heaps[heap].slots[b];
+    const int64_t key = schedule->slots[one].key, other_key = schedule->slots[other].key;
+    return key != other_key ? key < other_key : one < other;
 }
 
 static void swap(struct davy_schedule *schedule, enum davy_schedule_heap heap, uint32_t a, uint32_t b)
@@ -37,7 +40,7 @@ static void swap(struct davy_schedule *schedule, enum davy_schedule_heap heap, u
 
 static void rise(struct davy_schedule *schedule, enum davy_schedule_heap heap, uint32_t place)
 {
-    while (place > 0 && key_at(schedule, heap, place) < key_at(schedule, heap, (place - 1) / 2)) {
+    while (place > 0 && is_before(schedule, heap, place, (place - 1) / 2)) {
         swap(schedule, heap, place, (place - 1) / 2);
         place = (place - 1) / 2;
     }
@@ -47,9 +50,9 @@ static void sink(struct davy_schedule *schedule, enum davy_schedule_heap heap, u
 {
     uint32_t count = schedule->heaps[heap].count;
     for (uint32_t child; (child = 2 * place + 1) < count; place = child) {
-        if (child + 1 < count && key_at(schedule, heap, child + 1) < key_at(schedule, heap, child))
+        if (child + 1 < count && is_before(schedule, heap, child + 1, child))
             child++;
-        if (key_at(schedule, heap, place) <= key_at(schedule, heap, child))
+        if (!is_before(schedule, heap, child, place))
             return;
         swap(schedule, heap, place, child);
     }

@@ -207,6 +207,29 @@ static void a_turn_more_does_not_move_the_raster(void **state)
     davy_config_unref(config);
 }
 
+/* Status words stand before the values that they qualify: with the same deadline they are read first. */
+static void equals_go_in_the_order_of_the_plan(void **state)
+{
+    (void)state;
+    struct davy_config *config = small_config_new();
+    small_bus(config, "bus", DAVY_BUS_TCP);
+    for (unsigned i = 0; i < SMALL_DEVICES; i++) {
+        small_device(config, "D", 0, (uint8_t)(i + 1));
+        small_point(config, "p", 0, DAVY_TYPE_UINT16);
+    }
+    assert_int_equal(davy_requests_plan(config), 0);
+    struct davy_schedule schedule;
+    init(&schedule, config);
+    for (size_t i = 0; i < SMALL_DEVICES; i++)
+        davy_schedule_again(&schedule, &schedule.slots[SMALL_DEVICES - 1 - i], start);
+    for (size_t i = 0; i < SMALL_DEVICES; i++)
+        schedule.slots[i].raster = at(2000);
+    for (size_t i = 0; i < SMALL_DEVICES; i++)
+        assert_int_equal(davy_schedule_take(&schedule, at(0), false)->request, i);
+    davy_schedule_done(&schedule);
+    davy_config_unref(config);
+}
+
 static void slow_devices_wait_behind_all_others_unless_favoured_and_late(void **state)
 {
     (void)state;
@@ -335,6 +358,7 @@ int main(void)
         cmocka_unit_test(a_new_plan_keeps_raster_and_alarms_of_what_stayed),
         cmocka_unit_test(a_bus_without_requests_never_has_anything_due),
         cmocka_unit_test(a_turn_more_does_not_move_the_raster),
+        cmocka_unit_test(equals_go_in_the_order_of_the_plan),
         cmocka_unit_test(slow_devices_wait_behind_all_others_unless_favoured_and_late),
         cmocka_unit_test(heaps_give_what_a_search_of_all_gives),
         cmocka_unit_test(ten_thousand_requests_are_scheduled_cheaply),
