@@ -54,6 +54,7 @@ struct davy_patient {
     int64_t mean_ns;    /* moving mean of what its exchanges took */
     int64_t planned_ns; /* and of what they should take */
     struct davy_pace turn_around;
+    bool shown; /* its figures are with the others' (struct davy_poller_device) */
 };
 
 struct davy_quarantine {

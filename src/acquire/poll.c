@@ -180,25 +180,26 @@ static const struct davy_device *device_of(const struct davy_connection *connect
     return &connection->config->devices[slot->device];
 }
 
-/* Percentiles are worth their sorting now and then only. */
-static void put_row(struct davy_connection *connection, const struct davy_patient *patient)
+/* For others: percentiles are worth their sorting now and then only, the rest where it changed. */
+static void put_row(struct davy_connection *connection, struct davy_patient *patient, bool changed)
 {
     const size_t row = (size_t)(patient - connection->quarantine.patients);
-    struct davy_poller_device device;
-    if (!davy_cell_get_at(&connection->devices, row * sizeof device, &device, sizeof device))
-        return;
     bool measure = patient->turn_around.count < 8 || patient->turn_around.count % 8 == 0;
+    struct davy_poller_device device;
+    if ((patient->shown && !measure && !changed) ||
+        !davy_cell_get_at(&connection->devices, row * sizeof device, &device, sizeof device))
+        return;
     device.generation = connection->config->generation;
     device.device = patient->device;
     device.misses = patient->misses;
     device.slow = patient->slow;
     device.flapping = patient->flapping;
     device.mean.ns = patient->mean_ns;
-    if (measure) {
+    if (measure || !patient->shown) {
         device.p50 = davy_pace_percentile(&patient->turn_around, 50);
         device.p95 = davy_pace_percentile(&patient->turn_around, 95);
     }
-    (void)davy_cell_put_at(&connection->devices, row * sizeof device, &device, sizeof device); /* it is the same cell */
+    patient->shown = davy_cell_put_at(&connection->devices, row * sizeof device, &device, sizeof device);
 }
 
 /* What the answer says of the device, and whether an earlier try of the same poll was not answered. */
@@ -209,6 +210,7 @@ static void note_device(struct davy_connection *connection, uint32_t index, cons
     struct davy_patient *patient = davy_quarantine_find(&connection->quarantine, index);
     if (reply->answer == DAVY_ANSWER_DOWN || !patient)
         return;
+    const bool changed = is_miss(reply) || patient->misses > 0;
     if (reply->turn_around.ns > 0)
         davy_pace_add(&patient->turn_around, reply->turn_around);
     if (is_miss(reply)) {
@@ -217,7 +219,7 @@ static void note_device(struct davy_connection *connection, uint32_t index, cons
     } else if (davy_quarantine_answer(&connection->quarantine, index, missed)) {
         davy_notice("poller", "%s: %s answers again", bus_of(connection)->name, id);
     }
-    put_row(connection, patient);
+    put_row(connection, patient, changed);
 }
 
 static void note_pace(struct davy_connection *connection, const struct davy_slot *slot,

@@ -81,6 +81,7 @@ void davy_quarantine_keep(struct davy_quarantine *quarantine, const struct davy_
         const struct davy_patient fresh = *patient;
         *patient = *known;
         patient->device = fresh.device;
+        patient->shown = false;
         patient->probed = DAVY_NONE;
         patient->first = fresh.first;
         patient->cost = fresh.cost;
