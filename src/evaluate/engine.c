@@ -74,6 +74,8 @@ static void check_calibration(struct davy_engine *engine, struct davy_stamp at)
 {
     const struct davy_config *config = engine->options.config;
     engine->calibration_at = DAVY_MONO_NEVER;
+    engine->calibration_judged = at.mono;
+    engine->wall_offset_ns = at.wall.ns - at.mono.ns;
     for (uint32_t d = 0; d < config->device_count; d++) {
         davy_wall due = config->devices[d].calibration_due;
         bool dated = due.ns != 0 && config->devices[d].enabled;
@@ -83,6 +85,15 @@ static void check_calibration(struct davy_engine *engine, struct davy_stamp at)
                 davy_mono_min(engine->calibration_at, davy_mono_add(at.mono, (davy_span){due.ns - at.wall.ns}));
     }
     davy_engine_settle(engine, at);
+}
+
+/* Dates are days: between two looks a second apart only a step of the wall clock can pass one that is not due. */
+static bool calibration_is_open(const struct davy_engine *engine, struct davy_stamp at)
+{
+    int64_t moved = at.wall.ns - at.mono.ns - engine->wall_offset_ns;
+    int64_t age = davy_mono_sub(at.mono, engine->calibration_judged).ns;
+    return engine->calibration_judged.ns == 0 || age >= DAVY_NS_PER_S || age < 0 || moved > DAVY_NS_PER_MS ||
+           moved < -DAVY_NS_PER_MS;
 }
 
 void davy_engine_fire_due(struct davy_engine *engine, struct davy_stamp at, bool stale_too)
@@ -136,7 +147,8 @@ void davy_engine_reading(struct davy_engine *engine, const struct davy_reading *
 void davy_engine_advance(struct davy_engine *engine, struct davy_stamp now)
 {
     davy_engine_fire_due(engine, now, true);
-    check_calibration(engine, now);
+    if (calibration_is_open(engine, now))
+        check_calibration(engine, now);
 }
 
 davy_mono davy_engine_due(const struct davy_engine *engine)

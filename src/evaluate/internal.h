@@ -150,6 +150,8 @@ struct davy_engine {
     uint32_t *settled; /* of this cause, whose memory is to be told */
     uint32_t settled_count;
     davy_mono calibration_at;             /* when the next calibration date is reached */
+    davy_mono calibration_judged;         /* when all dates were held against the wall clock; ns = 0: never */
+    int64_t wall_offset_ns;               /* of the wall clock then, from the monotonic one */
     davy_mono flood_raises[FLOOD_RAISES]; /* newest last */
     davy_mono chattered_at;               /* last moment of chatter; ns = 0: never */
     struct davy_timers timers;            /* by alarm */

@@ -106,6 +106,36 @@ static int command(struct bench *bench, enum davy_command_verb verb, double seco
     return davy_engine_command(bench->engine, &command, at(seconds), NULL, reason, sizeof reason);
 }
 
+/* The date lies an hour ahead; the wall clock is stepped by `step_s`, the monotonic one goes on. */
+static struct davy_stamp stepped(double seconds, double step_s)
+{
+    struct davy_stamp stamp = at(seconds);
+    stamp.wall.ns += (int64_t)(step_s * 1e9);
+    return stamp;
+}
+
+static void a_calibration_date_is_held_against_each_step_of_the_wall_clock(void **unused)
+{
+    (void)unused;
+    struct bench bench;
+    struct davy_config *config = plant_new(1);
+    config->devices[0].enabled = true;
+    config->devices[0].calibration_due = (davy_wall){at(3600).wall.ns};
+    engine_of(&bench, config);
+    davy_engine_start(bench.engine, at(0), false);
+    davy_engine_advance(bench.engine, at(0.1));
+    assert_int_equal(bench.count, 0);
+    davy_engine_advance(bench.engine, stepped(0.2, 4000)); /* at once, not with the next look at all dates */
+    said(&bench, 0, DAVY_EVENT_RAISED, DAVY_STATE_ACKNOWLEDGED, DAVY_LEVEL_YELLOW);
+    davy_engine_advance(bench.engine, stepped(0.3, 0));
+    said(&bench, 1, DAVY_EVENT_CLEARED, DAVY_STATE_NORMAL, DAVY_LEVEL_YELLOW);
+    for (int i = 1; i <= 400; i++) /* slewed, by less than a millisecond each time */
+        davy_engine_advance(bench.engine, stepped(0.3 + i * 9, i * 0.0009));
+    said(&bench, 2, DAVY_EVENT_RAISED, DAVY_STATE_ACKNOWLEDGED, DAVY_LEVEL_YELLOW);
+    assert_true(bench.events[2].at.mono.ns <= at(3600).mono.ns);
+    end(&bench);
+}
+
 static void raises_escalates_latches_and_resets(void **unused)
 {
     (void)unused;
@@ -338,6 +368,7 @@ static void reload_keeps_what_stays_retires_what_goes_and_raises_what_changed(vo
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_calibration_date_is_held_against_each_step_of_the_wall_clock),
         cmocka_unit_test(raises_escalates_latches_and_resets),
         cmocka_unit_test(one_jump_over_both_limits_is_one_event),
         cmocka_unit_test(rises_again_under_a_latched_level),
