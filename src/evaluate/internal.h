@@ -56,40 +56,41 @@ struct remark {
  * alarms come the members of votes: the same struct, whose limits give votes instead of events.
  */
 struct alarm {
-    struct davy_subject subject;
+    /* What each reading touches, in the first 64 bytes: many alarms are not in the cache when a thread wakes. */
     const struct davy_limit *limits;
     struct davy_limit_state *states;
+    struct window *window; /* NULL: the value itself */
+    struct vote *vote;     /* of a vote and of its members; else NULL */
+    struct davy_subject subject;
     uint8_t limit_count;
-    uint8_t shown_limit;   /* the limit that gives the level; where none is tripped, the last that did */
+    uint8_t shown_limit; /* the limit that gives the level; where none is tripped, the last that did */
+    bool queued;         /* in engine.changed */
+    bool inhibited;      /* of a point's fault: the point, by its newest reading that was not bad */
+    enum davy_quality quality;
+    enum davy_reason reason;
+    double value; /* last evaluated */
+    bool has_value;
+    struct gate gate;
     enum davy_state state; /* below the covers */
     bool acknowledged;
-    bool queued;                 /* in engine.changed */
-    bool ill;                    /* of a member: bad or inhibited, and no good reading since */
-    bool late;                   /* occurrences: a reading waits for the judgement, behind what earlier rules raise */
-    bool counted;                /* likewise a raise that counts */
-    bool untold;                 /* its memory was not taken */
-    bool remembered;             /* what was told last is not "at rest" */
-    bool gone;                   /* a reload leaves no place for it */
-    bool inhibited;              /* of a point's fault: the point, by its newest reading that was not bad */
+    bool ill;        /* of a member: bad or inhibited, and no good reading since */
+    bool late;       /* occurrences: a reading waits for the judgement, behind what earlier rules raise */
+    bool counted;    /* likewise a raise that counts */
+    bool untold;     /* its memory was not taken */
+    bool remembered; /* what was told last is not "at rest" */
+    bool gone;       /* a reload leaves no place for it */
+    bool held;       /* a latch holds a limit; like the levels as last judged */
+    bool uncertain;  /* the level rests on an uncertain reading; likewise */
+    bool out_of_service;
+    bool shelved;
+    uint8_t steps_done;
     enum davy_level level;       /* highest tripped, at least the ladder's floor; NONE */
     enum davy_level true_level;  /* highest whose condition is true; NONE */
     enum davy_level shown_level; /* of the latest event of the occurrence */
-    bool held;                   /* a latch holds a limit; like the levels as last judged */
-    bool uncertain;              /* the level rests on an uncertain reading; likewise */
+    enum davy_level floor;       /* set by the ladder; NONE */
     struct davy_uuid id;
     uint32_t count;
     struct davy_stamp raised; /* first raise of the occurrence */
-    bool has_value;
-    double value; /* last evaluated */
-    enum davy_quality quality;
-    enum davy_reason reason;
-    struct window *window; /* NULL: the value itself */
-    struct vote *vote;     /* of a vote and of its members; else NULL */
-    struct gate gate;
-    uint8_t steps_done;
-    enum davy_level floor; /* set by the ladder; NONE */
-    bool out_of_service;
-    bool shelved;
     struct davy_stamp shelved_until;
     enum davy_level shelved_level;    /* of the occurrence that was shelved; NONE: there was none yet */
     davy_mono raises[CHATTER_RAISES]; /* newest last; ns = 0: none */
