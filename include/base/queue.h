@@ -72,7 +72,10 @@ struct davy_queue {
 int davy_queue_init(struct davy_queue *queue, size_t item_size, size_t capacity, enum davy_queue_full full,
                     struct davy_waker *waker) DAVY_MUST_CHECK;
 
-/* For items that can wait: the reader is rung at each multiple of `items` only. Before any thread uses the queue. */
+/*
+ * For items that can wait: the reader is rung at each multiple of `items` only. Before any thread uses the queue,
+ * or the same again.
+ */
 void davy_queue_ring_each(struct davy_queue *queue, size_t items);
 
 /* Ring the reader for what is in it. */

@@ -85,7 +85,8 @@ int davy_queue_init(struct davy_queue *queue, size_t item_size, size_t capacity,
 
 void davy_queue_ring_each(struct davy_queue *queue, size_t items)
 {
-    queue->ring_each = items;
+    if (queue->ring_each != items)
+        queue->ring_each = items;
 }
 
 void davy_queue_ring(struct davy_queue *queue)

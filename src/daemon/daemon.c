@@ -22,6 +22,7 @@
 
 /* What malloc maps by itself: above the largest message. */
 #define LARGE_BLOCK (128 * 1024)
+#define KEPT_FREE   (1024 * 1024)
 #define ARENAS      2
 
 /* ---- folders --------------------------------------------------------------------------------------------------- */
@@ -172,7 +173,7 @@ static int add_sources(struct daemon *daemon)
 static void limit_memory(void)
 {
     mallopt(M_MMAP_THRESHOLD, LARGE_BLOCK);
-    mallopt(M_TRIM_THRESHOLD, LARGE_BLOCK);
+    mallopt(M_TRIM_THRESHOLD, KEPT_FREE);
     mallopt(M_ARENA_MAX, ARENAS);
 }
 

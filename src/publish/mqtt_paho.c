@@ -35,7 +35,14 @@ enum phase { PHASE_IDLE, PHASE_CONNECTING, PHASE_UP, PHASE_LEAVING };
 struct slot {
     struct paho *paho;
     uint64_t token;
+    bool patient; /* telemetry: that it arrived is no news */
 };
+
+/* Notices that wait at most unread. */
+#define NOTICES_RING 64
+
+/* Acknowledgements of telemetry wake the publisher when so many have come, or none is awaited any more. */
+#define PATIENCE 8
 
 struct paho {
     const struct davy_mqtt *mqtt;
@@ -49,14 +56,22 @@ struct paho {
     bool tls; /* of the handle */
     struct slot slots[SLOTS];
     size_t next_slot;
+    atomic_int awaited; /* of this connection, about: messages that are sent and not called back */
     /* Written by paho's threads between a connect and its answer. */
     char tls_error[128];
     char server_reason[64];
 };
 
-static void push(struct paho *paho, const struct davy_mqtt_notice *notice)
+/* The queue itself rings only when it fills up. */
+static void push_quietly(struct paho *paho, const struct davy_mqtt_notice *notice)
 {
     (void)davy_queue_push(paho->notices, notice); /* sized for more than can be in flight */
+}
+
+static void push(struct paho *paho, const struct davy_mqtt_notice *notice)
+{
+    push_quietly(paho, notice);
+    davy_queue_ring(paho->notices);
 }
 
 static void push_text(struct paho *paho, enum davy_mqtt_notice_kind kind, const char *text, const char *detail)
@@ -91,6 +106,7 @@ static int on_tls_error(const char *text, size_t length, void *context)
 static void connected(struct paho *paho, uint16_t window, uint32_t max_packet)
 {
     struct davy_mqtt_notice notice = {.kind = DAVY_MQTT_CONNECTED, .window = window, .max_packet = max_packet};
+    atomic_store(&paho->awaited, 0);
     atomic_store(&paho->phase, PHASE_UP);
     push(paho, &notice);
 }
@@ -241,7 +257,11 @@ static void settled(const struct slot *slot, enum davy_mqtt_notice_kind kind, in
 {
     struct davy_mqtt_notice notice = {.kind = kind, .token = slot->token, .reason_code = (uint8_t)reason};
     snprintf(notice.text, sizeof notice.text, "%s", text ? text : "");
-    push(slot->paho, &notice);
+    int awaited = atomic_fetch_sub(&slot->paho->awaited, 1) - 1;
+    if (slot->patient && kind == DAVY_MQTT_ACKED && awaited > 0 && awaited % PATIENCE != 0)
+        push_quietly(slot->paho, &notice);
+    else
+        push(slot->paho, &notice);
 }
 
 /* Only the reason code judges: paho calls the success back with refusals of some brokers, and fails with code 0. */
@@ -515,11 +535,11 @@ static int paho_connect(void *client, const char *url, const struct davy_mqtt_wi
     return rc;
 }
 
-static struct slot *take_slot(struct paho *paho, uint64_t token)
+static struct slot *take_slot(struct paho *paho, const struct davy_message *message, uint64_t token)
 {
     struct slot *slot = &paho->slots[paho->next_slot];
     paho->next_slot = (paho->next_slot + 1) % SLOTS;
-    *slot = (struct slot){.paho = paho, .token = token};
+    *slot = (struct slot){.paho = paho, .token = token, .patient = message->class == DAVY_MESSAGE_TELEMETRY};
     return slot;
 }
 
@@ -534,7 +554,7 @@ static int paho_publish(void *client, const struct davy_message *message, uint64
     out.payloadlen = (int)message->length;
     out.qos = 1;
     out.retained = message->retain;
-    response.context = take_slot(paho, token);
+    response.context = take_slot(paho, message, token);
     if (paho->mqtt->version_3) {
         response.onSuccess = on_sent3;
         response.onFailure = on_not_sent3;
@@ -544,8 +564,11 @@ static int paho_publish(void *client, const struct davy_message *message, uint64
         out.properties = describe(message->schema, message->expiry_s, message->length == 0);
         add_correlation(&out.properties, message);
     }
+    atomic_fetch_add(&paho->awaited, 1); /* the call back may come before the return */
     int rc = MQTTAsync_sendMessage(paho->handle, message->topic, &out, &response);
     MQTTProperties_free(&out.properties);
+    if (rc != MQTTASYNC_SUCCESS)
+        atomic_fetch_sub(&paho->awaited, 1);
     return errno_of(rc);
 }
 
@@ -630,6 +653,7 @@ int davy_mqtt_paho_new(const struct davy_mqtt *mqtt, struct davy_queue *notices,
     paho->mqtt = mqtt;
     paho->notices = notices;
     paho->incoming = incoming;
+    davy_queue_ring_each(notices, NOTICES_RING);
     int rc = davy_waker_init(&paho->left);
     if (rc < 0) {
         free(paho);
