@@ -511,8 +511,73 @@ class doors_that_slam(Case):
         self.listener.close()
 
 
+class two_with_one_address(Case):
+    """L26: two devices answer to one address, one after the other: a fault, not the value of either."""
+    rows = "L26"
+
+    def lines(self):
+        return []
+
+    def sim_devices(self):
+        return []
+
+    def start(self):
+        self.near, self.keep = os.openpty()
+        tty.setraw(self.keep)
+        self.twins, self.over = False, threading.Event()
+        self.thread = threading.Thread(target=self.serve, daemon=True)
+        self.thread.start()
+
+    def where(self):
+        return f'type = "rtu"; device = "{os.ttyname(self.keep)}"; baud = 115200;'
+
+    def reply(self, request, twin):
+        start, count = struct.unpack(">HH", request[2:6])
+        words = struct.pack(">ff", self.value(1, "a") + 50 * twin, self.value(1, "b") + 50 * twin)
+        data = (words + bytes(64))[2 * start:2 * (start + count)]
+        body = request[:2] + bytes([len(data)]) + data
+        return body + crc16(body)
+
+    def serve(self):
+        heard = b""
+        while not self.over.is_set():
+            if not select.select([self.near], [], [], 0.2)[0]:
+                continue
+            heard = (heard + os.read(self.near, 256))[-256:]
+            while len(heard) >= 8:
+                request, heard = heard[:8], heard[8:]
+                if crc16(request[:6]) != request[6:]:
+                    heard = request[1:] + heard
+                    continue
+                order = random.sample((0, 1), 2) if self.twins else (0,)
+                for twin in order:
+                    time.sleep(0.01)
+                    os.write(self.near, self.reply(request, twin))
+
+    def run(self, world):
+        world.wait_good(self.device())
+        self.twins = True
+        world.wait_bad(self.device(), "comm")
+        since = time.time()
+        time.sleep(8)
+        good = [r for p in "ab" for r in world.readings(f"{self.device()}.{p}", since) if r[2] == "good"]
+        assert not good, f"{len(good)} readings passed for good: {good[:3]}"
+        wait_for(lambda: world.stands(f"fault:{self.name}"), 20, "the fault")
+        self.twins = False
+        world.wait_good(self.device(), 60)
+
+    def check_values(self, world):
+        """The first answer of the twins cannot be told from the true one."""
+
+    def end(self):
+        self.over.set()
+        self.thread.join(5)
+        os.close(self.near)
+        os.close(self.keep)
+
+
 CASES = (untouched, late_on_tcp, noise_on_the_line, refused_registers, busy_device, gateway_without_a_unit, dripping_device,
-         replugged_adapter, settings_from_outside, no_direction_to_switch, black_hole, doors_that_slam)
+         replugged_adapter, settings_from_outside, no_direction_to_switch, black_hole, doors_that_slam, two_with_one_address)
 
 
 def tell_story(case, world):
