@@ -29,6 +29,7 @@ struct davy_bus_reply {
     enum davy_answer answer;
     uint8_t exception;     /* when answer is EXCEPTION */
     davy_span turn_around; /* from the end of the request to the first byte of the reply; 0: not measured */
+    davy_span took;        /* of it alone, without what was waited or probed for before and after; 0: not measured */
     /* Of serial lines, since the last read: */
     uint32_t foreign;   /* bytes thrown away that no request of ours explains: noise, a second master, double replies */
     uint32_t strangers; /* complete requests among them: there is another master on the line */

@@ -291,15 +291,18 @@ static enum davy_answer wire_exchange(void *context, const struct davy_bus_reque
 {
     struct davy_line *line = context;
     line->max_reply = request->max_reply;
-    ret_reply->turn_around = (davy_span){0};
+    ret_reply->turn_around = ret_reply->took = (davy_span){0};
     if (line->fd < 0)
         return DAVY_ANSWER_DOWN;
     enum davy_answer answer = make_ready(line);
+    davy_mono begun = davy_wait_now();
     if (answer == DAVY_ANSWER_OK)
         answer = send_request(line, request, ret_sent);
     if (answer == DAVY_ANSWER_OK)
         answer = receive(line, request, *ret_sent, ret_reply);
-    line->free_at = davy_mono_add(davy_wait_now(), line->pause);
+    davy_mono over = davy_wait_now();
+    ret_reply->took = davy_mono_sub(over, begun);
+    line->free_at = davy_mono_add(over, line->pause);
     return answer;
 }
 
@@ -308,7 +311,7 @@ void davy_line_read(struct davy_line *line, const struct davy_bus_request *reque
     const struct davy_wire wire = {.context = line, .now = wire_now, .exchange = wire_exchange, .listen = wire_listen};
     if (line->capture)
         davy_capture_begin(line->capture);
-    ret_reply->turn_around = (davy_span){0};
+    ret_reply->turn_around = ret_reply->took = (davy_span){0};
     ret_reply->answer = davy_guard_read(&line->guard, &wire, request, ret_reply);
     if (line->capture)
         davy_capture_end(line->capture, request->unit, ret_reply->answer);

@@ -116,7 +116,7 @@ static davy_span exchange(struct davy_connection *connection, const struct davy_
     if (!poll_ensure_open(connection))
         return davy_mono_sub(now_of(connection), begin);
     davy_mono before = now_of(connection);
-    reply->turn_around.ns = reply->foreign = reply->strangers = reply->late = 0;
+    reply->turn_around.ns = reply->took.ns = reply->foreign = reply->strangers = reply->late = 0;
     reply->meddled = false;
     connection->bus_link.ops->read(connection->bus_link.link, request, reply);
     davy_mono after = now_of(connection);
@@ -345,7 +345,7 @@ static void ask(struct davy_connection *connection, struct davy_slot *slot, cons
     bool missed;
     davy_span took = exchange_retried(connection, &read, slot->device, reply, &missed);
     bool mute = note_mute(connection, slot, reply);
-    note_pace(connection, slot, reply, took, missed);
+    note_pace(connection, slot, reply, reply->took.ns > 0 ? reply->took : took, missed);
     if (!mute)
         note_device(connection, slot->device, reply, missed);
 }

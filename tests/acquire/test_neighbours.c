@@ -24,6 +24,7 @@ enum mode {
     DEAD,
     SLOW,     /* answers just below the timeout */
     FLAPPING, /* every other request is not answered */
+    WAITED,   /* answers well, when the line may be used again after what others did */
     CODE,     /* a gateway says that the unit does not answer, after the timeout */
 };
 
@@ -76,6 +77,9 @@ static davy_span take(struct line *line, const struct davy_bus_request *request,
         reply->exception = 2;
     }
     reply->turn_around = unit->mode == SLOW ? (davy_span){bus->timeout.ns - 10 * DAVY_NS_PER_MS} : davy_span_ms(20);
+    reply->took = unit->mode == WAITED ? cost : (davy_span){0};
+    if (unit->mode == WAITED)
+        return (davy_span){cost.ns + request->max_reply.ns};
     if (silent)
         return miss;
     return unit->mode == SLOW   ? (davy_span){cost.ns + bus->timeout.ns - 30 * DAVY_NS_PER_MS}
@@ -266,6 +270,22 @@ static void one_that_answers_every_other_time_is_still_read_and_costs_a_tenth(vo
     for (unsigned unit = 1; unit <= 32; unit++)
         if (unit != 7)
             assert_in_range(line.units[unit].polls, 590, 601);
+    line_done(&line);
+}
+
+/* The silence that an error of others leaves is paid by who comes next: it is no slowness of that one. */
+static void who_waits_for_the_line_is_not_slow(void **state)
+{
+    (void)state;
+    struct line line;
+    struct davy_poller_device row;
+    line_init(&line, plan(4));
+    line.units[2].mode = WAITED;
+    run_for(&line, davy_span_s(60));
+    for (size_t i = 0; i < 4; i++) {
+        assert_true(davy_connection_device(line.connection, i, &row));
+        assert_false(row.slow);
+    }
     line_done(&line);
 }
 
@@ -486,6 +506,7 @@ int main(void)
         cmocka_unit_test(three_of_thirty_two_that_die_leave_the_others_their_interval),
         cmocka_unit_test(slow_devices_do_not_take_the_others_time),
         cmocka_unit_test(one_that_answers_every_other_time_is_still_read_and_costs_a_tenth),
+        cmocka_unit_test(who_waits_for_the_line_is_not_slow),
         cmocka_unit_test(what_a_gateway_says_of_a_unit_is_of_that_unit_only),
         cmocka_unit_test(a_refused_register_leaves_the_other_values_of_the_device),
         cmocka_unit_test(a_scan_takes_a_tenth_of_a_loaded_line_and_delays_by_one_exchange),
