@@ -330,9 +330,12 @@ static bool is_known(struct davy_connection *connection, const struct davy_slot 
         return true;
     if (!davy_quarantine_is_silent(&connection->quarantine, slot->device, now))
         return false;
+    /* One that is not missed but waits for its turn, since it often needs a second try, has no failure to tell of. */
     const struct davy_patient *patient = davy_quarantine_find(&connection->quarantine, slot->device);
-    reply->answer = patient->answer;
-    reply->exception = patient->exception;
+    if (patient->misses > 0 && patient->answer != DAVY_ANSWER_OK) {
+        reply->answer = patient->answer;
+        reply->exception = patient->exception;
+    }
     return true;
 }
 
