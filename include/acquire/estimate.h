@@ -7,8 +7,11 @@
 
 #include "model/config.h"
 
+/* Assumed of devices on a line until it is measured: usual of sensors. */
+#define DAVY_ESTIMATE_TURN_AROUND ((davy_span){20 * DAVY_NS_PER_MS})
+
 /*
- * Time that one request takes on its bus: characters, silences, an assumed turn-around. TCP: a round trip of 1 ms.
+ * Time that one request takes on its bus: characters, silences, the assumed turn-around. TCP: a round trip of 1 ms.
  */
 davy_span davy_estimate_request(const struct davy_config *config, const struct davy_request *request);
 
@@ -18,17 +21,17 @@ double davy_estimate_utilization(const struct davy_config *config, uint32_t bus)
 /* More dead devices than that are counted as so many. */
 #define DAVY_ESTIMATE_DEAD_MAX 64
 
-/*
- * Give each request its detection times.
- */
+/* Give each request its connection and its detection times. */
 void davy_estimate_fill(struct davy_config *config);
 
 /*
  * The longest time from a step at the sensor's register to its reading, for one request. The step comes just after the
  * register was read: one interval, and from when it is due again the longest time to its reply. That is all reads of the
- * connection that earliest-deadline-first may take before it, the one that is going on, and `dead` other devices (those that
- * hold the bus longest) that fall silent at that moment: the first miss of each, what the account for retries and probes
- * holds, and the tenth of the time that it grows by (acquire/quarantine.h). Devices that answer take the assumed turn-around; reads on demand are not in it.
+ * connection that earliest-deadline-first may take before it, the one that is going on, and `dead` other devices (those
+ * that hold the bus longest) that fall silent at that moment: the first miss of each, what the account for retries and
+ * probes holds, and the tenth of the time that it grows by (acquire/quarantine.h). Devices that answer take the assumed
+ * turn-around, none is slow (acquire/quarantine.h); what people ask for meanwhile is not in it, at most one exchange
+ * (acquire/poller.h).
  */
 davy_span davy_estimate_detection(const struct davy_config *config, const struct davy_request *request, unsigned dead);
 

@@ -3,9 +3,6 @@
 
 #include "acquire/share.h"
 
-/* Silence of a device between request and reply, where nothing was measured: 20 ms is usual of sensors. */
-static const davy_span turn_around = {20 * DAVY_NS_PER_MS};
-
 static const davy_span tcp_round_trip = {1 * DAVY_NS_PER_MS};
 
 /* Modbus over Serial Line V1.02, 2.5.1.1: 3.5 characters, above 19200 baud fixed. */
@@ -53,7 +50,7 @@ davy_span davy_estimate_request(const struct davy_config *config, const struct d
         return (davy_span){tcp_round_trip.ns + bus->pause.ns};
     int64_t characters = REQUEST_CHARACTERS + REPLY_CHARACTERS + data_bytes(request);
     int64_t silence = silence_ns(bus);
-    return (davy_span){characters * character_ns(bus) + longer(turn_around.ns, silence) +
+    return (davy_span){characters * character_ns(bus) + longer(DAVY_ESTIMATE_TURN_AROUND.ns, silence) +
                        longer(bus->pause.ns, silence)};
 }
 

@@ -249,6 +249,18 @@ static void print_limit(FILE *out, const struct davy_config *config, const struc
         fputs("  ...\n", out);
 }
 
+/* What the figures rest on, where there is a serial line: nobody has measured yet. */
+static void print_assumption(FILE *out, const struct davy_config *config)
+{
+    char text[DAVY_NUM_TEXT];
+    bool lines = false;
+    for (size_t b = 0; b < config->bus_count; b++)
+        lines = lines || config->buses[b].type == DAVY_BUS_RTU;
+    if (lines)
+        fprintf(out, "devices on serial lines are taken to turn around within %s; davyctl status tells what they do\n",
+                davy_span_print(DAVY_ESTIMATE_TURN_AROUND, text));
+}
+
 void davy_plan_report_print(FILE *out, const struct davy_config *config)
 {
     fprintf(out, "%zu buses, %zu devices, %zu points, %zu rules, %zu requests\n", config->bus_count,
@@ -257,6 +269,7 @@ void davy_plan_report_print(FILE *out, const struct davy_config *config)
         fprintf(out, "bus %s (%s): %zu requests for %zu points, planned load %.1f %%\n", config->buses[b].name,
                 davy_bus_type_name(config->buses[b].type), count_requests(config, b), count_points(config, b),
                 100 * davy_estimate_utilization(config, b));
+    print_assumption(out, config);
     for (size_t r = 0; r < config->rule_count; r++) {
         const struct davy_rule *rule = &config->rules[r];
         print_rule(out, config, rule);

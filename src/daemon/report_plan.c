@@ -100,14 +100,20 @@ static void keep_device(struct slow_devices *slow, struct davy_poller_device dev
         slow->more++;
 }
 
-static void find_devices(struct pipeline *pipeline, struct slow_devices *slow)
+/* Of some devices nothing may be known yet. */
+static void find_devices(struct pipeline *pipeline, uint32_t bus, struct slow_devices *slow)
 {
     const struct davy_config *config = pipeline_config(pipeline);
+    struct davy_poller *poller = pipeline_poller_at(pipeline, bus);
     struct davy_poller_device device;
-    for (uint32_t b = 0; b < config->bus_count; b++)
-        for (size_t row = 0; davy_poller_device(pipeline_poller_at(pipeline, b), row, &device); row++)
-            if (device.generation == config->generation && device.p95.ns > 0)
-                keep_device(slow, device);
+    size_t row = 0;
+    for (size_t d = 0; d < config->device_count; d++) {
+        if (config->devices[d].bus != bus || !config->devices[d].enabled)
+            continue;
+        bool known = davy_poller_device(poller, row++, &device);
+        if (known && device.generation == config->generation && device.p95.ns > 0)
+            keep_device(slow, device);
+    }
 }
 
 static void put_device(struct davy_buf *out, const struct davy_config *config, const struct davy_poller_device *row)
@@ -127,7 +133,8 @@ static void put_device(struct davy_buf *out, const struct davy_config *config, c
 static void put_devices(struct davy_buf *out, struct pipeline *pipeline)
 {
     struct slow_devices slow = {.count = 0};
-    find_devices(pipeline, &slow);
+    for (uint32_t b = 0; b < pipeline_config(pipeline)->bus_count; b++)
+        find_devices(pipeline, b, &slow);
     davy_json_key_open(out, "devices", '[');
     for (size_t i = 0; i < slow.count; i++)
         put_device(out, pipeline_config(pipeline), &slow.rows[i]);

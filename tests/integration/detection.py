@@ -22,7 +22,7 @@ import sys
 import threading
 import time
 
-from plant import BASE, DAVYD, MOSQUITTO, Plant, wait_for
+from plant import BASE, DAVYD, MOSQUITTO, Plant, free_ports, wait_for
 
 ALLOWANCE_S = 0.25
 STALL_S = 0.03  # with that devices of a timeout of 100 ms seem dead that are not
@@ -44,6 +44,7 @@ class Line:
     retries: int = 1
     on_delay: str = "0s"
     type: str = "rtu"
+    connections: int = 1
 
 
 LINES = (
@@ -55,6 +56,7 @@ LINES = (
     Line("none", 38400, "none", 400, 0, 3, retries=0),
     Line("delay", 19200, "none", 500, 5, 1, on_delay="2s"),
     Line("tcp", 0, "none", 200, 5, 3, type="tcp"),
+    Line("two", 0, "none", 100, 10, 1, type="tcp", connections=2),
 )
 
 CONFIG = """
@@ -93,7 +95,7 @@ def sim_text(folder, ports):
 
 
 def bus_text(plant, line, ports):
-    where = (f'host = "127.0.0.1"; port = {ports[line.name]};' if line.type == "tcp" else
+    where = (f'host = "127.0.0.1"; port = {ports[line.name]}; connections = {line.connections};' if line.type == "tcp" else
              f'device = "{plant.folder}/{line.name}"; baud = {line.baud}; parity = "{line.parity}";')
     return f'{{ name = "{line.name}"; type = "{line.type}"; {where} timeout = "100ms"; retries = {line.retries}; }}'
 
@@ -282,7 +284,8 @@ def main():
         print("mosquitto is missing")
         return 77
     with Plant() as plant:
-        ports = {line.name: plant.plant_port for line in LINES if line.type == "tcp"}
+        names = [line.name for line in LINES if line.type == "tcp"]
+        ports = dict(zip(names, free_ports(len(names))))
         plant.broker.start()
         plant.start_sim(sim_text(plant.folder, ports))
         recorder = plant.record(topics=(f"{BASE}/alarm/#",))
@@ -303,7 +306,8 @@ def main():
     print(f"{total} steps in {took:.0f} s, seed {arguments.seed}: {deaths} times that devices fell silent, {len(late)} later than printed; {void} more do not count, the "
           "machine stood still")
     print("\n".join(late))
-    print("early or collided: " + (re.sub(r".*?(\S+) requests=\d+.*?t35_violations=(\d+) collisions=(\d+);?", r"\1 \2 \3  ", stats)))
+    manners = re.findall(r"(\S+) requests=[^;]*t35_violations=(\d+) collisions=(\d+)", stats)
+    print("requests too early, and collisions: " + ", ".join(" ".join(one) for one in manners))
     print(json.dumps({"detection": {name: {"steps": len(rows), "printed_s": expected[name], "worst_s": round(max(rows)[0], 3)}
                                     for name, rows in results.items()}, "late": len(late), "seed": arguments.seed}))
     return 1 if late else 0
