@@ -55,6 +55,7 @@ LINES = (
     Line("retries", 19200, "even", 600, 20, 1, retries=3),
     Line("none", 38400, "none", 400, 0, 3, retries=0),
     Line("delay", 19200, "none", 500, 5, 1, on_delay="2s"),
+    Line("full", 9600, "none", 150, 5, 1),  # of more than it can carry
     Line("tcp", 0, "none", 200, 5, 3, type="tcp"),
     Line("two", 0, "none", 100, 10, 1, type="tcp", connections=2),
 )
