@@ -347,7 +347,7 @@ enum davy_parts_event davy_parts_answer(struct davy_parts *parts, const struct d
     bool exception = reply->answer == DAVY_ANSWER_EXCEPTION;
     if (exception && (reply->exception == EXCEPTION_ACKNOWLEDGE || reply->exception == EXCEPTION_BUSY))
         return answer_busy(parts, reply->exception, now);
-    parts->busy = exception || reply->answer == DAVY_ANSWER_OK ? 0 : parts->busy;
+    parts->busy = 0; /* silence too ends the row: what was to be asked again soon is now told once an interval */
     if (exception && reply->exception >= 1 && reply->exception <= LAST_REFUSED_EXCEPTION)
         return answer_refused(parts, reply->exception, now);
     if (reply->answer == DAVY_ANSWER_OK) {

@@ -246,6 +246,32 @@ static void a_busy_device_is_asked_again_soon_and_tells_nothing_until_the_third_
     rig_done(&rig);
 }
 
+/* Between two "busy" it falls silent: what it was to be asked again for is over, and its rhythm holds. */
+static void a_busy_device_that_falls_silent_is_told_of_once_an_interval(void **state)
+{
+    (void)state;
+    const enum davy_answer ends[] = {DAVY_ANSWER_TIMEOUT, DAVY_ANSWER_DOWN};
+    for (size_t i = 0; i < DAVY_LENGTH(ends); i++) {
+        struct rig rig;
+        size_t counts[DAVY_ANSWER_COUNT_], turns = 0;
+        rig_init(&rig, plan(DAVY_BUS_RTU, 2));
+        run_for(&rig, davy_span_ms(700));
+        rig.bus.answers[1] = DAVY_ANSWER_EXCEPTION;
+        rig.bus.exception = 6;
+        run_for(&rig, davy_span_ms(400)); /* busy once, at 1.0 s */
+        count_blocks(&rig, counts);
+        rig.bus.answers[1] = ends[i];
+        rig.bus.open_result = ends[i] == DAVY_ANSWER_DOWN ? -ENOENT : 0;
+        for (int64_t end = rig.clock.now.mono.ns + 10 * DAVY_NS_PER_S; rig.clock.now.mono.ns < end; turns++) {
+            assert_true(turns < 1000);
+            fake_clock_advance(&rig.clock, davy_connection_turn(rig.connection));
+        }
+        count_blocks(&rig, counts);
+        assert_in_range(counts[ends[i]], 9, ends[i] == DAVY_ANSWER_DOWN ? 23 : 12);
+        rig_done(&rig);
+    }
+}
+
 static void on_tcp_one_dead_unit_does_not_take_the_others_down(void **state)
 {
     (void)state;
@@ -489,6 +515,7 @@ int main(void)
         cmocka_unit_test(retries_belong_to_devices_that_answered_before),
         cmocka_unit_test(what_a_device_refuses_is_answered_from_memory_for_ten_seconds_and_longer),
         cmocka_unit_test(a_busy_device_is_asked_again_soon_and_tells_nothing_until_the_third_time),
+        cmocka_unit_test(a_busy_device_that_falls_silent_is_told_of_once_an_interval),
         cmocka_unit_test(on_tcp_one_dead_unit_does_not_take_the_others_down),
         cmocka_unit_test(a_server_that_accepts_and_drops_is_asked_more_and_more_rarely),
         cmocka_unit_test(the_first_connect_waits_for_a_random_part_of_the_spread),
