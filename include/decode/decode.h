@@ -18,7 +18,8 @@ struct davy_decoder;
 int davy_decoder_new(const struct davy_config *config, struct davy_decoder **ret_decoder) DAVY_MUST_CHECK;
 
 /*
- * The decoder of a new configuration that remembers what the old one knew of points that stayed (by name).
+ * The decoder of a new configuration that remembers what the old one knew of points that stayed (by name), and the
+ * status words of devices that stayed where they were (unit number, bus and its address).
  * old      may be NULL; stays the caller's
  */
 int davy_decoder_renew(const struct davy_decoder *old, const struct davy_config *config,

@@ -116,12 +116,27 @@ static void keep_word(const struct davy_decoder *old, uint32_t device, struct wo
     }
 }
 
+static bool same_text(const char *a, const char *b)
+{
+    return a && b ? strcmp(a, b) == 0 : a == b;
+}
+
+/* The same unit number on the same line: else a status word that was read is that of another device. */
+static bool is_same_unit(const struct davy_config *a, uint32_t first, const struct davy_config *b, uint32_t second)
+{
+    const struct davy_bus *before = &a->buses[a->devices[first].bus], *after = &b->buses[b->devices[second].bus];
+    return a->devices[first].unit == b->devices[second].unit && same_text(before->name, after->name) &&
+           same_text(before->device, after->device) && same_text(before->host, after->host) &&
+           before->port == after->port;
+}
+
 static void keep_words(const struct davy_decoder *old, struct davy_decoder *decoder)
 {
     for (size_t i = 0; i < decoder->word_count; i++) {
         struct word *word = &decoder->words[i];
-        const char *id = decoder->config->devices[word->device].id;
-        keep_word(old, davy_config_find_device(old->config, id), word);
+        uint32_t before = davy_config_find_device(old->config, decoder->config->devices[word->device].id);
+        if (before != DAVY_NONE && is_same_unit(old->config, before, decoder->config, word->device))
+            keep_word(old, before, word);
     }
 }
 

@@ -209,6 +209,33 @@ static void a_latched_over_range_stays_until_reset(void **state)
     rig_done(&rig);
 }
 
+/* A reload puts another device in its place: until its own status word is read, nothing is known of it. */
+static void a_status_word_is_not_that_of_another_unit_or_bus(void **state)
+{
+    (void)state;
+    for (int change = 0; change < 4; change++) {
+        struct rig rig, other;
+        rig_init(&rig, full_config());
+        rig_init(&other, full_config());
+        if (change == 1)
+            other.device->unit = 2;
+        if (change == 2)
+            other.config->buses[0].name = "elsewhere";
+        if (change == 3)
+            other.config->buses[0].host = "elsewhere";
+        assert_int_equal(poll(&rig, 1, 0), DAVY_REASON_NONE);
+        struct davy_decoder *next;
+        assert_int_equal(davy_decoder_renew(rig.decoder, other.config, &next), 0);
+        davy_decoder_free(other.decoder);
+        other.decoder = next;
+        other.block.count = 1; /* the value alone */
+        other.block.words[0] = 1;
+        assert_int_equal(decode(&other)->reason, change == 0 ? DAVY_REASON_NONE : DAVY_REASON_NO_STATUS);
+        rig_done(&rig);
+        rig_done(&other);
+    }
+}
+
 static void only_the_first_readings_after_a_bad_one_settle(void **state)
 {
     (void)state;
@@ -715,6 +742,7 @@ int main(void)
         cmocka_unit_test(the_first_reason_of_the_list_wins),
         cmocka_unit_test(over_range_keeps_the_value_it_measured),
         cmocka_unit_test(a_latched_over_range_stays_until_reset),
+        cmocka_unit_test(a_status_word_is_not_that_of_another_unit_or_bus),
         cmocka_unit_test(only_the_first_readings_after_a_bad_one_settle),
         cmocka_unit_test(a_change_faster_than_possible_settles_up_and_down),
         cmocka_unit_test(a_jump_is_remembered_over_a_reload),
