@@ -75,7 +75,7 @@ struct davy_quarantine {
 int davy_quarantine_init(struct davy_quarantine *quarantine, const struct davy_config *config,
                          const struct davy_share *share, davy_mono now) DAVY_MUST_CHECK;
 
-/* Take over from `old` what is known of devices that stayed (by id), and the account. */
+/* Take over from `old` what is known of devices that stayed (by id and unit number), and the account. */
 void davy_quarantine_keep(struct davy_quarantine *quarantine, const struct davy_quarantine *old);
 
 /* Repeatable. */

@@ -76,7 +76,7 @@ void davy_quarantine_keep(struct davy_quarantine *quarantine, const struct davy_
         struct davy_patient *patient = &quarantine->patients[i];
         uint32_t before = davy_config_find_device(old->config, quarantine->config->devices[patient->device].id);
         const struct davy_patient *known = before == DAVY_NONE ? NULL : davy_quarantine_find(old, before);
-        if (!known)
+        if (!known || old->config->devices[before].unit != quarantine->config->devices[patient->device].unit)
             continue;
         const struct davy_patient fresh = *patient;
         *patient = *known;

@@ -223,6 +223,13 @@ static void keep_slot(struct davy_schedule *schedule, struct davy_slot *slot, st
     }
 }
 
+/* Behind another unit number is another device: what it refuses is to be found out anew. */
+static bool same_unit(const struct davy_schedule *schedule, uint32_t device, const struct davy_schedule *old,
+                      uint32_t before)
+{
+    return before != DAVY_NONE && schedule->config->devices[device].unit == old->config->devices[before].unit;
+}
+
 void davy_schedule_keep(struct davy_schedule *schedule, struct davy_schedule *old)
 {
     uint32_t device = DAVY_NONE, before = DAVY_NONE;
@@ -235,7 +242,7 @@ void davy_schedule_keep(struct davy_schedule *schedule, struct davy_schedule *ol
             if (before != DAVY_NONE && old->alarms[before])
                 davy_schedule_alarm(schedule, device, true, DAVY_MONO_NEVER);
         }
-        if (before != DAVY_NONE)
+        if (same_unit(schedule, device, old, before))
             keep_slot(schedule, slot, old, before);
     }
 }

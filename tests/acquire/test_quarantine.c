@@ -158,6 +158,7 @@ static void a_new_plan_remembers_devices_by_id(void **state)
     struct davy_quarantine old, quarantine;
     after->devices[0].id = "B"; /* the order changed */
     after->devices[1].id = "A";
+    after->devices[1].unit = before->devices[0].unit;
     init(&old, before);
     for (int i = 0; i < 3; i++)
         miss(&old, 0, at(0));
@@ -168,6 +169,25 @@ static void a_new_plan_remembers_devices_by_id(void **state)
     assert_true(davy_quarantine_is_silent(&quarantine, 1, at(0)));
     assert_int_equal(quarantine.isolated, 1);
     assert_false(davy_quarantine_can_pay(&quarantine, at(1)));
+    davy_quarantine_done(&old);
+    davy_quarantine_done(&quarantine);
+    davy_config_unref(before);
+    davy_config_unref(after);
+}
+
+static void a_new_plan_knows_nothing_of_a_device_behind_another_unit_number(void **state)
+{
+    (void)state;
+    struct davy_config *before = devices(2), *after = devices(2);
+    struct davy_quarantine old, quarantine;
+    after->devices[0].unit = 9;
+    init(&old, before);
+    for (int i = 0; i < 3; i++)
+        miss(&old, 0, at(0));
+    init(&quarantine, after);
+    davy_quarantine_keep(&quarantine, &old);
+    assert_false(davy_quarantine_is_silent(&quarantine, 0, at(0)));
+    assert_int_equal(quarantine.isolated, 0);
     davy_quarantine_done(&old);
     davy_quarantine_done(&quarantine);
     davy_config_unref(before);
@@ -275,6 +295,7 @@ int main(void)
         cmocka_unit_test(the_account_holds_as_many_misses_as_there_are_retries),
         cmocka_unit_test(where_nobody_answers_each_is_asked_every_two_seconds_without_an_account),
         cmocka_unit_test(a_new_plan_remembers_devices_by_id),
+        cmocka_unit_test(a_new_plan_knows_nothing_of_a_device_behind_another_unit_number),
         cmocka_unit_test(a_device_far_over_its_plan_is_slow_until_it_is_not),
         cmocka_unit_test(a_device_that_misses_often_waits_in_line_while_nobody_pays),
         cmocka_unit_test(the_bound_holds_and_nobody_is_forgotten),

@@ -175,6 +175,34 @@ static void a_new_plan_keeps_raster_and_alarms_of_what_stayed(void **state)
     davy_config_unref(config);
 }
 
+static void a_new_plan_knows_nothing_of_a_device_behind_another_unit_number(void **state)
+{
+    (void)state;
+    static const int64_t intervals[] = {1000};
+    struct davy_config *old_config = plan(intervals, 1), *config = plan(intervals, 1);
+    config->devices[0].unit = 9;
+    struct davy_schedule old, schedule;
+    init(&old, old_config);
+    davy_schedule_alarm(&old, 0, true, at(10));
+    struct davy_slot *slot = davy_schedule_take(&old, at(10), false);
+    struct davy_parts_task task;
+    davy_parts_begin(&slot->parts);
+    assert_int_equal(davy_parts_next(&slot->parts, at(10), &task), DAVY_PARTS_READ);
+    const struct davy_bus_reply refusal = {.answer = DAVY_ANSWER_EXCEPTION, .exception = 2};
+    assert_int_equal(davy_parts_answer(&slot->parts, &refusal, at(10)), DAVY_PARTS_REFUSED);
+    assert_int_equal(davy_schedule_init(&schedule, config, &share, at(300)), 0);
+    davy_schedule_keep(&schedule, &old);
+    slot = davy_schedule_take(&schedule, at(300), false);
+    assert_non_null(slot);
+    davy_parts_begin(&slot->parts);
+    assert_int_equal(davy_parts_next(&slot->parts, at(300), &task), DAVY_PARTS_READ);
+    assert_true(schedule.alarms[0]);
+    davy_schedule_done(&old);
+    davy_schedule_done(&schedule);
+    davy_config_unref(old_config);
+    davy_config_unref(config);
+}
+
 static void a_bus_without_requests_never_has_anything_due(void **state)
 {
     (void)state;
@@ -356,6 +384,7 @@ int main(void)
         cmocka_unit_test(the_earliest_deadline_goes_first),
         cmocka_unit_test(alarm_intervals_hold_at_once_and_end_with_the_alarm),
         cmocka_unit_test(a_new_plan_keeps_raster_and_alarms_of_what_stayed),
+        cmocka_unit_test(a_new_plan_knows_nothing_of_a_device_behind_another_unit_number),
         cmocka_unit_test(a_bus_without_requests_never_has_anything_due),
         cmocka_unit_test(a_turn_more_does_not_move_the_raster),
         cmocka_unit_test(equals_go_in_the_order_of_the_plan),
