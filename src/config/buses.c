@@ -11,9 +11,16 @@
 #include "config/schema.h"
 
 #define BUSES_MAX 256
-#define ZONES_MAX 4096
-#define ZONES     "/usr/share/zoneinfo"
-#define URLS_MAX  8
+
+/*
+ * Connections of all buses together. Each takes a socket or port and the descriptor that wakes its thread, and one more
+ * while a reload puts another in its place; of the 1000 descriptors of the service at least 100 are left for databases,
+ * broker and control. Without a bound the buses would take those of the broker, and alarms reach nobody.
+ */
+#define CONNECTIONS_MAX 300
+#define ZONES_MAX       4096
+#define ZONES           "/usr/share/zoneinfo"
+#define URLS_MAX        8
 
 static bool has(config_setting_t *group, const char *key)
 {
@@ -297,6 +304,18 @@ static void build_bus(struct davy_loader *loader, config_setting_t *group, struc
         bus->name = davy_loader_text(loader, "?");
 }
 
+/* An error at the first bus that is too much. */
+static void check_connections(const struct davy_loader *loader)
+{
+    int sum = 0;
+    for (size_t i = 0; i < loader->config->bus_count && sum <= CONNECTIONS_MAX; i++) {
+        sum += loader->config->buses[i].connections;
+        if (sum > CONNECTIONS_MAX)
+            davy_setting_error(davy_setting_at(loader->bus_settings[i], "connections"),
+                               "%d connections of all buses together; %d are allowed", sum, CONNECTIONS_MAX);
+    }
+}
+
 void davy_buses_build(struct davy_loader *loader, config_setting_t *list)
 {
     struct davy_config *config = loader->config;
@@ -312,6 +331,7 @@ void davy_buses_build(struct davy_loader *loader, config_setting_t *list)
         build_bus(loader, loader->bus_settings[i], &config->buses[i]);
     }
     config->bus_count = count;
+    check_connections(loader);
 }
 
 static bool same_zone(const struct davy_zone *a, const struct davy_zone *b)

@@ -131,7 +131,7 @@ static const struct davy_option bus_options[] = {
     {.name = "port", .type = DAVY_OPTION_INT, AT(davy_raw_bus, bus.port), .min = 1, .max = 65535, .fallback = "502",
      .help = "required for rtu-over-tcp"},
     {.name = "connections", .type = DAVY_OPTION_INT, AT(davy_raw_bus, bus.connections), .min = 1, .max = 16,
-     .fallback = "1", .help = "parallel connections, each for a share of the devices; tcp only"},
+     .fallback = "1", .help = "parallel connections, each for a share of the devices; of all buses together at most 300; tcp only"},
     {.name = "timeout", .type = DAVY_OPTION_SPAN, AT(davy_raw_bus, bus.timeout), .min = 0.01, .max = MINUTE,
      .otherwise = "300ms for rtu, else 1s", .help = "when we stop waiting for a reply"},
     {.name = "retries", .type = DAVY_OPTION_INT, AT(davy_raw_bus, bus.retries), .min = 0, .max = 10, .fallback = "1",
