@@ -136,5 +136,11 @@ bool davy_connection_device(struct davy_connection *connection, size_t row, stru
  */
 davy_span davy_connection_turn(struct davy_connection *connection);
 
+/*
+ * The longest that a turn of any connection of a bus may take: every try to its end, with all that opening, the guard of a
+ * serial line and its silences may add. Beyond that its thread is stuck. Pure.
+ */
+davy_span davy_connection_longest_turn(const struct davy_config *config, uint32_t bus);
+
 /* Cycles of its loop so far, for the watchdog. It turns at least once a second unless a request blocks it. */
 uint64_t davy_connection_beats(const struct davy_connection *connection);

@@ -15,6 +15,17 @@
 #define LONGEST_TURN_NS (1 * DAVY_NS_PER_S)
 #define WINDOW_NS       (10 * DAVY_NS_PER_S)
 
+/* A name, and each of its addresses (bus.h). */
+#define OPENING_TIMEOUTS 5
+
+/*
+ * A read of a unit that owes replies (guard.h): two probes, the read, a probe; silence before it, holding back until three
+ * times max_reply, listening behind it. A request and a reply take half a second at 9600 baud.
+ */
+#define GUARD_EXCHANGES   4
+#define GUARD_REPLIES     5
+#define LONGEST_FRAMES_NS (1 * DAVY_NS_PER_S)
+
 /* What people ask for takes at most a tenth of the time, where polls have to wait for it. */
 #define DEMAND_SHARE 10
 
@@ -358,6 +369,28 @@ bool davy_connection_device(struct davy_connection *connection, size_t row, stru
 {
     return davy_cell_get_at(&connection->devices, row * sizeof *ret_device, ret_device, sizeof *ret_device) &&
            ret_device->generation != 0;
+}
+
+/* Of the devices of a bus the one that may take longest to answer. */
+static int64_t longest_reply_ns(const struct davy_config *config, uint32_t bus)
+{
+    int64_t longest = 0;
+    for (size_t d = 0; d < config->device_count; d++)
+        if (config->devices[d].bus == bus && config->devices[d].max_reply.ns > longest)
+            longest = config->devices[d].max_reply.ns;
+    return longest;
+}
+
+davy_span davy_connection_longest_turn(const struct davy_config *config, uint32_t index)
+{
+    const struct davy_bus *bus = &config->buses[index];
+    const int64_t timeout = bus->timeout.ns, pause = bus->pause.ns;
+    int64_t opening = bus->type == DAVY_BUS_RTU ? 0 : OPENING_TIMEOUTS * timeout;
+    int64_t one = bus->type == DAVY_BUS_TCP ? timeout + pause
+                                            : GUARD_EXCHANGES * (timeout + pause + LONGEST_FRAMES_NS) +
+                                                  GUARD_REPLIES * longest_reply_ns(config, index);
+    int tries = 1 + (bus->retries > 1 ? bus->retries : 1);
+    return (davy_span){opening + tries * (one + opening)};
 }
 
 uint64_t davy_connection_beats(const struct davy_connection *connection)

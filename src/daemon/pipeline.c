@@ -31,7 +31,7 @@
  *
  * and whoever did it publishes the answer. Nothing but `ack` reaches the evaluator on this way.
  */
-/* How long a thread may not turn without being called stuck; a poller, beyond its longest exchange. */
+/* How long a thread may not turn without being called stuck; a poller, beyond its longest turn. */
 #define PATIENCE (10 * DAVY_NS_PER_S)
 
 /* When the beats of a thread were last seen to change. */
@@ -421,15 +421,9 @@ void pipeline_switched(struct pipeline *pipeline)
 
 /* ---- watching -------------------------------------------------------------------------------------------------- */
 
-/* A poller may be silent for its longest exchange: every try to its end, and the silence after it. */
-static davy_span longest_exchange(const struct davy_config *config, uint32_t bus)
+static davy_span patience_with(const struct davy_config *config, uint32_t bus)
 {
-    int64_t ns = config->buses[bus].timeout.ns * (config->buses[bus].retries + 2);
-    int64_t longest_reply = 0;
-    for (size_t d = 0; d < config->device_count; d++)
-        if (config->devices[d].bus == bus && config->devices[d].max_reply.ns > longest_reply)
-            longest_reply = config->devices[d].max_reply.ns;
-    return (davy_span){ns + 2 * longest_reply + PATIENCE};
+    return (davy_span){davy_connection_longest_turn(config, bus).ns + PATIENCE};
 }
 
 /* Whether what is watched turned within `patience`. */
@@ -450,8 +444,8 @@ bool pipeline_advanced(struct pipeline *pipeline, davy_mono now, const char **re
     if (!pipeline->heartbeats)
         pipeline->heartbeats = calloc(pipeline->config->bus_count + 1, sizeof *pipeline->heartbeats);
     for (uint32_t b = 0; pipeline->heartbeats && b < pipeline->config->bus_count; b++) {
-        if (turns(&pipeline->heartbeats[b], davy_poller_beats(pipeline->pollers[b]),
-                  longest_exchange(pipeline->config, b), now))
+        if (turns(&pipeline->heartbeats[b], davy_poller_beats(pipeline->pollers[b]), patience_with(pipeline->config, b),
+                  now))
             continue;
         advanced = false;
         *ret_stuck = pipeline->config->buses[b].name;

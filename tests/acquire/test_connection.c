@@ -272,6 +272,32 @@ static void a_busy_device_that_falls_silent_is_told_of_once_an_interval(void **s
     }
 }
 
+/* The watchdog waits for no more than that: a thread that only waits is not to be taken for one that is stuck. */
+static void no_turn_is_longer_than_the_longest(void **state)
+{
+    (void)state;
+    const enum davy_answer ends[] = {DAVY_ANSWER_TIMEOUT, DAVY_ANSWER_DOWN};
+    for (size_t i = 0; i < 8; i++) {
+        struct rig rig;
+        rig_init(&rig, plan(i / 4 ? DAVY_BUS_RTU : DAVY_BUS_TCP, 2));
+        struct davy_bus *bus = &rig.config->buses[0];
+        const davy_span longest = davy_connection_longest_turn(rig.config, 0);
+        rig.bus.answers[1] = rig.bus.answers[2] = ends[i % 2];
+        rig.bus.open_result = i / 2 % 2 ? -ETIMEDOUT : 0;
+        rig.bus.open_cost.ns = i / 4 ? 0 : 5 * bus->timeout.ns;
+        rig.bus.answer_cost = bus->timeout;
+        rig.bus.silence_cost.ns =
+            i / 4 ? 3 * bus->timeout.ns + 5 * rig.config->devices[0].max_reply.ns : bus->timeout.ns;
+        for (int turn = 0; turn < 200; turn++) {
+            davy_mono before = rig.clock.now.mono;
+            davy_span idle = davy_connection_turn(rig.connection);
+            assert_true(davy_mono_sub(rig.clock.now.mono, before).ns <= longest.ns);
+            fake_clock_advance(&rig.clock, idle);
+        }
+        rig_done(&rig);
+    }
+}
+
 static void on_tcp_one_dead_unit_does_not_take_the_others_down(void **state)
 {
     (void)state;
@@ -516,6 +542,7 @@ int main(void)
         cmocka_unit_test(what_a_device_refuses_is_answered_from_memory_for_ten_seconds_and_longer),
         cmocka_unit_test(a_busy_device_is_asked_again_soon_and_tells_nothing_until_the_third_time),
         cmocka_unit_test(a_busy_device_that_falls_silent_is_told_of_once_an_interval),
+        cmocka_unit_test(no_turn_is_longer_than_the_longest),
         cmocka_unit_test(on_tcp_one_dead_unit_does_not_take_the_others_down),
         cmocka_unit_test(a_server_that_accepts_and_drops_is_asked_more_and_more_rarely),
         cmocka_unit_test(the_first_connect_waits_for_a_random_part_of_the_spread),

@@ -26,6 +26,7 @@ struct fake_bus {
     unsigned opens, closes, frees;
     enum davy_answer answers[256]; /* by unit */
     uint8_t exception;
+    davy_span open_cost;
     davy_span answer_cost;
     davy_span turn_around; /* what it says of each answer */
     uint32_t foreign;
@@ -39,6 +40,7 @@ static DAVY_UNUSED int fake_bus_open(void *link)
 {
     struct fake_bus *bus = link;
     bus->opens++;
+    fake_clock_advance(bus->clock, bus->open_cost);
     bus->is_open = bus->open_result == 0;
     return bus->open_result;
 }
