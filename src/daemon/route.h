@@ -134,7 +134,7 @@ struct recorder_status {
 #define ROUTE_BLOCKS   1024
 #define ROUTE_ASKS     64
 #define ROUTE_RECORDS  8192
-#define ROUTE_READINGS 16384
+#define ROUTE_READINGS 65536
 #define ROUTE_REPLIES  64
 #define ROUTE_NOTICES  64
 #define ROUTE_COMMANDS 64
