@@ -11,8 +11,8 @@
  * account that is not positive; the device that waits longest goes first. A device that misses more than one poll in
  * seven, by a moving mean, pays for each miss, and while the account is empty it waits in that line too.
  *
- * Where several devices miss and then answer, the line is bad and nobody is to be protected from anybody: then only those
- * that missed three times in a row are silent, and retries are free.
+ * Where many devices miss now and then and answer again, or half of them often, the line is bad and nobody is to be
+ * protected from anybody: then only those that missed three times in a row are silent, and retries are free.
  *
  * The bound, where it is not so: in any time T in which d devices fall silent, all that does not answer takes at most
  *     d × C + (max(retries, 1) + 1) × C + T / 10
@@ -63,7 +63,8 @@ struct davy_quarantine {
     size_t count;
     size_t sick;     /* with a miss */
     size_t isolated; /* with three or more */
-    size_t glitchy;
+    size_t glitchy;  /* that miss now and then, but not often */
+    size_t flapping; /* that miss often */
     int64_t credit_ns;
     int64_t credit_max_ns;
     davy_mono credited;

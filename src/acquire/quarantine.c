@@ -19,11 +19,11 @@
 #define FLAPPING   150 /* of 1000 */
 
 /*
- * A miss that is followed by an answer is noise where several devices have it: then nobody is to be protected from
- * anybody. Lately: within about six polls; several: more than one in ten, and not only one.
+ * A miss that is followed by an answer is noise where many devices have it now and then, lately: within about six polls;
+ * many: more than one in ten, and not only one. Where few have it often, it is them; where half have, it is the line.
  */
-#define LATELY  60 /* of 1000 */
-#define SEVERAL 10
+#define LATELY 60 /* of 1000 */
+#define MANY   10
 
 static int64_t longer(int64_t a, int64_t b)
 {
@@ -58,13 +58,14 @@ int davy_quarantine_init(struct davy_quarantine *quarantine, const struct davy_c
     return 0;
 }
 
-static void count_sick(struct davy_quarantine *quarantine)
+static void count_all(struct davy_quarantine *quarantine)
 {
-    quarantine->sick = quarantine->isolated = quarantine->glitchy = 0;
+    quarantine->sick = quarantine->isolated = quarantine->glitchy = quarantine->flapping = 0;
     for (size_t i = 0; i < quarantine->count; i++) {
         quarantine->sick += quarantine->patients[i].misses > 0 || quarantine->patients[i].queued;
         quarantine->isolated += quarantine->patients[i].misses >= MISSES;
-        quarantine->glitchy += quarantine->patients[i].glitchy;
+        quarantine->glitchy += quarantine->patients[i].glitchy && !quarantine->patients[i].flapping;
+        quarantine->flapping += quarantine->patients[i].flapping;
     }
 }
 
@@ -86,7 +87,7 @@ void davy_quarantine_keep(struct davy_quarantine *quarantine, const struct davy_
         patient->first = fresh.first;
         patient->cost = fresh.cost;
     }
-    count_sick(quarantine);
+    count_all(quarantine);
 }
 
 void davy_quarantine_done(struct davy_quarantine *quarantine)
@@ -137,7 +138,9 @@ static bool is_alone(const struct davy_quarantine *quarantine)
 /* The line is bad, not the devices: those that were not silent three times are read as if nothing were. */
 static bool is_noisy(const struct davy_quarantine *quarantine)
 {
-    return quarantine->glitchy > 1 && quarantine->glitchy * SEVERAL > quarantine->count - quarantine->isolated;
+    const size_t answering = quarantine->count - quarantine->isolated;
+    return quarantine->glitchy + quarantine->flapping > 1 &&
+           (quarantine->glitchy * MANY > answering || quarantine->flapping * 2 > answering);
 }
 
 bool davy_quarantine_is_silent(struct davy_quarantine *quarantine, uint32_t device, davy_mono now)
@@ -151,7 +154,7 @@ bool davy_quarantine_is_silent(struct davy_quarantine *quarantine, uint32_t devi
     if (poor && patient->misses == 0 && !patient->queued) {
         patient->queued = true;
         patient->probe_at = now;
-        count_sick(quarantine);
+        count_all(quarantine);
     }
     return patient->misses > 0 || patient->queued;
 }
@@ -217,8 +220,10 @@ static void note_glitch(struct davy_quarantine *quarantine, struct davy_patient 
 {
     patient->glitches += ((glitch ? 1000 : 0) - patient->glitches) / MEAN;
     bool glitchy = patient->glitches >= LATELY;
-    quarantine->glitchy += (size_t)glitchy - (size_t)patient->glitchy;
+    bool changed = glitchy != patient->glitchy;
     patient->glitchy = glitchy;
+    if (changed)
+        count_all(quarantine);
 }
 
 bool davy_quarantine_answer(struct davy_quarantine *quarantine, uint32_t device, bool missed)
@@ -232,7 +237,7 @@ bool davy_quarantine_answer(struct davy_quarantine *quarantine, uint32_t device,
     bool ended = patient->told;
     patient->misses = 0;
     patient->told = patient->queued = false;
-    count_sick(quarantine);
+    count_all(quarantine);
     return ended;
 }
 
@@ -256,7 +261,7 @@ bool davy_quarantine_miss(struct davy_quarantine *quarantine, uint32_t device, c
     patient->probe_at = davy_mono_add(now, patient->period);
     patient->answer = reply->answer;
     patient->exception = reply->exception;
-    count_sick(quarantine);
+    count_all(quarantine);
     bool begins = patient->misses >= MISSES && !patient->told;
     patient->told = patient->misses >= MISSES;
     return begins;
@@ -269,7 +274,10 @@ bool davy_quarantine_note(struct davy_quarantine *quarantine, uint32_t device, d
     if (!patient)
         return false;
     patient->miss_share += ((missed ? 1000 : 0) - patient->miss_share) / MEAN;
-    patient->flapping = patient->miss_share > FLAPPING;
+    bool flapping = patient->miss_share > FLAPPING, turned = flapping != patient->flapping;
+    patient->flapping = flapping;
+    if (turned)
+        count_all(quarantine);
     if (missed)
         return false;
     bool first = patient->planned_ns == 0;

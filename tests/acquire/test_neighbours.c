@@ -292,6 +292,27 @@ static void one_that_answers_every_other_time_is_still_read_and_costs_a_tenth(vo
     line_done(&line);
 }
 
+/* A quarter of them: that is no noise, which would be everybody's. */
+static void many_that_answer_every_other_time_still_cost_a_tenth(void **state)
+{
+    (void)state;
+    struct line line;
+    line_init(&line, plan(32));
+    for (unsigned unit = 1; unit <= 32; unit += 4)
+        line.units[unit].mode = FLAPPING;
+    run_for(&line, davy_span_s(120));
+    reset(&line);
+    run_for(&line, davy_span_s(600));
+    assert_true(line.lost.ns <= davy_span_s(80).ns);
+    for (unsigned unit = 1; unit <= 32; unit++) {
+        if (line.units[unit].mode == WELL)
+            assert_in_range(line.units[unit].polls, 560, 601);
+        else
+            assert_true(line.units[unit].polls >= 5);
+    }
+    line_done(&line);
+}
+
 /* Some need a second try each time: they are never missed, but when they cannot be paid for any more, they are not asked. */
 static void what_was_not_asked_was_not_answered(void **state)
 {
@@ -541,6 +562,7 @@ int main(void)
         cmocka_unit_test(three_of_thirty_two_that_die_leave_the_others_their_interval),
         cmocka_unit_test(slow_devices_do_not_take_the_others_time),
         cmocka_unit_test(one_that_answers_every_other_time_is_still_read_and_costs_a_tenth),
+        cmocka_unit_test(many_that_answer_every_other_time_still_cost_a_tenth),
         cmocka_unit_test(what_was_not_asked_was_not_answered),
         cmocka_unit_test(who_waits_for_the_line_is_not_slow),
         cmocka_unit_test(what_a_gateway_says_of_a_unit_is_of_that_unit_only),
