@@ -432,7 +432,7 @@ bool poll_probe(struct davy_connection *connection)
     const struct davy_request *request = &connection->config->requests[slot->request];
     const struct davy_bus_request read = {device_of(connection, slot)->unit, request->table, request->start,
                                           request->count, device_of(connection, slot)->max_reply};
-    struct davy_bus_reply reply;
+    struct davy_bus_reply reply = {.answer = DAVY_ANSWER_DOWN};
     davy_span took = exchange(connection, &read, &reply);
     davy_mono after = now_of(connection);
     if (davy_thread_stopping(&connection->thread) && reply.answer != DAVY_ANSWER_OK)
