@@ -61,12 +61,18 @@ static bool owes_reply_to(const struct davy_guard_unit *unit, const struct davy_
 
 static bool is_suspect(const struct davy_guard_unit *unit, const struct davy_bus_request *request)
 {
-    return unit->any || unit->doubled || owes_reply_to(unit, request);
+    return unit->lost_track.ns != 0 || unit->doubled || owes_reply_to(unit, request);
 }
 
 bool davy_guard_is_suspect(const struct davy_guard *guard, const struct davy_bus_request *request)
 {
     return is_suspect(&guard->units[request->unit], request);
+}
+
+/* From when on its reply is not waited for any more. */
+static davy_mono hold_end(const struct davy_guard_owed *owed)
+{
+    return davy_mono_add(owed->due, (davy_span){(HOLD_FACTOR - 1) * owed->max_reply.ns});
 }
 
 /* Where to note it: with others of its shape, in a free place, or instead of the oldest. */
@@ -80,18 +86,21 @@ static struct davy_guard_owed *place_for(struct davy_guard_unit *unit, uint8_t t
         if (best->count != 0 && (owed->count == 0 || owed->due.ns < best->due.ns))
             best = owed;
     }
-    unit->any = unit->any || best->count != 0;
+    if (best->count != 0 && hold_end(best).ns > unit->lost_track.ns)
+        unit->lost_track = hold_end(best);
     best->count = 0;
     return best;
 }
 
-static struct davy_guard_owed *owe(struct davy_guard_unit *unit, uint8_t table, uint16_t bytes, davy_mono due,
-                                   davy_span max_reply)
+static struct davy_guard_owed *owe(struct davy_guard_unit *unit, const struct davy_guard_owed *one)
 {
-    struct davy_guard_owed *place = place_for(unit, table, bytes);
+    struct davy_guard_owed *place = place_for(unit, one->table, one->bytes);
+    bool first = place->count == 0;
     uint16_t count = (uint16_t)(place->count < UINT16_MAX ? place->count + 1 : UINT16_MAX);
-    *place =
-        (struct davy_guard_owed){.due = due, .max_reply = max_reply, .bytes = bytes, .count = count, .table = table};
+    int32_t start = first || place->start == one->start ? one->start : -1;
+    *place = *one;
+    place->count = count;
+    place->start = start;
     return place;
 }
 
@@ -105,8 +114,12 @@ static struct davy_guard_owed *owe_reply_to(struct davy_guard *guard, const stru
                                             davy_mono sent)
 {
     size_t bytes = davy_frame_data_bytes(request);
-    return owe(&guard->units[request->unit], (uint8_t)request->table, (uint16_t)bytes,
-               due_of(guard, sent, request->max_reply, bytes), request->max_reply);
+    const struct davy_guard_owed one = {.due = due_of(guard, sent, request->max_reply, bytes),
+                                        .max_reply = request->max_reply,
+                                        .bytes = (uint16_t)bytes,
+                                        .start = request->start,
+                                        .table = (uint8_t)request->table};
+    return owe(&guard->units[request->unit], &one);
 }
 
 static void forget_lost(struct davy_guard_unit *unit, davy_mono now)
@@ -117,7 +130,8 @@ static void forget_lost(struct davy_guard_unit *unit, davy_mono now)
             unit->owed[i].count = 0;
         owing = owing || unit->owed[i].count != 0;
     }
-    unit->any = unit->any && owing;
+    if (!owing)
+        unit->lost_track.ns = 0;
 }
 
 /* ---- what is heard ---- */
@@ -133,7 +147,7 @@ static struct davy_guard_owed *answered_by(struct davy_guard_unit *unit, const s
                                            bool *ret_some)
 {
     struct davy_guard_owed *found = NULL;
-    *ret_some = unit->any;
+    *ret_some = unit->lost_track.ns != 0;
     for (unsigned i = 0; i < DAVY_GUARD_OWED; i++) {
         if (!could_answer(&unit->owed[i], frame, table))
             continue;
@@ -142,7 +156,7 @@ static struct davy_guard_owed *answered_by(struct davy_guard_unit *unit, const s
         found = &unit->owed[i];
         *ret_some = true;
     }
-    return unit->any ? NULL : found;
+    return unit->lost_track.ns != 0 ? NULL : found;
 }
 
 /* Nobody asked for it: another device has the same address, or repeats itself, and will again. */
@@ -175,9 +189,13 @@ void davy_guard_heard(struct davy_guard *guard, const struct davy_frame *frame, 
     guard->shown += frame->unit == guard->watched;
     if (table == DAVY_TABLE_COUNT_)
         return; /* no reply to a read */
+    const struct davy_guard_owed one = {.due = due_of(guard, at, max_reply, frame->data),
+                                        .max_reply = max_reply,
+                                        .bytes = frame->data,
+                                        .start = -1,
+                                        .table = (uint8_t)table};
     if (frame->kind == DAVY_FRAME_REQUEST)
-        (void)owe(&guard->units[frame->unit], (uint8_t)table, frame->data, due_of(guard, at, max_reply, frame->data),
-                  max_reply);
+        (void)owe(&guard->units[frame->unit], &one);
     else
         heard_reply(guard, frame, (uint8_t)table, at);
 }
@@ -222,7 +240,7 @@ static void settle(struct davy_guard *guard, const struct davy_bus_request *requ
     guard->quiet_for = NULL;
     if (answer == DAVY_ANSWER_OK)
         remember(unit, request);
-    if (answer == DAVY_ANSWER_EXCEPTION && (unit->any || owes_table(unit, (uint8_t)request->table)))
+    if (answer == DAVY_ANSWER_EXCEPTION && (unit->lost_track.ns != 0 || owes_table(unit, (uint8_t)request->table)))
         (void)owe_reply_to(guard, request, sent); /* an exception has no shape: it may be that of another request */
     if (is_reply(answer) || answer == DAVY_ANSWER_DOWN)
         return;
@@ -323,19 +341,14 @@ static enum davy_answer out_of_step(struct davy_guard *guard, const struct davy_
     return DAVY_ANSWER_INVALID;
 }
 
-static davy_mono hold_end(const struct davy_guard_owed *owed)
+/* The end of what is held back for a reply of this shape; `other`: only to a read of other registers. */
+static davy_mono held_until(const struct davy_guard_unit *unit, const struct davy_bus_request *request, bool other)
 {
-    return davy_mono_add(owed->due, (davy_span){(HOLD_FACTOR - 1) * owed->max_reply.ns});
-}
-
-/* The end of what is held back for a reply of this shape. */
-static davy_mono held_until(const struct davy_guard_unit *unit, const struct davy_bus_request *request)
-{
-    davy_mono until = {0};
+    davy_mono until = unit->lost_track;
     for (unsigned i = 0; i < DAVY_GUARD_OWED; i++) {
         const struct davy_guard_owed *owed = &unit->owed[i];
-        bool shaped = is_owed(owed, (uint8_t)request->table, (uint16_t)davy_frame_data_bytes(request));
-        if (!shaped && !(unit->any && owed->count != 0))
+        if (!is_owed(owed, (uint8_t)request->table, (uint16_t)davy_frame_data_bytes(request)) ||
+            (other && owed->start == request->start))
             continue;
         davy_mono end = hold_end(owed);
         until = end.ns > until.ns ? end : until;
@@ -343,17 +356,23 @@ static davy_mono held_until(const struct davy_guard_unit *unit, const struct dav
     return until;
 }
 
-/* Until nothing of this shape is owed, or for as long as it may be. OK, or why not. */
+/*
+ * Until nothing of this shape is owed, or for as long as it may be; but others wait, too: what is left after a while is
+ * for the next time. OK, or why not.
+ */
 static enum davy_answer hold_back(struct davy_guard *guard, const struct davy_wire *wire,
-                                  const struct davy_bus_request *request)
+                                  const struct davy_bus_request *request, bool other)
 {
     const struct davy_guard_unit *unit = &guard->units[request->unit];
+    davy_mono enough = davy_mono_add(wire->now(wire->context), (davy_span){request->max_reply.ns * 3 / 2});
     enum davy_answer answer = DAVY_ANSWER_OK;
-    while (answer == DAVY_ANSWER_OK && (unit->any || owes_reply_to(unit, request))) {
-        davy_mono until = held_until(unit, request);
-        if (wire->now(wire->context).ns >= until.ns)
+    while (answer == DAVY_ANSWER_OK) {
+        davy_mono now = wire->now(wire->context), until = held_until(unit, request, other);
+        if (now.ns >= until.ns)
             break;
-        answer = answer_of(wire->listen(wire->context, until));
+        if (now.ns >= enough.ns)
+            return DAVY_ANSWER_TIMEOUT;
+        answer = answer_of(wire->listen(wire->context, davy_mono_min(until, enough)));
     }
     return answer;
 }
@@ -364,7 +383,7 @@ static void learn(struct davy_guard_unit *unit, davy_mono now, bool by_listening
     for (unsigned i = 0; i < DAVY_GUARD_OWED; i++)
         if (now.ns >= hold_end(&unit->owed[i]).ns)
             unit->owed[i].count = 0;
-    unit->any = false;
+    unit->lost_track.ns = 0;
     unit->doubled = false;
     unit->deaf = by_listening ? (uint8_t)((unit->deaf + 1) % DEAF_ASK) : 0;
     if (by_listening)
@@ -388,7 +407,7 @@ static enum davy_answer read_listening(struct davy_guard *guard, const struct da
                                        const struct davy_bus_request *request, struct davy_bus_reply *ret_reply)
 {
     struct davy_guard_unit *unit = &guard->units[request->unit];
-    enum davy_answer answer = hold_back(guard, wire, request);
+    enum davy_answer answer = hold_back(guard, wire, request, false);
     if (answer != DAVY_ANSWER_OK)
         return answer;
     watch(guard, request->unit);
@@ -470,7 +489,7 @@ static enum davy_answer read_suspect(struct davy_guard *guard, const struct davy
     enum davy_answer answer = ask_probe(guard, wire, request, &probe);
     if (!is_reply(answer))
         return answer;
-    if (answer == DAVY_ANSWER_EXCEPTION && (answer = hold_back(guard, wire, request)) != DAVY_ANSWER_OK)
+    if (answer == DAVY_ANSWER_EXCEPTION && (answer = hold_back(guard, wire, request, true)) != DAVY_ANSWER_OK)
         return answer;
     if (!is_suspect(unit, request)) /* it came meanwhile */
         return exchange(guard, wire, request, ret_reply);

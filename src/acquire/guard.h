@@ -13,8 +13,9 @@
  *             late reply shows as a second one before the answer to the last. A value is good only where none showed.
  *             This goes on until 3 times max_reply after the one that is owed.
  *   waiting   an exception proves less: a gateway may send it ahead of a reply still in the making. Then the request is
- *             held back until 3 times max_reply after the one that is owed. A unit that ignores probes altogether is
- *             waited for likewise, and listened to for max_reply behind its answer, for a second one.
+ *             held back until 3 times max_reply after the one that is owed, unless it is the very same again, whose
+ *             late reply is of the same registers. For a unit that ignores probes altogether each is held back, and it is
+ *             listened to for max_reply behind its answer, for a second one.
  *
  * The probe is, what is known first: another read that the unit has answered; the same with one register less (one more
  * where there is but one); another table. What a unit puts up with is learned. A unit that was heard without having been
@@ -26,8 +27,9 @@
  * Replies later than max_reply are counted: a count above 0 says that max_reply is set too short.
  *
  * Cost of an error: max_reply less what has passed, and two short requests with each read of that shape until 3 times
- * max_reply are over; where the unit refuses probes, up to 3 times max_reply since the error, in which other units may
- * have been asked; where it ignores them, max_reply in addition.
+ * max_reply are over; where the unit refuses probes and other registers of the same shape are read, up to 3 times
+ * max_reply since the error, in which other units are asked: no read waits longer than 1.5 times; where it ignores
+ * probes, max_reply in addition.
  *
  * Pure but for what its wire does. Thread: one caller at a time per object.
  */
@@ -66,6 +68,7 @@ struct davy_guard_owed {
     davy_span max_reply;
     uint16_t bytes; /* of data */
     uint16_t count; /* so many replies of this shape; 0: a free place */
+    int32_t start;  /* of the registers that they are of; -1: of several */
     uint8_t table;
 };
 
@@ -78,8 +81,8 @@ struct davy_guard_known {
 struct davy_guard_unit {
     struct davy_guard_owed owed[DAVY_GUARD_OWED];
     struct davy_guard_known known[DAVY_GUARD_KNOWN]; /* of two shapes, the newest first */
-    bool any;                                        /* more is owed than there is room for: each shape is suspect */
-    bool doubled;                                    /* something came that was not owed: likewise */
+    davy_mono lost_track; /* more is owed, until then, than there is room for: each shape is suspect; ns = 0: no */
+    bool doubled;         /* something came that was not owed: likewise */
     uint8_t way;
     uint8_t trust; /* probes that may go unanswered before it is thought deaf */
     uint8_t deaf;  /* failures in a row that only listening has helped with */

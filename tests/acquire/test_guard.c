@@ -382,6 +382,24 @@ static void a_lost_reply_costs_max_reply_and_two_probes(void **state)
     assert_int_equal(exchanges, 4);
 }
 
+static void a_unit_that_refuses_probes_holds_up_neither_itself_nor_others_for_long(void **state)
+{
+    (void)state;
+    static struct line line;
+    line_init(&line, (struct device){.manners = REFUSING, .lost = 1}, 1);
+    int64_t begin = line.now;
+    assert_int_equal(read_at(&line, 2, 2), DAVY_ANSWER_TIMEOUT);
+    line.device.lost = 0;
+    int64_t before = line.now;
+    assert_int_equal(read_at(&line, 2, 2), DAVY_ANSWER_OK); /* the same again: at once */
+    assert_in_range((line.now - before) / DAVY_NS_PER_MS, 0, 5 * 25);
+    before = line.now;
+    assert_int_equal(read_at(&line, 4, 2), DAVY_ANSWER_TIMEOUT); /* other registers: others first */
+    assert_in_range(line.now - before, MAX_REPLY.ns, MAX_REPLY.ns * 3 / 2 + 4 * QUICK_NS);
+    assert_int_equal(read_at(&line, 4, 2), DAVY_ANSWER_OK);
+    assert_true(line.now - begin < 4 * MAX_REPLY.ns);
+}
+
 static void a_late_reply_ends_the_silence(void **state)
 {
     (void)state;
@@ -454,6 +472,7 @@ int main(void)
         cmocka_unit_test(a_deaf_device_may_be_three_times_max_reply_late),
         cmocka_unit_test(beyond_what_is_assumed_it_is_counted),
         cmocka_unit_test(a_lost_reply_costs_max_reply_and_two_probes),
+        cmocka_unit_test(a_unit_that_refuses_probes_holds_up_neither_itself_nor_others_for_long),
         cmocka_unit_test(a_late_reply_ends_the_silence),
         cmocka_unit_test(a_reply_after_max_reply_is_counted),
         cmocka_unit_test(a_second_device_of_the_same_address_is_found_out),
