@@ -64,7 +64,7 @@ struct davy_quarantine {
     size_t sick;     /* with a miss */
     size_t isolated; /* with three or more */
     size_t glitchy;  /* that miss now and then, but not often */
-    size_t flapping; /* that miss often */
+    size_t flapping; /* that miss often, and answer in between */
     int64_t credit_ns;
     int64_t credit_max_ns;
     davy_mono credited;

@@ -20,10 +20,12 @@
 
 /*
  * A miss that is followed by an answer is noise where many devices have it now and then, lately: within about six polls;
- * many: more than one in ten, and not only one. Where few have it often, it is them; where half have, it is the line.
+ * many: more than one in ten. Where some have it often, it is them; where half have, it is the line. So few may as well
+ * fall silent together (acquire/estimate.h counts on what they cost then), unless there are no others.
  */
 #define LATELY 60 /* of 1000 */
 #define MANY   10
+#define FEW    3
 
 static int64_t longer(int64_t a, int64_t b)
 {
@@ -62,10 +64,12 @@ static void count_all(struct davy_quarantine *quarantine)
 {
     quarantine->sick = quarantine->isolated = quarantine->glitchy = quarantine->flapping = 0;
     for (size_t i = 0; i < quarantine->count; i++) {
-        quarantine->sick += quarantine->patients[i].misses > 0 || quarantine->patients[i].queued;
-        quarantine->isolated += quarantine->patients[i].misses >= MISSES;
-        quarantine->glitchy += quarantine->patients[i].glitchy && !quarantine->patients[i].flapping;
-        quarantine->flapping += quarantine->patients[i].flapping;
+        const struct davy_patient *patient = &quarantine->patients[i];
+        bool isolated = patient->misses >= MISSES, glitchy = patient->glitchy && !isolated;
+        quarantine->sick += patient->misses > 0 || patient->queued;
+        quarantine->isolated += isolated;
+        quarantine->glitchy += glitchy && !patient->flapping;
+        quarantine->flapping += glitchy && patient->flapping;
     }
 }
 
@@ -139,8 +143,10 @@ static bool is_alone(const struct davy_quarantine *quarantine)
 static bool is_noisy(const struct davy_quarantine *quarantine)
 {
     const size_t answering = quarantine->count - quarantine->isolated;
-    return quarantine->glitchy + quarantine->flapping > 1 &&
-           (quarantine->glitchy * MANY > answering || quarantine->flapping * 2 > answering);
+    const size_t troubled = quarantine->glitchy + quarantine->flapping;
+    if (troubled <= FEW)
+        return troubled > 1 && troubled == answering;
+    return quarantine->glitchy * MANY > answering || quarantine->flapping * 2 > answering;
 }
 
 bool davy_quarantine_is_silent(struct davy_quarantine *quarantine, uint32_t device, davy_mono now)
