@@ -16,6 +16,9 @@ static const davy_span tcp_round_trip = {1 * DAVY_NS_PER_MS};
 /* Of acquire/quarantine.h: what is not answered takes one part of so many of the bus's time in the long run. */
 #define PROBE_PARTS 10
 
+/* And so often a device may miss until it is only probed. */
+#define MISSES 3
+
 static bool is_line(const struct davy_bus *bus)
 {
     return bus->type == DAVY_BUS_RTU && bus->baud > 0;
@@ -122,15 +125,18 @@ static bool is_tcp(const struct davy_config *config, const struct davy_request *
 }
 
 /*
- * What a device that falls silent costs in any case: the first miss, that nobody can foresee. On a line, once it answers
- * again, each read is enclosed by two short ones until nothing late can come (acquire/guard.h).
+ * What a device that falls silent costs in any case: the first miss, that nobody can foresee. Where it is one of several
+ * that have missed lately the line may seem noisy, and then nobody pays for anything before the third miss: that is all
+ * three, the first with its retries. On a line, once it answers again, each read is enclosed by two short ones until
+ * nothing late can come (acquire/guard.h).
  */
-static int64_t first_miss_ns(const struct davy_config *config, const struct davy_request *request)
+static int64_t misses_ns(const struct davy_config *config, const struct davy_request *request, bool noisy)
 {
     struct davy_request brief = *request;
     brief.count = 1;
     int64_t enclosed = is_tcp(config, request) ? 0 : 2 * davy_estimate_request(config, &brief).ns;
-    return failure_ns(config, request) + enclosed;
+    int64_t exchanges = noisy ? MISSES + config->buses[request->bus].retries : 1;
+    return exchanges * failure_ns(config, request) + enclosed;
 }
 
 /*
@@ -155,6 +161,20 @@ static void keep_largest(int64_t *largest, size_t size, int64_t value)
     }
 }
 
+/* Other devices on the connection of `own`. */
+static unsigned count_others(const struct davy_config *config, const struct davy_request *own)
+{
+    unsigned count = 0;
+    uint32_t last = own->device;
+    size_t end = lower_bound(config, own->bus + 1, 0);
+    for (size_t i = lower_bound(config, own->bus, 0); i < end; i++) {
+        const struct davy_request *request = &config->requests[i];
+        count += request->connection == own->connection && request->device != own->device && request->device != last;
+        last = request->device;
+    }
+    return count;
+}
+
 /*
  * Bus time of all that is not answered where `dead` devices beside that of `own` fall silent, those that hold the bus
  * longest, but for the tenth that the account grows by.
@@ -162,14 +182,16 @@ static void keep_largest(int64_t *largest, size_t size, int64_t value)
 static int64_t all_dead_ns(const struct davy_config *config, const struct davy_request *own, unsigned dead)
 {
     int64_t largest[DAVY_ESTIMATE_DEAD_MAX] = {0}, account = 0, of_device = 0;
-    size_t size = dead < DAVY_ESTIMATE_DEAD_MAX ? dead : DAVY_ESTIMATE_DEAD_MAX;
+    const unsigned others = dead > 0 ? count_others(config, own) : 0;
+    const unsigned silent = dead < others ? dead : others;
+    size_t size = silent < DAVY_ESTIMATE_DEAD_MAX ? silent : DAVY_ESTIMATE_DEAD_MAX;
     size_t end = lower_bound(config, own->bus + 1, 0);
     for (size_t i = lower_bound(config, own->bus, 0); size > 0 && i < end; i++) {
         const struct davy_request *request = &config->requests[i];
         if (request->device == own->device || request->connection != own->connection)
             continue;
         account = longer(account, account_ns(config, request));
-        of_device = longer(of_device, first_miss_ns(config, request));
+        of_device = longer(of_device, misses_ns(config, request, size > 1));
         if (i + 1 < end && request[1].device == request->device)
             continue;
         keep_largest(largest, size, of_device);
@@ -265,15 +287,5 @@ void davy_estimate_fill(struct davy_config *config)
 unsigned davy_estimate_neighbours(const struct davy_config *config, uint32_t point)
 {
     const struct davy_request *own = davy_estimate_request_of(config, point);
-    unsigned count = 0;
-    if (!own)
-        return 0;
-    uint32_t last = own->device;
-    size_t end = lower_bound(config, own->bus + 1, 0);
-    for (size_t i = lower_bound(config, own->bus, 0); i < end; i++) {
-        const struct davy_request *request = &config->requests[i];
-        count += request->connection == own->connection && request->device != own->device && request->device != last;
-        last = request->device;
-    }
-    return count;
+    return own ? count_others(config, own) : 0;
 }

@@ -205,7 +205,7 @@ static void no_reading_is_later_than_estimated_beside_a_dead_device(void **state
 static void no_reading_is_later_than_estimated_beside_three_dead_devices(void **state)
 {
     (void)state;
-    hold_all(DAVY_DEAD_SOME, 0.6);
+    hold_all(DAVY_DEAD_SOME, 0.4);
 }
 
 int main(void)

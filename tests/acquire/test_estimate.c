@@ -84,6 +84,12 @@ static double dead_s(unsigned unit)
     return failure_s(unit) + 2 * (18.5 * 10 / 9600 + 0.020);
 }
 
+/* One of several on a line that seems noisy: all three misses, the first with its retries. */
+static double noisy_s(unsigned unit, unsigned retries)
+{
+    return dead_s(unit) + (2 + retries) * failure_s(unit);
+}
+
 /* What the account pays: the retries, at least one, and one more with two times max_reply of waiting. */
 static double account_s(unsigned unit, unsigned retries)
 {
@@ -103,7 +109,7 @@ static void detection_adds_the_rest_of_the_bus_and_the_slowest_dead(void **state
     assert_about(detection(config, 0, 0), 1 + cycle + going_on);
     double rest = cycle + going_on;
     assert_about(detection(config, 0, 1), 1 + (dead_s(4) + account_s(4, 1) + rest) / 0.9);
-    assert_about(detection(config, 0, 2), 1 + (dead_s(4) + dead_s(3) + account_s(4, 1) + rest) / 0.9);
+    assert_about(detection(config, 0, 2), 1 + (noisy_s(4, 0) + noisy_s(3, 0) + account_s(4, 1) + rest) / 0.9);
     assert_about(detection(config, 3, 1), 1 + (dead_s(3) + account_s(3, 1) + rest) / 0.9);
     assert_int_equal(detection(config, 0, 99).ns, detection(config, 0, 3).ns);
     assert_int_equal(config->requests[0].detection[DAVY_DEAD_NONE].ns, detection(config, 0, 0).ns);
