@@ -12,7 +12,7 @@
 /* A request that is not answered so often though its device answers others is asked ever more rarely. */
 #define MUTE_MISSES     3
 #define FIRST_MUTE_NS   (10 * DAVY_NS_PER_S)
-#define LONGEST_MUTE_NS (600 * DAVY_NS_PER_S)
+#define LONGEST_MUTE_NS (60 * DAVY_NS_PER_S)
 
 /* Slow devices together take at most a tenth of the time while others wait. */
 #define SLOW_SHARE 10
