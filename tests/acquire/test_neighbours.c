@@ -25,6 +25,7 @@ enum mode {
     SLOW,     /* answers just below the timeout */
     FLAPPING, /* every other request is not answered */
     WAITED,   /* answers well, when the line may be used again after what others did */
+    ANY,      /* whatever there is, well or not */
     CODE,     /* a gateway says that the unit does not answer, after the timeout */
 };
 
@@ -61,6 +62,17 @@ static void line_nothing(void *link)
     (void)link;
 }
 
+static davy_span take_any(struct line *line, davy_span cost, davy_span miss, struct davy_bus_reply *reply)
+{
+    static const uint8_t codes[] = {1, 2, 3, 4, 5, 6, 10, 11, 77};
+    static const enum davy_answer answers[] = {DAVY_ANSWER_OK,      DAVY_ANSWER_OK,      DAVY_ANSWER_OK,
+                                               DAVY_ANSWER_TIMEOUT, DAVY_ANSWER_INVALID, DAVY_ANSWER_EXCEPTION,
+                                               DAVY_ANSWER_DOWN};
+    reply->answer = answers[davy_random_next(&line->random) % DAVY_LENGTH(answers)];
+    reply->exception = codes[davy_random_next(&line->random) % DAVY_LENGTH(codes)];
+    return reply->answer == DAVY_ANSWER_TIMEOUT || reply->answer == DAVY_ANSWER_INVALID ? miss : cost;
+}
+
 static davy_span take(struct line *line, const struct davy_bus_request *request, struct unit *unit,
                       struct davy_bus_reply *reply)
 {
@@ -78,6 +90,8 @@ static davy_span take(struct line *line, const struct davy_bus_request *request,
         reply->answer = DAVY_ANSWER_EXCEPTION;
         reply->exception = 2;
     }
+    if (unit->mode == ANY)
+        return take_any(line, cost, miss, reply);
     reply->turn_around = unit->mode == SLOW ? (davy_span){bus->timeout.ns - 10 * DAVY_NS_PER_MS} : davy_span_ms(20);
     reply->took = unit->mode == WAITED ? cost : (davy_span){0};
     if (unit->mode == WAITED)
@@ -313,6 +327,41 @@ static void many_that_answer_every_other_time_still_cost_a_tenth(void **state)
             assert_true(line.units[unit].polls >= 5);
     }
     line_done(&line);
+}
+
+static enum mode draw_mode(struct davy_random *random)
+{
+    static const enum mode modes[] = {WELL, WELL, ANY, ANY, DEAD, SLOW, FLAPPING, WAITED, CODE};
+    return modes[davy_random_next(random) % DAVY_LENGTH(modes)];
+}
+
+/* count_block() looks at each block, of whole requests and of their parts. */
+static void whatever_devices_do_nothing_is_told_that_they_did_not_send(void **state)
+{
+    (void)state;
+    const char *seed = getenv("DAVY_SEED");
+    struct davy_random random = {.state = seed ? strtoull(seed, NULL, 10) : 32};
+    print_message("seed %llu\n", (unsigned long long)random.state);
+    for (int round = 0; round < 60; round++) {
+        struct line line;
+        unsigned devices = 1 + (unsigned)(davy_random_next(&random) % 20);
+        struct davy_config *config = plan(devices);
+        config->buses[0].retries = (int)(davy_random_next(&random) % 3);
+        small_point(config, "q", 4, DAVY_TYPE_FLOAT32); /* of the last device, in one request with its first */
+        small_point(config, "r", 300, DAVY_TYPE_FLOAT32);
+        line_init(&line, config);
+        line.random.state = davy_random_next(&random);
+        for (int change = 0; change < 5; change++) {
+            for (unsigned unit = 1; unit <= devices; unit++) {
+                line.units[unit].mode = draw_mode(&random);
+                line.units[unit].code = (uint8_t)(10 + davy_random_next(&random) % 2);
+                line.units[unit].refused = davy_random_next(&random) % 4 == 0 ? 4 : 0;
+                line.units[unit].deaf = davy_random_next(&random) % 4 == 0 ? 300 : 0;
+            }
+            run_for(&line, davy_span_s(60));
+        }
+        line_done(&line);
+    }
 }
 
 /* One needs a second try each time: it is never missed, but when that cannot be paid for any more, it is not asked. */
@@ -588,6 +637,7 @@ int main(void)
         cmocka_unit_test(slow_devices_do_not_take_the_others_time),
         cmocka_unit_test(one_that_answers_every_other_time_is_still_read_and_costs_a_tenth),
         cmocka_unit_test(many_that_answer_every_other_time_still_cost_a_tenth),
+        cmocka_unit_test(whatever_devices_do_nothing_is_told_that_they_did_not_send),
         cmocka_unit_test(what_was_not_asked_was_not_answered),
         cmocka_unit_test(who_waits_for_the_line_is_not_slow),
         cmocka_unit_test(what_a_gateway_says_of_a_unit_is_of_that_unit_only),
