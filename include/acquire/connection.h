@@ -114,12 +114,12 @@ void davy_connection_switch(struct davy_connection *connection, const struct dav
                             const struct davy_share *share);
 
 /*
- * Tell it which devices are in alarm (their alarm_interval holds); those of others are ignored. Thread: evaluator. Never
- * blocks.
- * device    index in the newest configuration given to it; a switch keeps the flags of devices that stay (by
- * id)
+ * Tell it whether a device is in alarm (its alarm_interval holds). Thread: evaluator, which may be ahead of a switch: then
+ * it waits for that. What is of an older configuration is forgotten, since after a switch all are told anew; until then
+ * the flags of devices that stay (by id) stand. Never blocks.
+ * generation  of the configuration that `device` is an index of; those of others than its devices are ignored
  */
-void davy_connection_alarm(struct davy_connection *connection, uint32_t device, bool in_alarm);
+void davy_connection_alarm(struct davy_connection *connection, uint32_t generation, uint32_t device, bool in_alarm);
 
 /* Queue a demand. 0, or -EAGAIN when four are waiting. */
 int davy_connection_demand(struct davy_connection *connection, const struct davy_poller_demand *demand) DAVY_MUST_CHECK;

@@ -40,7 +40,7 @@ struct davy_poller *davy_poller_free(struct davy_poller *poller);
 void davy_poller_switch(struct davy_poller *poller, const struct davy_config *config, uint32_t bus);
 
 /* Tell it which devices are in alarm: davy_connection_alarm(). Thread: evaluator. Never blocks. */
-void davy_poller_alarm(struct davy_poller *poller, uint32_t device, bool in_alarm);
+void davy_poller_alarm(struct davy_poller *poller, uint32_t generation, uint32_t device, bool in_alarm);
 
 /* Queue a demand; the first connection reads. 0, or -EAGAIN when four are waiting. */
 int davy_poller_demand(struct davy_poller *poller, const struct davy_poller_demand *demand) DAVY_MUST_CHECK;

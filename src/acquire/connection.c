@@ -157,11 +157,18 @@ static void take_change(struct davy_connection *connection)
     davy_config_unref(change.config);
 }
 
-static void take_flags(struct davy_connection *connection)
+/* False where there is none, or one that is ahead of our configuration. */
+static bool take_flag(struct davy_connection *connection)
 {
-    struct alarm_flag flag;
-    while (davy_queue_pop(&connection->flags, &flag))
-        davy_schedule_alarm(&connection->schedule, flag.device, flag.in_alarm, now_of(connection));
+    const struct alarm_flag *flag = &connection->flag;
+    if (!connection->has_flag)
+        connection->has_flag = davy_queue_pop(&connection->flags, &connection->flag);
+    if (!connection->has_flag || flag->generation > connection->config->generation)
+        return false;
+    connection->has_flag = false;
+    if (flag->generation == connection->config->generation)
+        davy_schedule_alarm(&connection->schedule, flag->device, flag->in_alarm, now_of(connection));
+    return true;
 }
 
 /* ---- loop ---- */
@@ -199,7 +206,8 @@ static davy_span idle_time(struct davy_connection *connection, davy_mono now)
 davy_span davy_connection_turn(struct davy_connection *connection)
 {
     take_change(connection);
-    take_flags(connection);
+    while (take_flag(connection))
+        continue;
     if (connection->share.connection == 0 || connection->schedule.count > 0)
         (void)poll_ensure_open(connection); /* also where nothing is due for long */
     if (!serve_demand(connection) && !poll_probe(connection))
@@ -349,9 +357,9 @@ void davy_connection_switch(struct davy_connection *connection, const struct dav
             davy_config_unref(overtaken.config);
 }
 
-void davy_connection_alarm(struct davy_connection *connection, uint32_t device, bool in_alarm)
+void davy_connection_alarm(struct davy_connection *connection, uint32_t generation, uint32_t device, bool in_alarm)
 {
-    const struct alarm_flag flag = {.device = device, .in_alarm = in_alarm};
+    const struct alarm_flag flag = {.generation = generation, .device = device, .in_alarm = in_alarm};
     (void)davy_queue_push(&connection->flags, &flag); /* room for two changes of each device between two turns */
 }
 

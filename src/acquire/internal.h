@@ -13,6 +13,7 @@ struct change {
 };
 
 struct alarm_flag {
+    uint32_t generation;
     uint32_t device;
     bool in_alarm;
 };
@@ -29,6 +30,8 @@ struct davy_connection {
     struct davy_quarantine quarantine;
     struct davy_queue changes; /* of struct change, at most one */
     struct davy_queue flags;   /* of struct alarm_flag */
+    struct alarm_flag flag;    /* out of the queue, waits for its configuration */
+    bool has_flag;
     struct davy_queue demands; /* of struct davy_poller_demand */
     struct davy_thread thread;
     struct davy_cell cell;    /* the status for others */

@@ -88,10 +88,10 @@ void davy_poller_switch(struct davy_poller *poller, const struct davy_config *co
         davy_connection_switch(poller->connections[share.connection], config, &share);
 }
 
-void davy_poller_alarm(struct davy_poller *poller, uint32_t device, bool in_alarm)
+void davy_poller_alarm(struct davy_poller *poller, uint32_t generation, uint32_t device, bool in_alarm)
 {
     for (uint32_t i = 0; i < poller->count; i++)
-        davy_connection_alarm(poller->connections[i], device, in_alarm);
+        davy_connection_alarm(poller->connections[i], generation, device, in_alarm);
 }
 
 int davy_poller_demand(struct davy_poller *poller, const struct davy_poller_demand *demand)

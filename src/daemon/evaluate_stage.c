@@ -221,7 +221,7 @@ static void tell_pollers(struct evaluate_stage *stage)
         bool in_alarm = false;
         for (uint32_t p = device->first_point; p < device->first_point + device->point_count; p++)
             in_alarm |= davy_engine_point_level(stage->engine, p) != DAVY_LEVEL_NONE;
-        davy_poller_alarm(stage->pollers[device->bus], d, in_alarm);
+        davy_poller_alarm(stage->pollers[device->bus], stage->config->generation, d, in_alarm);
     }
     stage->any_flagged = false;
 }

@@ -368,15 +368,46 @@ static void devices_in_alarm_are_read_at_their_alarm_interval(void **state)
     struct davy_config *config = plan(DAVY_BUS_RTU, 2);
     config->devices[0].alarm_interval = davy_span_ms(200);
     rig_init(&rig, config);
-    davy_connection_alarm(rig.connection, 0, true);
-    davy_connection_alarm(rig.connection, 99, true);
+    davy_connection_alarm(rig.connection, 1, 0, true);
+    davy_connection_alarm(rig.connection, 1, 99, true);
     run_for(&rig, davy_span_s(10));
     assert_in_range(count_requests(&rig, 1), 49, 51);
     assert_in_range(count_requests(&rig, 2), 9, 11);
-    davy_connection_alarm(rig.connection, 0, false);
+    davy_connection_alarm(rig.connection, 1, 0, false);
     size_t before = count_requests(&rig, 1);
     run_for(&rig, davy_span_s(10));
     assert_in_range(count_requests(&rig, 1) - before, 9, 11);
+    rig_done(&rig);
+}
+
+/* The evaluator switches first, and tells of devices by their places in the new configuration. */
+static void alarms_told_ahead_of_a_switch_are_those_of_the_new_places(void **state)
+{
+    (void)state;
+    struct rig rig;
+    struct davy_config *config = plan(DAVY_BUS_RTU, 2), *next = plan(DAVY_BUS_RTU, 2);
+    const struct davy_share share = davy_share_all(0);
+    next->generation = 2;
+    next->devices[0].id = config->devices[1].id;
+    next->devices[0].unit = 2;
+    next->devices[1].id = config->devices[0].id;
+    next->devices[1].unit = 1;
+    for (int i = 0; i < 2; i++)
+        config->devices[i].alarm_interval = next->devices[i].alarm_interval = davy_span_ms(200);
+    rig_init(&rig, config);
+    davy_connection_alarm(rig.connection, 1, 1, true);
+    run_for(&rig, davy_span_s(2));
+    davy_connection_alarm(rig.connection, 2, 0, true);
+    davy_connection_alarm(rig.connection, 2, 1, false);
+    run_for(&rig, davy_span_s(2));
+    davy_connection_switch(rig.connection, next, &share);
+    davy_connection_alarm(rig.connection, 1, 0, true); /* told too late */
+    run_for(&rig, davy_span_s(2));
+    size_t one = count_requests(&rig, 1), two = count_requests(&rig, 2);
+    run_for(&rig, davy_span_s(10));
+    assert_in_range(count_requests(&rig, 1) - one, 9, 11);
+    assert_in_range(count_requests(&rig, 2) - two, 49, 51);
+    davy_config_unref(next);
     rig_done(&rig);
 }
 
@@ -481,7 +512,7 @@ static void the_thread_runs_takes_commands_and_ends(void **state)
     const struct davy_poller_demand demand = {.ticket = 1, .unit = 1, .table = DAVY_TABLE_INPUT, .count = 1};
     assert_int_equal(davy_connection_demand(rig.connection, &demand), 0);
     const struct davy_share share = davy_share_all(0);
-    davy_connection_alarm(rig.connection, 0, true);
+    davy_connection_alarm(rig.connection, 1, 0, true);
     davy_connection_switch(rig.connection, config, &share);
     unsigned taken = 0;
     for (int waits = 0; waits < 50 && taken < 2; waits++) {
@@ -547,6 +578,7 @@ int main(void)
         cmocka_unit_test(a_server_that_accepts_and_drops_is_asked_more_and_more_rarely),
         cmocka_unit_test(the_first_connect_waits_for_a_random_part_of_the_spread),
         cmocka_unit_test(devices_in_alarm_are_read_at_their_alarm_interval),
+        cmocka_unit_test(alarms_told_ahead_of_a_switch_are_those_of_the_new_places),
         cmocka_unit_test(a_switch_keeps_the_connection_and_the_rhythm),
         cmocka_unit_test(a_read_on_demand_runs_between_polls),
         cmocka_unit_test(utilization_is_the_measured_share),

@@ -92,7 +92,7 @@ static void each_connection_polls_its_share_in_a_thread_of_its_own(void **state)
     const struct davy_poller_demand frames = {.ticket = 2, .kind = DAVY_DEMAND_FRAMES, .connection = 3};
     assert_int_equal(davy_poller_demand(poller, &read), 0);
     assert_int_equal(davy_poller_demand(poller, &frames), 0);
-    davy_poller_alarm(poller, 7, true);
+    davy_poller_alarm(poller, 1, 7, true);
     wait_for_all(&waker, &blocks, 10, 1);
     uint64_t beats = davy_poller_beats(poller);
     davy_poller_switch(poller, next, 0);
