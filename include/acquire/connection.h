@@ -103,7 +103,10 @@ int davy_connection_start(struct davy_connection *connection) DAVY_MUST_CHECK;
 /* Ask to stop; returns at once. */
 void davy_connection_stop(struct davy_connection *connection);
 
-/* Stop, join (blocks for at most one request) and free. Accepts NULL, returns NULL. */
+/*
+ * Stop, join (blocks for at most one request) and free. Demands that wait are answered: the link is down. Accepts NULL,
+ * returns NULL.
+ */
 struct davy_connection *davy_connection_free(struct davy_connection *connection);
 
 /*

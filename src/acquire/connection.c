@@ -284,11 +284,24 @@ static int init(struct davy_connection *connection, const struct davy_connection
     return 0;
 }
 
+/* Who asked is told that nothing comes any more. */
+static void refuse_demands(struct davy_connection *connection)
+{
+    while (connection->holds ||
+           (connection->demands.ready && davy_queue_pop(&connection->demands, &connection->held))) {
+        struct davy_poller_demand_reply answer = {.ticket = connection->held.ticket, .demand = connection->held};
+        answer.reply.answer = DAVY_ANSWER_DOWN;
+        connection->holds = false;
+        reply_demand(connection, &answer);
+    }
+}
+
 /* Everything but the link, which after a failed start is still the caller's. */
 static void release(struct davy_connection *connection)
 {
     struct change change;
     davy_thread_done(&connection->thread);
+    refuse_demands(connection);
     if (connection->changes.ready && davy_queue_pop(&connection->changes, &change))
         davy_config_unref(change.config);
     davy_queue_done(&connection->changes);

@@ -409,7 +409,8 @@ static void answer_frames(struct daemon *daemon, const struct davy_poller_demand
     struct davy_capture_frame frame;
     DAVY_AUTO_FREE char *text = malloc(FRAMES_SIZE);
     if (!text || !reply->capture || !bus) {
-        davy_control_refuse(daemon->control, reply->ticket, bus ? "no memory" : "the bus is gone");
+        davy_control_refuse(daemon->control, reply->ticket,
+                            bus ? "the recorder is gone, or no memory: try again" : "the bus is gone");
         return;
     }
     struct davy_buf out;

@@ -460,6 +460,26 @@ static void a_read_on_demand_runs_between_polls(void **state)
     rig_done(&rig);
 }
 
+static void who_waits_for_a_connection_that_ends_is_told(void **state)
+{
+    (void)state;
+    struct rig rig;
+    rig_init(&rig, plan(DAVY_BUS_RTU, 1));
+    const struct davy_poller_demand demands[] = {{.ticket = 1, .unit = 9, .count = 1},
+                                                 {.ticket = 2, .kind = DAVY_DEMAND_FRAMES}};
+    for (size_t i = 0; i < DAVY_LENGTH(demands); i++)
+        assert_int_equal(davy_connection_demand(rig.connection, &demands[i]), 0);
+    rig.connection = davy_connection_free(rig.connection);
+    struct davy_poller_demand_reply reply;
+    for (size_t i = 0; i < DAVY_LENGTH(demands); i++) {
+        assert_true(davy_queue_pop(&rig.replies, &reply));
+        assert_int_equal(reply.ticket, demands[i].ticket);
+        assert_int_equal(reply.reply.answer, DAVY_ANSWER_DOWN);
+        assert_null(reply.capture);
+    }
+    rig_done(&rig);
+}
+
 static void utilization_is_the_measured_share(void **state)
 {
     (void)state;
@@ -581,6 +601,7 @@ int main(void)
         cmocka_unit_test(alarms_told_ahead_of_a_switch_are_those_of_the_new_places),
         cmocka_unit_test(a_switch_keeps_the_connection_and_the_rhythm),
         cmocka_unit_test(a_read_on_demand_runs_between_polls),
+        cmocka_unit_test(who_waits_for_a_connection_that_ends_is_told),
         cmocka_unit_test(utilization_is_the_measured_share),
         cmocka_unit_test(what_nobody_asked_for_is_counted_and_told_once_a_minute),
         cmocka_unit_test(the_thread_runs_takes_commands_and_ends),
