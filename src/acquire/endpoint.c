@@ -12,10 +12,17 @@
 
 #include "acquire/wait.h"
 
-/* A connection that is silent between polls, and whose other end has gone, is noticed after 15 + 3 * 5 s. */
+/* A connection that is silent between polls, and whose other end has gone, is noticed after 20 to 30 s. */
 #define KEEPALIVE_IDLE_S     15
 #define KEEPALIVE_INTERVAL_S 5
 #define KEEPALIVE_PROBES     3
+
+/*
+ * Of what was sent and is not acknowledged. Of type tcp each lost reply ends the connection, but a server that hands
+ * serial frames on is allowed to be silent: without this, one that lost its power is sent to in vain until the kernel
+ * gives up, after a quarter of an hour or so (tcp(7), tcp_retries2), and is not called again before.
+ */
+#define UNACKNOWLEDGED_MS 10000
 
 /* What the helper thread works on; it stays until that is through with it. */
 struct davy_lookup {
@@ -132,6 +139,7 @@ static void tune(int fd)
         {IPPROTO_TCP, TCP_KEEPIDLE, KEEPALIVE_IDLE_S},
         {IPPROTO_TCP, TCP_KEEPINTVL, KEEPALIVE_INTERVAL_S},
         {IPPROTO_TCP, TCP_KEEPCNT, KEEPALIVE_PROBES},
+        {IPPROTO_TCP, TCP_USER_TIMEOUT, UNACKNOWLEDGED_MS},
     };
     for (size_t i = 0; i < DAVY_LENGTH(options); i++)
         (void)setsockopt(fd, options[i].level, options[i].name, &options[i].value, sizeof options[i].value);

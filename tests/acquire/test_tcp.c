@@ -245,6 +245,24 @@ static void a_slow_resolver_costs_the_timeout_once_and_the_last_address_serves(v
     slave_stop(&server);
 }
 
+/* The kernel would send for a quarter of an hour to a host that lost its power; nor does keep-alive look at it meanwhile. */
+static void what_nobody_acknowledges_ends_the_connection_soon(void **state)
+{
+    (void)state;
+    struct slave server;
+    struct davy_endpoint endpoint;
+    start_server(&server, AF_INET);
+    assert_int_equal(davy_endpoint_init(&endpoint, "127.0.0.1", server.port, davy_span_s(2)), 0);
+    int fd = davy_endpoint_open(&endpoint, NULL), timeout_ms = 0;
+    socklen_t size = sizeof timeout_ms;
+    assert_true(fd >= 0);
+    assert_int_equal(getsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &timeout_ms, &size), 0);
+    assert_in_range(timeout_ms, 5000, 20000);
+    close(fd);
+    davy_endpoint_done(&endpoint);
+    slave_stop(&server);
+}
+
 int main(void)
 {
     davy_random_bytes(&source.state, sizeof source.state);
@@ -256,6 +274,7 @@ int main(void)
         cmocka_unit_test(a_name_and_an_address_of_version_6_are_reached),
         cmocka_unit_test(a_name_that_nobody_knows_is_unreachable),
         cmocka_unit_test(a_slow_resolver_costs_the_timeout_once_and_the_last_address_serves),
+        cmocka_unit_test(what_nobody_acknowledges_ends_the_connection_soon),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
