@@ -31,10 +31,10 @@ static void take_step(struct davy_engine *engine, struct alarm *alarm, const str
     bool rises = alarm->level != DAVY_LEVEL_NONE && step->level > level;
     if (rises && alarm->shelved && davy_engine_breaks_shelf(alarm, step->level))
         davy_engine_end_shelf(engine, alarm, at);
-    if (alarm->level != DAVY_LEVEL_NONE && step->level > alarm->floor)
-        alarm->floor = step->level;
-    if (rises && step->level > alarm->level)
-        alarm->level = step->level;
+    if (alarm->level != DAVY_LEVEL_NONE) { /* also below what is shown while suppressed: that ends */
+        alarm->floor = step->level > alarm->floor ? step->level : alarm->floor;
+        alarm->level = step->level > alarm->level ? step->level : alarm->level;
+    }
     davy_engine_transition(engine, alarm, rises ? DAVY_INPUT_OVERDUE_RISE : DAVY_INPUT_OVERDUE, at, NULL,
                            alarm->steps_done);
 }
