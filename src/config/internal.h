@@ -7,9 +7,9 @@
 #pragma once
 
 #include <libconfig.h>
-#include <openssl/evp.h>
 
 #include "base/buf.h"
+#include "base/sha256.h"
 #include "config/nearest.h"
 #include "config/problems.h"
 #include "model/config.h"
@@ -34,7 +34,7 @@ struct davy_loader {
     int failed;    /* 0 or -ENOMEM: sticky, asked at the end */
     bool no_files; /* text from memory: nothing is opened */
     char *folder;  /* of the main file */
-    EVP_MD_CTX *digest;
+    struct davy_sha256 digest;
     davy_wall now;
     struct davy_profile *profiles; /* list, in order of appearance */
     struct davy_tables *tables;    /* of gases and presets (tables.h); NULL: none was needed yet */

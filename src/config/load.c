@@ -45,9 +45,8 @@ bool davy_loader_init(struct davy_loader *loader, const char *file)
     loader->now = davy_clock_now(&davy_system_clock).wall;
     loader->config = davy_config_new();
     loader->folder = folder_of(file);
-    loader->digest = EVP_MD_CTX_new();
-    return loader->config && loader->folder && loader->digest &&
-           EVP_DigestInit_ex(loader->digest, EVP_sha256(), NULL) == 1;
+    davy_sha256_init(&loader->digest);
+    return loader->config && loader->folder;
 }
 
 void davy_loader_done(struct davy_loader *loader)
@@ -60,19 +59,16 @@ void davy_loader_done(struct davy_loader *loader)
     free(loader->device_settings);
     free(loader->point_settings);
     free(loader->point_used);
-    EVP_MD_CTX_free(loader->digest);
 }
 
 static void put_hash(struct davy_loader *loader)
 {
-    unsigned char bytes[EVP_MAX_MD_SIZE];
-    unsigned length = 0;
+    uint8_t bytes[DAVY_SHA256_SIZE];
     struct davy_buf buf;
     davy_buf_init(&buf, loader->config->hash, sizeof loader->config->hash);
-    if (EVP_DigestFinal_ex(loader->digest, bytes, &length) != 1)
-        loader->failed = -ENOMEM;
+    davy_sha256_done(&loader->digest, bytes);
     davy_buf_text(&buf, "sha256:");
-    for (unsigned i = 0; i < length; i++)
+    for (unsigned i = 0; i < sizeof bytes; i++)
         davy_buf_printf(&buf, "%02x", bytes[i]);
 }
 

@@ -136,8 +136,7 @@ static void add_text(struct davy_source *source, const char *file, const char *t
     int index = add_file(source, file);
     if (index < 0)
         return;
-    if (EVP_DigestUpdate(source->loader->digest, text, length) != 1)
-        out_of_memory(source);
+    davy_sha256_add(&source->loader->digest, text, length);
     source->depth++;
     davy_scan(source, (uint32_t)index, text, length);
     source->depth--;

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "chain.h"
 
-#include <errno.h>
-#include <openssl/evp.h>
+#include "base/sha256.h"
 
 static void hex_of(const uint8_t hash[DAVY_HASH_SIZE], char text[2 * DAVY_HASH_SIZE])
 {
@@ -13,17 +12,14 @@ static void hex_of(const uint8_t hash[DAVY_HASH_SIZE], char text[2 * DAVY_HASH_S
     }
 }
 
-int davy_chain_next(const uint8_t before[DAVY_HASH_SIZE], const char *payload, size_t length,
-                    uint8_t ret_hash[DAVY_HASH_SIZE])
+void davy_chain_next(const uint8_t before[DAVY_HASH_SIZE], const char *payload, size_t length,
+                     uint8_t ret_hash[DAVY_HASH_SIZE])
 {
     char text[2 * DAVY_HASH_SIZE];
+    struct davy_sha256 sum;
     hex_of(before, text);
-    EVP_MD_CTX *context = EVP_MD_CTX_new();
-    if (!context)
-        return -ENOMEM;
-    bool done = EVP_DigestInit_ex(context, EVP_sha256(), NULL) == 1 &&
-                EVP_DigestUpdate(context, text, sizeof(text)) == 1 && EVP_DigestUpdate(context, payload, length) == 1 &&
-                EVP_DigestFinal_ex(context, ret_hash, NULL) == 1;
-    EVP_MD_CTX_free(context);
-    return done ? 0 : -ENOMEM;
+    davy_sha256_init(&sum);
+    davy_sha256_add(&sum, text, sizeof text);
+    davy_sha256_add(&sum, payload, length);
+    davy_sha256_done(&sum, ret_hash);
 }

@@ -7,13 +7,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "base/attr.h"
+#include "base/sha256.h"
 
-#define DAVY_HASH_SIZE 32
+#define DAVY_HASH_SIZE DAVY_SHA256_SIZE
 
-/*
- * SHA-256 of `before` as 64 hex digits followed by `payload`. `before` and `ret_hash` may be the same.
- * returns   0 or -ENOMEM
- */
-int davy_chain_next(const uint8_t before[DAVY_HASH_SIZE], const char *payload, size_t length,
-                    uint8_t ret_hash[DAVY_HASH_SIZE]) DAVY_MUST_CHECK;
+/* SHA-256 of `before` as 64 hex digits followed by `payload`. `before` and `ret_hash` may be the same. */
+void davy_chain_next(const uint8_t before[DAVY_HASH_SIZE], const char *payload, size_t length,
+                     uint8_t ret_hash[DAVY_HASH_SIZE]);

@@ -241,9 +241,7 @@ static int insert_outbox(struct davy_ledger *ledger, const struct davy_ledger_ev
 static int insert_event(struct davy_ledger *ledger, const struct davy_ledger_event *e, int64_t topic)
 {
     struct ledger_chain *chain = &ledger->now.events;
-    int r = davy_chain_next(chain->hash, e->payload, strlen(e->payload), chain->hash);
-    if (r < 0)
-        return r;
+    davy_chain_next(chain->hash, e->payload, strlen(e->payload), chain->hash);
     chain->seq = e->seq;
     return davy_db_do(&ledger->db, LEDGER_EVENT_INSERT, "iittttttttddttitht", e->seq, micros(e->time), e->id, e->event,
                       e->state, e->level, e->rule, e->zone, e->device, e->point, e->value, e->limit, e->by, e->note,
@@ -322,11 +320,10 @@ int davy_ledger_act(struct davy_ledger *ledger, const struct davy_ledger_action 
     struct davy_buf out;
     davy_buf_init(&out, text, size);
     action_text(&out, action, chain->seq + 1);
-    int r = davy_chain_next(chain->hash, out.text, out.length, chain->hash);
+    davy_chain_next(chain->hash, out.text, out.length, chain->hash);
     chain->seq++;
-    if (r == 0)
-        r = davy_db_do(&ledger->db, LEDGER_ACTION_INSERT, "iiht", chain->seq, micros(action->time), chain->hash,
-                       out.text);
+    int r =
+        davy_db_do(&ledger->db, LEDGER_ACTION_INSERT, "iiht", chain->seq, micros(action->time), chain->hash, out.text);
     return r < 0 ? davy_ledger_fail(ledger, r) : 0;
 }
 

@@ -274,7 +274,7 @@ static void the_hash_is_that_of_the_hex_digits_before_and_the_payload(void **sta
     static const char expected[] = "b64374d04ef9c4f39fddb1e0d6be38a0130f6c057fc0f4ee467ea0e18bc758f1";
     uint8_t hash[DAVY_HASH_SIZE] = {0};
     char text[2 * DAVY_HASH_SIZE + 1];
-    assert_int_equal(davy_chain_next(hash, "abc", 3, hash), 0);
+    davy_chain_next(hash, "abc", 3, hash);
     for (size_t i = 0; i < DAVY_HASH_SIZE; i++)
         snprintf(text + 2 * i, 3, "%02x", hash[i]);
     assert_string_equal(text, expected);
