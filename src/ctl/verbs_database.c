@@ -211,6 +211,7 @@ static bool on_history(void *context, const struct davy_history_row *row)
         print_history_json(list, row);
         return !ferror(stdout);
     }
+    list->any = true;
     davy_table_add(&list->table, davy_ctl_copy(davy_wall_format(row->time, time)), NULL);
     davy_table_add(&list->table, value_cell(row->has_value, row->value), NULL);
     if (list->steps) {
@@ -261,9 +262,10 @@ static int list_history(struct ctl *ctl, const char *file, const struct history_
         fputs("davyctl: no reading in that time\n", stderr);
     if (rc == 0 && ctl->json)
         puts(list.any ? "\n], \"ok\": true}" : "{\"readings\": [], \"ok\": true}");
-    else if (rc == 0)
+    else if (!ctl->json && (rc == 0 || list.any)) /* also what was read until a failure */
         davy_table_flush(&list.table);
-    else if (list.any) /* some of the document is out: it is closed, and the reason goes to standard error alone */
+    else if (ctl->json &&
+             list.any) /* some of the document is out: it is closed, and the reason goes to standard error alone */
         puts("\n], \"ok\": false}");
     const struct ctl teller = {.json = ctl->json && !list.any};
     davy_table_done(&list.table);

@@ -158,7 +158,11 @@ def querying(b):
     b.expect(2, "events", *ledger, "--since", "yesterday")
     b.expect(3, "events")
     b.expect(1, "events", "--database", b.folder / "missing.db")
-    text = b.expect(0, "history", "GT-101.h2s", *readings, "--since", "1700000008", "--until", "1700000011").stdout
+    answer = b.expect(0, "history", "GT-101.h2s", *readings, "--since", "1700000008", "--until", "1700000011")
+    text = answer.stdout
+    b.check(answer.stderr == "", "history says nothing more where it has readings", answer.stderr)
+    nothing = b.expect(0, "history", "GT-101.h2s", *readings, "--since", "1600000000", "--until", "1600000001")
+    b.check("no reading in that time" in nothing.stderr, "history without a reading", nothing.stderr)
     rows = [line.split()[1:] for line in text.splitlines()[1:]]
     b.check(rows == [["4", "good"], ["-", "bad:comm"], ["5", "good"]], "history", text)
     steps = json.loads(b.expect(0, "--json", "history", "GT-101.h2s", *readings, "--every", "10min").stdout)["readings"]
