@@ -17,13 +17,15 @@ struct walk {
     bool errors; /* only what was kept for an error */
     double character_us;
     json_int_t number, mono_us; /* 0: none before */
+    json_int_t sent; /* bytes of it, where it is ours, which is noted when its first one leaves; 0: it is not */
 };
 
 /* A frame in words. */
 struct view {
     struct frame_text decoded;
-    double gap_ms;         /* since the frame before; below 0: none, or some between have rolled out */
-    double turn_around_ms; /* of what was heard: until its first byte, where the speed is known; below 0: none */
+    double gap_ms; /* since the frame before; below 0: none, or some between have rolled out */
+    double
+        turn_around_ms; /* of what was heard: from our last byte to its first, where the speed is known; below 0: none */
     const char *verdict;
     bool bad;
 };
@@ -48,8 +50,8 @@ static void view_frame(struct walk *walk, const json_t *frame, struct view *view
     const bool follows = walk->number > 0 && number == walk->number + 1;
     view->gap_ms = follows ? (double)(integer(frame, "mono_us") - walk->mono_us) / 1e3 : -1;
     view->turn_around_ms = -1;
-    if (follows && is_kind(frame, "heard")) {
-        view->turn_around_ms = view->gap_ms - (double)whole * walk->character_us / 1e3;
+    if (follows && walk->sent > 0 && is_kind(frame, "heard")) {
+        view->turn_around_ms = view->gap_ms - (double)(walk->sent + whole) * walk->character_us / 1e3;
         if (view->turn_around_ms < 0)
             view->turn_around_ms = 0;
     }
@@ -57,6 +59,7 @@ static void view_frame(struct walk *walk, const json_t *frame, struct view *view
     view->bad = view->decoded.bad || is_kind(frame, "foreign") || (*view->verdict && strcmp(view->verdict, "ok") != 0);
     walk->number = number;
     walk->mono_us = integer(frame, "mono_us");
+    walk->sent = is_kind(frame, "sent") ? whole : 0;
 }
 
 static char *span_cell(double ms)
