@@ -143,7 +143,8 @@ void davy_config_check(struct davy_loader *loader)
         check_device_id(loader, i);
         check_unit(loader, i);
         warn_of_device(loader, i);
-        warn_of_limitless(loader, (uint32_t)i);
+        if (loader->problems->errors == 0) /* else limits may be missing only because they could not be read */
+            warn_of_limitless(loader, (uint32_t)i);
     }
     for (size_t i = 0; i < config->point_count; i++)
         check_point(loader, i);

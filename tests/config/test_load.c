@@ -282,6 +282,22 @@ static unsigned warnings_with(const struct davy_problems *problems, const char *
     return count;
 }
 
+/* What a broken rule was to watch is not known: to call it unwatched would hide the errors among untruths. */
+static void where_a_rule_is_broken_nothing_is_said_to_have_no_limit(void **state)
+{
+    (void)state;
+    struct davy_problems problems = {0};
+    struct davy_config *config =
+        load_text("devices = ( { id = \"D\"; bus = \"plc\"; unit = 1; points = ( { name = \"p\"; register = 1; "
+                  "type = \"int16\"; } ); } );\n"
+                  "rules = ( { name = \"r\"; point = [\"D.p\"]; red = { above = 4; }; } );",
+                  &problems);
+    assert_null(config);
+    assert_true(problems.errors > 0);
+    assert_int_equal(warnings_with(&problems, "no limit at all"), 0);
+    davy_problems_done(&problems);
+}
+
 static void what_is_unwise_is_warned_of(void **state)
 {
     (void)state;
@@ -351,6 +367,7 @@ int main(void)
         cmocka_unit_test(a_point_of_the_device_replaces_that_of_the_profile),
         cmocka_unit_test(status_of_the_profile_stays_until_the_device_has_its_own),
         cmocka_unit_test(syntax_is_forgiving_where_the_manual_says_so),
+        cmocka_unit_test(where_a_rule_is_broken_nothing_is_said_to_have_no_limit),
         cmocka_unit_test(what_is_unwise_is_warned_of),
         cmocka_unit_test(settings_are_sorted_and_named_by_id),
         cmocka_unit_test(the_hash_is_that_of_the_bytes),
