@@ -270,6 +270,8 @@ void davy_plan_report_print(FILE *out, const struct davy_config *config)
                 davy_bus_type_name(config->buses[b].type), count_requests(config, b), count_points(config, b),
                 100 * davy_estimate_utilization(config, b));
     print_assumption(out, config);
+    if (!config->mqtt.enabled)
+        fputs("no mqtt: alarms are recorded, and shown by davyctl, but nobody is notified\n", out);
     for (size_t r = 0; r < config->rule_count; r++) {
         const struct davy_rule *rule = &config->rules[r];
         print_rule(out, config, rule);

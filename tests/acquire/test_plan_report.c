@@ -65,6 +65,8 @@ static void a_plain_rule_is_its_limits(void **state)
 {
     (void)state;
     assert_says((struct davy_rule){0}, "rule r: ", false);
+    assert_says((struct davy_rule){0}, "no mqtt: alarms are recorded, and shown by davyctl, but nobody is notified\n",
+                true);
     assert_says((struct davy_rule){0}, "rule r, orange ≥ 8: 2 points, in alarm within 1", true);
 }
 
