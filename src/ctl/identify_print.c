@@ -194,6 +194,7 @@ static void add_status(void *context, const struct davy_status *status)
                    known ? davy_ctl_format("%04x", to->map->value[status->table][status->address]) : davy_ctl_copy("-"),
                    NULL);
     davy_table_add(&to->table, davy_ctl_format("%04x", status->mask), NULL);
+    davy_table_add(&to->table, status->has_value ? davy_ctl_format("%04x", status->value) : davy_ctl_copy("any"), NULL);
     davy_table_add(&to->table, davy_ctl_copy(davy_means_name(status->means)), NULL);
     davy_table_add(&to->table,
                    davy_ctl_copy(!known  ? "refused"
@@ -204,7 +205,7 @@ static void add_status(void *context, const struct davy_status *status)
 
 static void print_status(const struct ctl *ctl, const struct finding *finding)
 {
-    static const char *const heads[] = {"STATUS", "WORD", "MASK", "MEANS", "IS", NULL};
+    static const char *const heads[] = {"STATUS", "WORD", "MASK", "VALUE", "MEANS", "IS", NULL};
     struct status_table to = {.map = finding->words->map};
     davy_table_init(&to.table, heads, ctl->colour);
     for_each_status(finding, add_status, &to);
