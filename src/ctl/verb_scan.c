@@ -231,7 +231,9 @@ static const char *remark(const struct scan *scan, int unit)
         return "garbled: two devices with this number, or noise";
     if (!finding->there)
         return "configured, but silent";
-    return configured ? "" : "not configured";
+    if (!configured)
+        return "not configured";
+    return strncmp(finding->text, "exception", 9) == 0 ? "there: an exception is an answer too" : "";
 }
 
 static bool is_listed(const struct scan *scan, int unit)
