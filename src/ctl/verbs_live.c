@@ -137,7 +137,7 @@ static void print_storage(const json_t *storage, const json_t *trouble)
     printf("%-14s %.1f MiB, %.1f MiB free%s%s\n", "storage",
            json_number_value(json_object_get(storage, "bytes")) / 1048576,
            json_number_value(json_object_get(storage, "free_bytes")) / 1048576,
-           json_is_false(json_object_get(storage, "ok")) ? ", NOT WRITABLE: " : "", reason);
+           json_is_false(json_object_get(storage, "ok")) ? ", TROUBLE: " : "", reason);
     free(reason);
 }
 
