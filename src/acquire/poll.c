@@ -233,7 +233,7 @@ static void note_pace(struct davy_connection *connection, const struct davy_slot
     bool slow = davy_quarantine_find(&connection->quarantine, slot->device)->slow;
     davy_schedule_slow(&connection->schedule, slot->device, slow);
     davy_notice("poller", "%s: %s %s", bus_of(connection)->name, device_of(connection, slot)->id,
-                slow ? "takes more than 4 times as long as planned: its reads wait behind those of others"
+                slow ? "takes more than 4 times as long as planned: what else is due is read before it"
                      : "is no longer slow");
 }
 
