@@ -53,7 +53,8 @@ static void check_unit(const struct davy_loader *loader, config_setting_t *group
     config_setting_t *setting = config_setting_get_member(group, "unit");
     if (!setting || device->bus == DAVY_NONE || loader->config->buses[device->bus].type == DAVY_BUS_TCP)
         return;
-    if (device->unit < 1 || device->unit > 247)
+    const bool refused = device->unit == 0 && config_setting_get_int64(setting) != 0; /* that has been told */
+    if (!refused && (device->unit < 1 || device->unit > 247))
         davy_setting_error(setting, "%u is out of range; 1 to 247 are allowed on a serial line", device->unit);
 }
 

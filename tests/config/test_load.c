@@ -282,6 +282,25 @@ static unsigned warnings_with(const struct davy_problems *problems, const char *
     return count;
 }
 
+/* A unit that was refused is not refused again as the 0 that stands in its place; a 0 that was written is. */
+static void a_unit_is_refused_once(void **state)
+{
+    (void)state;
+    static const char *const units[] = {"300", "-1", "0", "248", "4294967297"};
+    for (size_t i = 0; i < sizeof units / sizeof units[0]; i++) {
+        struct davy_problems problems = {0};
+        char text[256];
+        snprintf(text, sizeof text,
+                 "devices = ( { id = \"D\"; bus = \"line\"; unit = %s; points = ( { name = \"p\"; register = 1; "
+                 "type = \"int16\"; } ); } );",
+                 units[i]);
+        assert_null(load_text(text, &problems));
+        assert_int_equal(problems.errors, 1);
+        assert_string_equal(problems.items[0].path, "devices[0].unit");
+        davy_problems_done(&problems);
+    }
+}
+
 /* What a broken rule was to watch is not known: to call it unwatched would hide the errors among untruths. */
 static void where_a_rule_is_broken_nothing_is_said_to_have_no_limit(void **state)
 {
@@ -367,6 +386,7 @@ int main(void)
         cmocka_unit_test(a_point_of_the_device_replaces_that_of_the_profile),
         cmocka_unit_test(status_of_the_profile_stays_until_the_device_has_its_own),
         cmocka_unit_test(syntax_is_forgiving_where_the_manual_says_so),
+        cmocka_unit_test(a_unit_is_refused_once),
         cmocka_unit_test(where_a_rule_is_broken_nothing_is_said_to_have_no_limit),
         cmocka_unit_test(what_is_unwise_is_warned_of),
         cmocka_unit_test(settings_are_sorted_and_named_by_id),
