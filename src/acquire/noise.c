@@ -20,7 +20,8 @@ static void describe(const struct davy_noise *noise, char *text, size_t size)
                  " bytes were thrown away",
                  noise->late, noise->foreign);
     else
-        snprintf(text, size, "%" PRIu64 " bytes that nobody asked for: noise, or two devices of one address",
+        snprintf(text, size,
+                 "%" PRIu64 " bytes that nobody asked for: noise, a reply in pieces, or two devices of one address",
                  noise->foreign);
 }
 
