@@ -327,6 +327,8 @@ int davy_ctl_alarms(struct ctl *ctl)
     davy_table_fit(&table, davy_ctl_screen());
     davy_table_flush(&table);
     davy_table_done(&table);
+    if (json_array_size(alarms) == 0)
+        fputs("davyctl: every alarm is normal\n", stderr);
     json_decref(alarms);
     return CTL_DONE;
 }

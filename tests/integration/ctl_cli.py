@@ -248,7 +248,11 @@ def listings(b):
     document = b.expect(0, "points", "--json").stdout
     b.check(json.loads(document)["points"] == POINTS and "\x1b" not in document and '"value": 15.2,' in document, "json",
             document)
-    b.check("GT-105" not in b.expect(0, "alarms").stdout, "alarms")
+    some = b.expect(0, "alarms")
+    b.check("GT-105" not in some.stdout and some.stderr == "", "alarms", some.stderr)
+    kept, ALARMS[:] = ALARMS[:], [a for a in ALARMS if a["state"] == "normal"]
+    b.check("every alarm is normal" in b.expect(0, "alarms").stderr, "alarms where there is none")
+    ALARMS[:] = kept
     b.check("GT-105" in b.expect(0, "alarms", "--all").stdout, "alarms --all")
     b.check(len(json.loads(b.expect(0, "alarms", "--all", "--json").stdout)["alarms"]) == 5, "alarms --json")
 
