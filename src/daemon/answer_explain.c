@@ -281,11 +281,21 @@ static bool is_vote_fault(const struct davy_config *config, const char *name)
     return false;
 }
 
+static bool is_device(const struct davy_config *config, const char *name)
+{
+    for (size_t i = 0; i < config->device_count; i++)
+        if (strcmp(config->devices[i].id, name) == 0)
+            return true;
+    return false;
+}
+
 static void refuse_rule(const struct davy_config *config, const char *name, char *refusal, size_t size)
 {
     const char *nearest = nearest_rule(config, name);
     if (davy_alarm_kind_find(name) > DAVY_ALARM_RULE || is_vote_fault(config, name))
         snprintf(refusal, size, "%s is a built-in alarm, not a rule: see `alarms`", name);
+    else if (is_device(config, name))
+        snprintf(refusal, size, "%s is a device, not a rule: ask for one of its points, %s.POINT", name, name);
     else
         snprintf(refusal, size, "no such rule: %s%s%s%s", name, nearest ? "; did you mean " : "",
                  nearest ? nearest : "", nearest ? "?" : "");

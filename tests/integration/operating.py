@@ -222,6 +222,7 @@ def explains_why():
         assert "built-in" in refused(plant, "explain", "two.fault")
         assert "not enabled" in refused(plant, "explain", "gas", "GT-9.gas")
         assert "built-in" in refused(plant, "explain", "fault")
+        assert "is a device" in refused(plant, "explain", "GT-1")
 
 
 def tells_what_a_reload_would_change():
