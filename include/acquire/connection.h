@@ -28,8 +28,8 @@
 struct davy_poller_status {
     enum davy_link_state state;
     uint64_t requests;
-    uint64_t answers; /* also exceptions */
-    uint64_t timeouts;
+    uint64_t answers;  /* also exceptions */
+    uint64_t timeouts; /* of polls, as the next two: what a person asks for in vain is no error of the bus */
     uint64_t exceptions;
     uint64_t invalid;      /* replies that belonged to no request */
     uint64_t late;         /* replies after their device's max_reply */

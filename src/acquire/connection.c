@@ -66,13 +66,23 @@ static davy_span cost_of(const struct davy_connection *connection, const struct 
     return longer ? demand->max_reply : bus->timeout;
 }
 
+/* What a person's read runs into says nothing of the bus: a scan asks units that are not there. */
+static void forget_errors(struct davy_poller_status *status, const struct davy_poller_status *before)
+{
+    status->timeouts = before->timeouts;
+    status->exceptions = before->exceptions;
+    status->invalid = before->invalid;
+}
+
 static void answer_read(struct davy_connection *connection, davy_mono next)
 {
+    const struct davy_poller_status before = connection->status;
     struct davy_poller_demand_reply answer = {.ticket = connection->held.ticket, .demand = connection->held};
     const struct davy_poller_demand *demand = &connection->held;
     const struct davy_bus_request read = {demand->unit, demand->table, demand->start, demand->count, demand->max_reply};
     davy_span took = poll_exchange(connection, &read, &answer.reply);
     davy_mono after = now_of(connection);
+    forget_errors(&connection->status, &before);
     if (after.ns > next.ns)
         connection->demand_at = davy_mono_add(after, (davy_span){(DEMAND_SHARE - 1) * took.ns});
     reply_demand(connection, &answer);

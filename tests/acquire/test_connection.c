@@ -460,6 +460,32 @@ static void a_read_on_demand_runs_between_polls(void **state)
     rig_done(&rig);
 }
 
+static void what_a_person_asks_in_vain_is_no_error_of_the_bus(void **state)
+{
+    (void)state;
+    static const enum davy_answer failures[] = {DAVY_ANSWER_TIMEOUT, DAVY_ANSWER_INVALID, DAVY_ANSWER_EXCEPTION};
+    struct rig rig;
+    struct davy_poller_status status;
+    struct davy_poller_demand_reply reply;
+    rig_init(&rig, plan(DAVY_BUS_RTU, 1));
+    rig.bus.exception = 2;
+    for (size_t i = 0; i < DAVY_LENGTH(failures); i++) {
+        const struct davy_poller_demand demand = {.unit = 9, .table = DAVY_TABLE_HOLDING, .count = 1};
+        rig.bus.answers[9] = failures[i];
+        assert_int_equal(davy_connection_demand(rig.connection, &demand), 0);
+        run_for(&rig, davy_span_s(20));
+        assert_true(davy_queue_pop(&rig.replies, &reply));
+        assert_int_equal(reply.reply.answer, failures[i]);
+    }
+    davy_connection_status(rig.connection, &status);
+    assert_int_equal(status.timeouts + status.invalid + status.exceptions, 0);
+    rig.bus.answers[1] = DAVY_ANSWER_TIMEOUT; /* of a poll it is one */
+    run_for(&rig, davy_span_s(20));
+    davy_connection_status(rig.connection, &status);
+    assert_true(status.timeouts > 0);
+    rig_done(&rig);
+}
+
 static void who_waits_for_a_connection_that_ends_is_told(void **state)
 {
     (void)state;
@@ -601,6 +627,7 @@ int main(void)
         cmocka_unit_test(alarms_told_ahead_of_a_switch_are_those_of_the_new_places),
         cmocka_unit_test(a_switch_keeps_the_connection_and_the_rhythm),
         cmocka_unit_test(a_read_on_demand_runs_between_polls),
+        cmocka_unit_test(what_a_person_asks_in_vain_is_no_error_of_the_bus),
         cmocka_unit_test(who_waits_for_a_connection_that_ends_is_told),
         cmocka_unit_test(utilization_is_the_measured_share),
         cmocka_unit_test(what_nobody_asked_for_is_counted_and_told_once_a_minute),
