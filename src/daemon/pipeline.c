@@ -15,7 +15,7 @@
 /*
  * The route of one reading, from the wire to the broker:
  *
- *   1  poller (a thread each bus)   acquire/connection.c     schedule → read → stamp       → blocks
+ *   1  poller (a thread a line)     acquire/connection.c     schedule → read → stamp       → blocks
  *   2  evaluator                   daemon/evaluate_stage.c  decode → judge                → readings, records
  *   3  recorder                    daemon/record_stage.c    one transaction, seq, outbox  → messages
  *   4  publisher                   publish/publisher.c      window in flight, PUBACK      → deliveries, back to 3
