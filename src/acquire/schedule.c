@@ -9,10 +9,13 @@
 #define SPREAD_NS (5 * DAVY_NS_PER_S)
 
 /*
- * Over TCP first reads lie on a raster of the clock, the same for all buses: a thread that wakes once for several reads,
- * all threads at about the same time, costs less than half of one that wakes for each. A line is slower than that.
+ * Over TCP reads lie on a raster of the clock, the same for all buses: a thread that wakes once for several reads, all
+ * threads at about the same time, costs less than half of one that wakes for each. The raster is a part of the interval, so
+ * that a tick carries at most that part of the reads. A line is slower than that, and has none.
  */
-#define RASTER_NS (50 * DAVY_NS_PER_MS)
+#define RASTERS_EACH  4
+#define RASTER_MIN_NS (50 * DAVY_NS_PER_MS)
+#define RASTER_MAX_NS (250 * DAVY_NS_PER_MS)
 
 /* ---- heaps of slots, the smallest key on top ---- */
 
@@ -132,9 +135,17 @@ static davy_mono first_due(davy_mono now, davy_span interval, size_t index, size
     return davy_mono_add(now, (davy_span){spread / (int64_t)count * (int64_t)index});
 }
 
-static davy_mono next_on_raster(davy_mono due)
+/* Rounded down to a multiple of the smallest raster: larger ones then lie on smaller ones. */
+static int64_t raster_of(davy_span interval)
 {
-    return (davy_mono){(due.ns + RASTER_NS - 1) / RASTER_NS * RASTER_NS};
+    const int64_t part = interval.ns / RASTERS_EACH / RASTER_MIN_NS * RASTER_MIN_NS;
+    return part < RASTER_MIN_NS ? RASTER_MIN_NS : part > RASTER_MAX_NS ? RASTER_MAX_NS : part;
+}
+
+static davy_mono next_on_raster(davy_mono due, davy_span interval)
+{
+    const int64_t raster = raster_of(interval);
+    return (davy_mono){(due.ns + raster - 1) / raster * raster};
 }
 
 static int allocate(struct davy_schedule *schedule, size_t count)
@@ -158,7 +169,7 @@ static void fill(struct davy_schedule *schedule, const bool *mine, size_t count,
         struct davy_slot *slot = &schedule->slots[schedule->count];
         davy_mono due = first_due(start, request->interval, schedule->count, count);
         if (schedule->config->buses[request->bus].type == DAVY_BUS_TCP)
-            due = next_on_raster(due);
+            due = next_on_raster(due, request->interval);
         *slot = (struct davy_slot){
             .request = i, .device = request->device, .interval = request->interval, .raster = due, .due = due};
         davy_parts_init(&slot->parts, schedule->config, i);

@@ -67,16 +67,18 @@ static void nobody_waits_longer_than_five_seconds_for_the_first_value(void **sta
 static void over_tcp_reads_lie_on_the_raster_of_the_clock(void **state)
 {
     (void)state;
-    static const int64_t intervals[] = {1000, 1000, 333, 20};
-    struct davy_config *config = plan(intervals, 4);
+    static const int64_t intervals[] = {60000, 1000, 900, 333, 20}, rasters[] = {250, 250, 200, 50, 50};
+    const size_t count = DAVY_LENGTH(intervals);
+    struct davy_config *config = plan(intervals, count);
     struct davy_schedule schedule;
     config->buses[0].type = DAVY_BUS_TCP;
     const davy_mono odd = {start.ns + 7 * DAVY_NS_PER_MS + 3};
     assert_int_equal(davy_schedule_init(&schedule, config, &share, odd), 0);
-    for (size_t i = 0; i < 4; i++) {
-        int64_t wanted = odd.ns + intervals[i] * DAVY_NS_PER_MS / 4 * (int64_t)i;
-        assert_int_equal(schedule.slots[i].due.ns % (50 * DAVY_NS_PER_MS), 0);
-        assert_true(schedule.slots[i].due.ns >= wanted && schedule.slots[i].due.ns < wanted + 50 * DAVY_NS_PER_MS);
+    for (size_t i = 0; i < count; i++) {
+        const int64_t spread = (intervals[i] < 5000 ? intervals[i] : 5000) * DAVY_NS_PER_MS;
+        const int64_t wanted = odd.ns + spread / (int64_t)count * (int64_t)i, raster = rasters[i] * DAVY_NS_PER_MS;
+        assert_int_equal(schedule.slots[i].due.ns % raster, 0);
+        assert_true(schedule.slots[i].due.ns >= wanted && schedule.slots[i].due.ns < wanted + raster);
     }
     assert_int_equal(schedule.skipped, 0);
     davy_schedule_done(&schedule);
