@@ -3,13 +3,16 @@
 
 #include <errno.h>
 #include <malloc.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/signalfd.h>
 #include <sys/stat.h>
-#include <systemd/sd-daemon.h>
+#include <unistd.h>
 
 #include "base/log.h"
+#include "base/notify.h"
 #include "daemon/internal.h"
 #include "daemon/lock.h"
 #include "daemon/remote.h"
@@ -18,12 +21,16 @@
 #include "davy_build.h"
 
 #define STATUS_EVERY (15 * DAVY_NS_PER_S)
+#define TICK         DAVY_NS_PER_S
 #define STATUS_SIZE  (256 * 1024)
 
 /* What malloc maps by itself: above the largest message. */
 #define LARGE_BLOCK (128 * 1024)
 #define KEPT_FREE   (1024 * 1024)
 #define ARENAS      2
+
+/* The watchdog is fed, or not, this often within the time that it allows. */
+#define WATCHDOG_PARTS 6
 
 /* ---- folders --------------------------------------------------------------------------------------------------- */
 
@@ -63,24 +70,6 @@ void daemon_publish_status(struct daemon *daemon)
     daemon->status_at = davy_mono_add(davy_clock_now(daemon->clock).mono, (davy_span){STATUS_EVERY});
 }
 
-static int on_stop(sd_event_source *source, const struct signalfd_siginfo *info, void *context)
-{
-    struct daemon *daemon = context;
-    (void)source;
-    davy_notice("davyd", "stopping on signal %u", info->ssi_signo);
-    sd_notify(0, "STOPPING=1\nSTATUS=stopping");
-    return sd_event_exit(daemon->event, 0);
-}
-
-static int on_hangup(sd_event_source *source, const struct signalfd_siginfo *info, void *context)
-{
-    (void)source;
-    (void)info;
-    davy_notice("reload", "asked for by signal");
-    daemon_reload(context, 0, "signal");
-    return 0;
-}
-
 static void take_notices(struct daemon *daemon)
 {
     enum notice notice;
@@ -92,29 +81,6 @@ static void take_notices(struct daemon *daemon)
     }
 }
 
-static int on_waker(sd_event_source *source, int fd, uint32_t events, void *context)
-{
-    struct daemon *daemon = context;
-    (void)source;
-    (void)fd;
-    (void)events;
-    davy_waker_wait(&daemon->waker, (davy_span){0});
-    daemon_take_replies(daemon);
-    take_notices(daemon);
-    remote_dispatch(pipeline_route(daemon->pipeline));
-    return 0;
-}
-
-static int on_control(sd_event_source *source, int fd, uint32_t events, void *context)
-{
-    struct daemon *daemon = context;
-    (void)source;
-    (void)fd;
-    (void)events;
-    davy_control_turn(daemon->control);
-    return 0;
-}
-
 /* A restart helps against a stuck thread, and only then is the watchdog left unfed. */
 static void feed_watchdog(struct daemon *daemon, davy_mono now)
 {
@@ -123,44 +89,71 @@ static void feed_watchdog(struct daemon *daemon, davy_mono now)
     daemon->watchdog_at = davy_mono_add(now, daemon->watchdog);
     const char *stuck = NULL;
     if (pipeline_advanced(daemon->pipeline, now, &stuck))
-        sd_notify(0, "WATCHDOG=1");
+        davy_notify("WATCHDOG=1");
     else
         davy_error("davyd", "%s does not advance: the watchdog is not fed", stuck);
 }
 
-static int on_tick(sd_event_source *source, uint64_t usec, void *context)
+static void tick(struct daemon *daemon, struct davy_stamp stamp)
 {
-    struct daemon *daemon = context;
-    struct davy_stamp stamp = davy_clock_now(daemon->clock);
-    davy_mono now = stamp.mono;
+    daemon->tick_at = davy_mono_add(stamp.mono, (davy_span){TICK});
     daemon_watch_self(daemon, stamp);
-    if (now.ns >= daemon->status_at.ns)
+    if (stamp.mono.ns >= daemon->status_at.ns)
         daemon_publish_status(daemon);
-    feed_watchdog(daemon, now);
-    if (daemon->control)
-        davy_control_turn(daemon->control);
-    sd_event_source_set_time(source, usec + 1000000);
-    return sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
+    feed_watchdog(daemon, stamp.mono);
 }
 
-static int add_sources(struct daemon *daemon)
+static void take_signal(struct daemon *daemon)
 {
-    uint64_t now;
-    sd_event *event = daemon->event;
-    int rc = sd_event_add_signal(event, NULL, SIGTERM, on_stop, daemon);
-    if (rc >= 0)
-        rc = sd_event_add_signal(event, NULL, SIGINT, on_stop, daemon);
-    if (rc >= 0)
-        rc = sd_event_add_signal(event, NULL, SIGHUP, on_hangup, daemon);
-    if (rc >= 0)
-        rc = sd_event_add_io(event, NULL, daemon->waker.fd, EPOLLIN, on_waker, daemon);
-    if (rc >= 0 && daemon->control)
-        rc = sd_event_add_io(event, NULL, davy_control_fd(daemon->control), EPOLLIN, on_control, daemon);
-    if (rc >= 0)
-        rc = sd_event_now(event, CLOCK_BOOTTIME, &now);
-    if (rc >= 0)
-        rc = sd_event_add_time(event, NULL, CLOCK_BOOTTIME, now + 1000000, 100000, on_tick, daemon);
-    return rc < 0 ? rc : 0;
+    struct signalfd_siginfo info;
+    if (read(daemon->signals, &info, sizeof info) != (ssize_t)sizeof info)
+        return;
+    if (info.ssi_signo == SIGHUP) {
+        davy_notice("reload", "asked for by signal");
+        daemon_reload(daemon, 0, "signal");
+        return;
+    }
+    davy_notice("davyd", "stopping on signal %u", info.ssi_signo);
+    davy_notify("STOPPING=1\nSTATUS=stopping");
+    daemon->stopping = true;
+}
+
+static void take_rings(struct daemon *daemon)
+{
+    davy_waker_wait(&daemon->waker, (davy_span){0});
+    daemon_take_replies(daemon);
+    take_notices(daemon);
+    remote_dispatch(pipeline_route(daemon->pipeline));
+}
+
+static struct timespec until(davy_mono due, davy_mono now)
+{
+    const int64_t ns = due.ns > now.ns ? due.ns - now.ns : 0;
+    return (struct timespec){.tv_sec = ns / DAVY_NS_PER_S, .tv_nsec = ns % DAVY_NS_PER_S};
+}
+
+/* Signals, rings of the stages, clients, and a tick a second. Returns 0 after a signal to stop, or a negative errno. */
+static int loop(struct daemon *daemon)
+{
+    struct pollfd items[] = {{.fd = daemon->signals, .events = POLLIN},
+                             {.fd = daemon->waker.fd, .events = POLLIN},
+                             {.fd = daemon->control ? davy_control_fd(daemon->control) : -1, .events = POLLIN}};
+    while (!daemon->stopping) {
+        struct timespec wait = until(daemon->tick_at, davy_clock_now(daemon->clock).mono);
+        if (ppoll(items, DAVY_LENGTH(items), &wait, NULL) < 0 && errno != EINTR)
+            return -errno;
+        if (items[0].revents)
+            take_signal(daemon);
+        if (items[1].revents)
+            take_rings(daemon);
+        struct davy_stamp now = davy_clock_now(daemon->clock);
+        const bool due = now.mono.ns >= daemon->tick_at.ns;
+        if (due)
+            tick(daemon, now);
+        if (daemon->control && (items[2].revents || due))
+            davy_control_turn(daemon->control);
+    }
+    return 0;
 }
 
 /* ---- life ------------------------------------------------------------------------------------------------------ */
@@ -177,14 +170,21 @@ static void limit_memory(void)
     mallopt(M_ARENA_MAX, ARENAS);
 }
 
-static void prepare_process(void)
+/* Signals that the loop takes; blocked before any thread begins, which inherits that. */
+static sigset_t handled_signals(void)
 {
-    limit_memory();
     sigset_t handled;
     sigemptyset(&handled);
     sigaddset(&handled, SIGTERM);
     sigaddset(&handled, SIGINT);
     sigaddset(&handled, SIGHUP);
+    return handled;
+}
+
+static void prepare_process(void)
+{
+    limit_memory();
+    const sigset_t handled = handled_signals();
     pthread_sigmask(SIG_BLOCK, &handled, NULL);
     signal(SIGPIPE, SIG_IGN);
     umask(0027);
@@ -202,13 +202,10 @@ static int construct(struct daemon *daemon, const struct davy_config *config, in
     if (rc < 0)
         return rc;
     open_control(daemon);
-    rc = sd_event_new(&daemon->event);
-    if (rc >= 0)
-        rc = add_sources(daemon);
-    uint64_t usec;
-    if (sd_watchdog_enabled(0, &usec) > 0)
-        daemon->watchdog.ns = (int64_t)usec / 6 * DAVY_NS_PER_US;
-    return rc < 0 ? rc : pipeline_start(daemon->pipeline);
+    const sigset_t handled = handled_signals();
+    daemon->signals = signalfd(-1, &handled, SFD_CLOEXEC | SFD_NONBLOCK);
+    daemon->watchdog.ns = davy_notify_watchdog().ns / WATCHDOG_PARTS;
+    return daemon->signals < 0 ? -errno : pipeline_start(daemon->pipeline);
 }
 
 static void destroy(struct daemon *daemon)
@@ -219,7 +216,8 @@ static void destroy(struct daemon *daemon)
     daemon->pipeline = pipeline_free(daemon->pipeline, parted ? &farewell : NULL);
     if (parted)
         davy_message_done(&farewell);
-    sd_event_unref(daemon->event);
+    if (daemon->signals >= 0)
+        close(daemon->signals);
     davy_waker_done(&daemon->waker);
 }
 
@@ -237,9 +235,11 @@ static int run(struct daemon *daemon, const struct davy_config *config, int lock
     report_config(daemon->pipeline, NULL, config, NULL, "start");
     daemon_publish_status(daemon);
     malloc_trim(0); /* what loading the configuration took */
-    sd_notify(0, "READY=1\nSTATUS=running");
-    rc = sd_event_loop(daemon->event);
-    return rc < 0 ? EXIT_SOFTWARE : rc;
+    davy_notify("READY=1\nSTATUS=running");
+    rc = loop(daemon);
+    if (rc < 0)
+        davy_error("davyd", "its main loop fails: %s", strerror(-rc));
+    return rc < 0 ? EXIT_SOFTWARE : EXIT_SUCCESS;
 }
 
 static int load(const struct options *options, struct davy_config **ret_config)
@@ -259,7 +259,8 @@ int daemon_run(const struct options *options)
     if (status != 0)
         return status;
     davy_timezone_use(config->gateway.timezone);
-    struct daemon daemon = {.options = options, .clock = &davy_system_clock, .waker = DAVY_WAKER_INIT, .generation = 1};
+    struct daemon daemon = {
+        .options = options, .clock = &davy_system_clock, .signals = -1, .waker = DAVY_WAKER_INIT, .generation = 1};
     if (config->storage.directory)
         snprintf(daemon.directory, sizeof daemon.directory, "%s", config->storage.directory);
     else

@@ -2,8 +2,6 @@
 /* The main thread's state, shared by daemon.c (loop), commands.c and commission.c (control requests), reload.c and selfwatch.c. */
 #pragma once
 
-#include <systemd/sd-event.h>
-
 #include "base/queue.h"
 #include "control/server.h"
 #include "daemon/commission.h"
@@ -30,7 +28,8 @@ struct daemon {
     const struct options *options;
     const struct davy_clock *clock;
     char directory[4096];
-    sd_event *event;
+    int signals; /* a signalfd; -1: none */
+    bool stopping;
     struct davy_waker waker;
     struct pipeline *pipeline;
     struct davy_control *control;
@@ -42,6 +41,7 @@ struct daemon {
     char reload_by[DAVY_BY_SIZE];
     uint64_t reload_ticket; /* of the control client that asked; 0: nobody */
     size_t reload_changes;
+    davy_mono tick_at;     /* next look at the gateway itself */
     davy_mono status_at;   /* next davy.status/1 */
     davy_mono watchdog_at; /* next judgement of the heartbeats */
     davy_span watchdog;    /* a sixth of systemd's; ns = 0: none */

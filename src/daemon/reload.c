@@ -6,18 +6,13 @@
 #include <errno.h>
 #include <malloc.h>
 #include <string.h>
-#include <systemd/sd-daemon.h>
 
 #include "base/log.h"
+#include "base/notify.h"
 #include "config/diff.h"
 #include "daemon/internal.h"
 #include "daemon/report.h"
 #include "daemon/setup.h"
-
-static void tell_systemd_reloading(davy_mono now)
-{
-    sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%lld\nSTATUS=reloading", (long long)(now.ns / DAVY_NS_PER_US));
-}
 
 static void answer_problems(struct daemon *daemon, const struct davy_problems *problems, const char *error)
 {
@@ -42,7 +37,7 @@ static void refuse(struct daemon *daemon, const struct davy_problems *problems, 
     daemon->watch.config_refused = true;
     report_config(daemon->pipeline, pipeline_config(daemon->pipeline), NULL, problems, daemon->reload_by);
     answer_problems(daemon, problems, error);
-    sd_notifyf(0, "READY=1\nSTATUS=running on the old configuration: the reload was refused");
+    davy_notify("READY=1\nSTATUS=running on the old configuration: the reload was refused");
 }
 
 static void count_change(void *context, const struct davy_change *change)
@@ -97,7 +92,7 @@ void daemon_reload(struct daemon *daemon, uint64_t ticket, const char *by)
             davy_control_refuse(daemon->control, ticket, "a reload is under way; it is done once more after it");
         return;
     }
-    tell_systemd_reloading(davy_clock_now(daemon->clock).mono);
+    davy_notify_reloading();
     daemon->reload_ticket = ticket;
     snprintf(daemon->reload_by, sizeof daemon->reload_by, "%s", by);
     struct davy_problems problems = {0};
@@ -133,7 +128,7 @@ void daemon_switched(struct daemon *daemon, bool switched)
         daemon->watch.certificate_looked_at = (davy_mono){0}; /* it may be another */
         davy_notice("reload", "done: %zu changes", daemon->reload_changes);
         malloc_trim(0); /* what the old configuration and the loading of this one took */
-        sd_notifyf(0, "READY=1\nSTATUS=running");
+        davy_notify("READY=1\nSTATUS=running");
         answer_done(daemon);
     } else {
         struct davy_problems none = {0};
