@@ -127,6 +127,33 @@ struct davy_ledger_action {
 /* Keep one action of an operator, done or refused. 0 or a negative errno. */
 int davy_ledger_act(struct davy_ledger *ledger, const struct davy_ledger_action *action) DAVY_MUST_CHECK;
 
+/* What can be lost and has to be declared: the target of its action is "readings", "telemetry" or "events". */
+enum davy_loss_kind { DAVY_LOSS_READINGS, DAVY_LOSS_TELEMETRY, DAVY_LOSS_EVENTS, DAVY_LOSS_COUNT_ };
+
+struct davy_ledger_loss {
+    enum davy_loss_kind kind;
+    int64_t count;  /* 1 or more */
+    davy_wall from; /* times of the first and of the last that is lost; ns = 0: not known */
+    davy_wall to;
+    int64_t from_seq; /* of events that had one, the first and the last; else 0 */
+    int64_t to_seq;
+    const char *why; /* copied: a few words, the same ones for the same cause */
+};
+
+/*
+ * Something is lost. Counted at once, in a transaction or out of it, also while the disk fails; kept by the next
+ * davy_ledger_commit(), which makes it an action (verb "loss", by "davyd", detail {"count","from","to","why"}, the
+ * bounds as seq of events that had one, else as times, null where not known) unless the latest one of that kind is
+ * younger than a minute: losses are summed until then. Cannot fail. `now` is the time of the call.
+ */
+void davy_ledger_declare(struct davy_ledger *ledger, const struct davy_ledger_loss *loss, struct davy_stamp now);
+
+/*
+ * Outside a transaction, every ten seconds or so: whether there is something to write though no record is: a sum of losses
+ * that is due. 1: begin and commit soon, with nothing else in it; 0: no need.
+ */
+int davy_ledger_tend(struct davy_ledger *ledger, struct davy_stamp now) DAVY_MUST_CHECK;
+
 /* One row of the outbox, as text that lives until the next call on the ledger. */
 struct davy_outbox_row {
     int64_t row;

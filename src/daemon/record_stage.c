@@ -481,6 +481,8 @@ static void housekeep(struct record_stage *stage, struct davy_stamp now)
     if (stage->ledger &&
         davy_ledger_prune(stage->ledger, before_retention(now.wall, stage->config->storage.event_retention)) < 0)
         trouble(stage, "ledger.db cannot be trimmed", -EIO);
+    if (stage->ledger && davy_ledger_tend(stage->ledger, now) > 0 && ledger_ready(stage))
+        commit_batch(stage, 0);
     measure_storage(stage);
 }
 

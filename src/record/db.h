@@ -16,7 +16,7 @@
 #include "base/clock.h"
 
 #define DAVY_DB_PATH           4096
-#define DAVY_DB_STATEMENTS_MAX 32
+#define DAVY_DB_STATEMENTS_MAX 48
 
 /* What a database is. Tables are constant. */
 struct davy_db_schema {

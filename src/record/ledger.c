@@ -5,7 +5,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/buf.h"
 #include "ledger_internal.h"
 #include "salvage.h"
 
@@ -47,6 +46,8 @@ static int load_state(struct davy_ledger *ledger)
     if (r == 0)
         r = davy_db_number(&ledger->db, "SELECT seq FROM confirmed", &state.confirmed_seq);
     if (r == 0)
+        r = davy_losses_load(ledger, &state);
+    if (r == 0)
         ledger->committed = ledger->now = state;
     return r;
 }
@@ -71,6 +72,8 @@ static int continue_chains(struct davy_ledger *ledger, const struct ledger_state
         r = davy_db_do(&ledger->db, LEDGER_CHAIN_SET, "tih", "action", before->actions.seq, before->actions.hash);
     if (r == 0)
         r = davy_db_do(&ledger->db, LEDGER_CONFIRM, "i", before->confirmed_seq);
+    if (r == 0)
+        r = davy_losses_carry(ledger, before);
     if (r == 0)
         r = davy_db_commit(&ledger->db);
     if (r == 0)
@@ -101,7 +104,7 @@ int davy_ledger_open(const char *directory, davy_wall now, bool *ret_set_aside, 
     if (!ledger)
         return -ENOMEM;
     int length = snprintf(ledger->directory, sizeof(ledger->directory), "%s", directory);
-    ledger->opened = now;
+    ledger->opened = ledger->told.wall = now;
     int r = length < 0 || (size_t)length >= sizeof(ledger->directory) ? -ENAMETOOLONG : open_file(ledger);
     bool set_aside = r == -EUCLEAN;
     if (set_aside)
@@ -192,9 +195,12 @@ int davy_ledger_begin(struct davy_ledger *ledger)
 
 int davy_ledger_commit(struct davy_ledger *ledger)
 {
-    int r = davy_db_commit(&ledger->db);
+    int r = davy_losses_put(ledger);
+    if (r == 0)
+        r = davy_db_commit(&ledger->db);
     if (r < 0)
         return davy_ledger_fail(ledger, r);
+    davy_losses_done(ledger);
     ledger->committed = ledger->now;
     return 0;
 }
@@ -285,45 +291,6 @@ int davy_ledger_append(struct davy_ledger *ledger, const struct davy_ledger_even
     if (!davy_db_in_transaction(&ledger->db) || !event->payload || event->seq > ledger->now.events.seq + 1)
         return davy_ledger_fail(ledger, -EINVAL);
     int r = event->seq <= ledger->now.events.seq ? already_there(ledger, event) : append(ledger, event);
-    return r < 0 ? davy_ledger_fail(ledger, r) : 0;
-}
-
-static void action_text(struct davy_buf *out, const struct davy_ledger_action *action, int64_t seq)
-{
-    davy_json_open(out, '{');
-    davy_json_integer(out, "seq", seq);
-    davy_json_time(out, "time", action->time);
-    davy_json_text(out, "by", action->by);
-    davy_json_text(out, "verb", action->verb);
-    davy_json_text(out, "target", action->target);
-    davy_json_text(out, "note", action->note);
-    davy_json_text(out, "result", action->result);
-    davy_json_raw(out, "detail", action->detail ? action->detail : "null");
-    davy_json_close(out, '}');
-}
-
-static size_t text_bound(const char *text)
-{
-    return text ? 6 * strlen(text) : 0; /* a byte is at most \u00xx */
-}
-
-int davy_ledger_act(struct davy_ledger *ledger, const struct davy_ledger_action *action)
-{
-    if (!davy_db_in_transaction(&ledger->db))
-        return -EINVAL;
-    size_t size = 256 + text_bound(action->by) + text_bound(action->verb) + text_bound(action->target) +
-                  text_bound(action->note) + text_bound(action->result) + text_bound(action->detail);
-    DAVY_AUTO_FREE char *text = malloc(size);
-    if (!text)
-        return davy_ledger_fail(ledger, -ENOMEM);
-    struct ledger_chain *chain = &ledger->now.actions;
-    struct davy_buf out;
-    davy_buf_init(&out, text, size);
-    action_text(&out, action, chain->seq + 1);
-    davy_chain_next(chain->hash, out.text, out.length, chain->hash);
-    chain->seq++;
-    int r =
-        davy_db_do(&ledger->db, LEDGER_ACTION_INSERT, "iiht", chain->seq, micros(action->time), chain->hash, out.text);
     return r < 0 ? davy_ledger_fail(ledger, r) : 0;
 }
 

@@ -33,6 +33,8 @@ enum ledger_statement {
     LEDGER_MEMORY_DELETE,
     LEDGER_MEMORY_ALL,
     LEDGER_ACTION_INSERT,
+    LEDGER_LOSS_ALL,
+    LEDGER_LOSS_SET,
     LEDGER_CHAIN_SET,
     LEDGER_PRUNE_EVENT_FIND,
     LEDGER_PRUNE_EVENT_KEEP,
@@ -48,11 +50,26 @@ struct ledger_chain {
     uint8_t hash[DAVY_HASH_SIZE];
 };
 
+/* Bytes of the reason of a sum of losses; what does not fit is left out. */
+#define LEDGER_WHY_SIZE 256
+
+/* A sum of losses of one kind. 0: not known. */
+struct ledger_loss {
+    int64_t count;
+    int64_t from_us;
+    int64_t to_us;
+    int64_t from_seq;
+    int64_t to_seq;
+    char why[LEDGER_WHY_SIZE];
+};
+
 struct ledger_state {
     struct ledger_chain events;
     struct ledger_chain actions;
     int64_t outbox_count;
     int64_t confirmed_seq;
+    int64_t lost[DAVY_LOSS_COUNT_];               /* since the file began, with what waits */
+    struct ledger_loss waiting[DAVY_LOSS_COUNT_]; /* in no row of the actions yet */
 };
 
 struct davy_ledger {
@@ -63,6 +80,10 @@ struct davy_ledger {
     struct ledger_state now; /* with what the running transaction did */
     char *text;              /* topic and payload of the row handed out last */
     size_t text_size;
+    struct ledger_loss declared[DAVY_LOSS_COUNT_]; /* in no commit yet */
+    int64_t attempted[DAVY_LOSS_COUNT_];           /* what of it the last commit had */
+    davy_mono row_due[DAVY_LOSS_COUNT_];           /* not before this the next row of that kind */
+    struct davy_stamp told;                        /* the latest time that was told */
 };
 
 extern const struct davy_db_schema davy_ledger_schema;
@@ -72,6 +93,15 @@ static inline int64_t ledger_row(int64_t seq, bool clear)
 {
     return 2 * seq + (clear ? 1 : 0);
 }
+
+/* The sums of losses: read, carried into a new file, put with a commit, and what to do when that succeeded. */
+int davy_losses_load(struct davy_ledger *ledger, struct ledger_state *state);
+int davy_losses_carry(struct davy_ledger *ledger, const struct ledger_state *before);
+int davy_losses_put(struct davy_ledger *ledger);
+void davy_losses_done(struct davy_ledger *ledger);
+
+/* davy_ledger_act() without the rollback. */
+int davy_action_append(struct davy_ledger *ledger, const struct davy_ledger_action *action);
 
 /* Roll back for `error`; returns error. */
 int davy_ledger_fail(struct davy_ledger *ledger, int error);

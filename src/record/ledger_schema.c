@@ -34,7 +34,14 @@ static const char version_2[] = "CREATE TABLE confirmed (one INTEGER PRIMARY KEY
                                 " seq INTEGER NOT NULL) STRICT;"
                                 "INSERT INTO confirmed VALUES (1, 0);";
 
-static const char *const migrations[] = {version_1, version_2};
+/* loss: what was lost of each kind, in all, and the sum of what no row of the actions says yet. */
+static const char version_3[] =
+    "CREATE TABLE loss (what TEXT PRIMARY KEY, total INTEGER NOT NULL DEFAULT 0, count INTEGER NOT NULL DEFAULT 0,"
+    " from_us INTEGER NOT NULL DEFAULT 0, to_us INTEGER NOT NULL DEFAULT 0, from_seq INTEGER NOT NULL DEFAULT 0,"
+    " to_seq INTEGER NOT NULL DEFAULT 0, why TEXT NOT NULL DEFAULT '') STRICT;"
+    "INSERT INTO loss (what) VALUES ('readings'), ('telemetry'), ('events');";
+
+static const char *const migrations[] = {version_1, version_2, version_3};
 
 #define OUTBOX_COLUMNS                                                                                                 \
     "SELECT o.row, t.name, e.payload, t.last_row > o.row, o.attempts > 0 FROM outbox o"                                \
@@ -79,6 +86,9 @@ static const char *const statements[LEDGER_STATEMENT_COUNT_] = {
     [LEDGER_MEMORY_DELETE] = "DELETE FROM memory WHERE alarm = ?1",
     [LEDGER_MEMORY_ALL] = "SELECT mono_ns, wall_ns, boot_id, body FROM memory ORDER BY alarm",
     [LEDGER_ACTION_INSERT] = "INSERT INTO action (seq, time_us, hash, payload) VALUES (?1, ?2, ?3, ?4)",
+    [LEDGER_LOSS_ALL] = "SELECT what, total, count, from_us, to_us, from_seq, to_seq, why FROM loss",
+    [LEDGER_LOSS_SET] = "UPDATE loss SET total = ?2, count = ?3, from_us = ?4, to_us = ?5, from_seq = ?6, to_seq = ?7,"
+                        " why = ?8 WHERE what = ?1",
     [LEDGER_CHAIN_SET] = "UPDATE chain SET seq = ?2, hash = ?3 WHERE name = ?1",
     [LEDGER_PRUNE_EVENT_FIND] = "SELECT seq, time_us, hash FROM event"
                                 " WHERE seq < coalesce((SELECT min(row) / 2 FROM outbox), 9223372036854775807)"
