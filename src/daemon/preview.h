@@ -12,7 +12,10 @@ struct preview;
 int preview_new(struct route *route, struct preview **ret_preview) DAVY_MUST_CHECK;
 struct preview *preview_free(struct preview *preview);
 
-/* The event number `ordinal` was handed to the recorder at `now`. */
+/*
+ * The event number `ordinal` was handed to the recorder at `now`. All that wait are announced when they are due, in order,
+ * as the publisher takes them; of more than ROUTE_RECORDS the oldest come only when they are stored.
+ */
 void preview_add(struct preview *preview, const struct davy_event *event, uint64_t ordinal, davy_mono now);
 
 /* What is added from now on is under this configuration. Takes a reference. */
