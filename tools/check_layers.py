@@ -23,7 +23,7 @@ FENCES = {
     "modbus.h": ("src/acquire/bus_modbus.c",),
     "modbus/modbus.h": ("src/acquire/bus_modbus.c",),
     "sqlite3.h": ("src/record/",),
-    "MQTTAsync.h": ("src/publish/mqtt_paho.c",),
+    "MQTTAsync.h": ("src/publish/paho.h",),
     "MQTTClient.h": (),
     "jansson.h": ("src/control/", "src/record/", "src/ctl/", "src/sim/", "src/publish/"),
     "pthread.h": ("src/base/", "include/base/"),

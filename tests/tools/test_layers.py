@@ -18,7 +18,7 @@ CLEAN = {
     "src/record/db.c": '#include <sqlite3.h>\n#include "base/clock.h"\n#include "model/point.h"\n#include "internal.h"\n',
     "src/record/internal.h": "#pragma once\n",
     "src/acquire/bus_modbus.c": "#include <modbus.h>\n",
-    "src/publish/mqtt_paho.c": "#include <MQTTAsync.h>\n",
+    "src/publish/paho.h": "#include <MQTTAsync.h>\n",
     "src/daemon/main.c": '#include "davy_build.h"\n#include "record/db.h"\n#include "evaluate/evaluator.h"\n',
     "include/base/clock.h": "#pragma once\n/* Now. */\nint davy_clock_now(void);\nint davy_clock_later(int x,\n    int y);\n",
     "include/record/db.h": "#pragma once\nint davy_db_open(void); /* open it */\nstruct davy_x {\n    int (*f)(void);\n};\n",

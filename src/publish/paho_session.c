@@ -1,0 +1,305 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The connection: how it begins, how it ends, and the handle that it needs. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "publish/paho.h"
+
+/* paho gives up a connect after this. */
+#define CONNECT_TIMEOUT_S 10
+
+/* Connects that were refused for business in a row before the handle is replaced: paho has lost its callback. */
+#define BUSY_MAX 8
+
+/* ---- callbacks, on paho's threads ---- */
+
+static void connected(struct paho *paho, uint16_t window, uint32_t max_packet)
+{
+    struct davy_mqtt_notice notice = {.kind = DAVY_MQTT_CONNECTED, .window = window, .max_packet = max_packet};
+    atomic_store(&paho->awaited, 0);
+    atomic_store(&paho->phase, PAHO_UP);
+    davy_paho_push(paho, &notice);
+}
+
+static uint32_t property(MQTTProperties *properties, enum MQTTPropertyCodes code, uint32_t missing)
+{
+    if (!MQTTProperties_hasProperty(properties, code))
+        return missing;
+    return (uint32_t)MQTTProperties_getNumericValue(properties, code);
+}
+
+static void on_connected5(void *context, MQTTAsync_successData5 *data)
+{
+    uint32_t window = property(&data->properties, MQTTPROPERTY_CODE_RECEIVE_MAXIMUM, UINT16_MAX);
+    connected(context, window == 0 ? 1 : (uint16_t)window,
+              property(&data->properties, MQTTPROPERTY_CODE_MAXIMUM_PACKET_SIZE, 0));
+}
+
+static void on_connected3(void *context, MQTTAsync_successData *data)
+{
+    (void)data;
+    connected(context, UINT16_MAX, 0);
+}
+
+/* CONNACK return codes of MQTT 3.1.1, section 3.2.2.3. */
+static const char *const connack_texts[] = {
+    [1] = "unacceptable protocol version", [2] = "client id rejected", [3] = "server unavailable",
+    [4] = "bad user name or password",     [5] = "not authorized",
+};
+
+static void not_connected(struct paho *paho, const char *text)
+{
+    /* paho compares the host name itself and says nothing about it; an unreachable port may have the same text. */
+    bool mute = paho->tls && paho->tls_error[0] == '\0' && (!text || strcmp(text, "TCP/TLS connect failure") == 0);
+    davy_paho_push_text(paho, DAVY_MQTT_REFUSED, text ? text : "connect failed",
+                        mute ? "unreachable, or its certificate is for another host" : paho->tls_error);
+    atomic_store(&paho->phase, PAHO_IDLE);
+}
+
+static void on_refused5(void *context, MQTTAsync_failureData5 *data)
+{
+    /* 1.3.12 has the reason of a CONNACK in `code`, not in `reasonCode`. */
+    int reason = data->code >= 0x80 ? data->code : (int)data->reasonCode;
+    const char *name = reason >= 0x80 ? MQTTReasonCode_toString((enum MQTTReasonCodes)reason) : NULL;
+    not_connected(context, name ? name : data->message);
+}
+
+static void on_refused3(void *context, MQTTAsync_failureData *data)
+{
+    bool known = data->code > 0 && (size_t)data->code < DAVY_LENGTH(connack_texts);
+    not_connected(context, known ? connack_texts[data->code] : data->message);
+}
+
+static void on_lost(void *context, char *cause)
+{
+    struct paho *paho = context;
+    davy_paho_push_text(paho, DAVY_MQTT_LOST, cause ? cause : "closed", paho->server_reason);
+    atomic_store(&paho->phase, PAHO_IDLE);
+}
+
+static void on_server_disconnect(void *context, MQTTProperties *properties, enum MQTTReasonCodes reason)
+{
+    struct paho *paho = context;
+    const char *name = MQTTReasonCode_toString(reason);
+    (void)properties;
+    snprintf(paho->server_reason, sizeof paho->server_reason, "%s (0x%02x)", name ? name : "broker disconnects",
+             (unsigned)reason);
+}
+
+static void left(struct paho *paho)
+{
+    atomic_store(&paho->phase, PAHO_IDLE);
+    davy_waker_ring(&paho->left);
+}
+
+static void on_left5(void *context, MQTTAsync_successData5 *data)
+{
+    (void)data;
+    left(context);
+}
+
+static void on_not_left5(void *context, MQTTAsync_failureData5 *data)
+{
+    (void)data;
+    left(context);
+}
+
+static void on_left3(void *context, MQTTAsync_successData *data)
+{
+    (void)data;
+    left(context);
+}
+
+static void on_not_left3(void *context, MQTTAsync_failureData *data)
+{
+    (void)data;
+    left(context);
+}
+
+/* ---- the publisher's side ---- */
+
+static int create(struct paho *paho, const char *url)
+{
+    MQTTAsync_createOptions options = MQTTAsync_createOptions_initializer5;
+    options.MQTTVersion = paho->mqtt->version_3 ? MQTTVERSION_3_1_1 : MQTTVERSION_5;
+    options.restoreMessages = 0;
+    int rc = MQTTAsync_createWithOptions(&paho->handle, url, paho->mqtt->client_id, MQTTCLIENT_PERSISTENCE_NONE, NULL,
+                                         &options);
+    if (rc != MQTTASYNC_SUCCESS)
+        return -ENOMEM;
+    MQTTAsync_setCallbacks(paho->handle, paho, on_lost, davy_paho_arrived, NULL);
+    if (!paho->mqtt->version_3)
+        MQTTAsync_setDisconnected(paho->handle, paho, on_server_disconnect);
+    return 0;
+}
+
+void davy_paho_destroy(struct paho *paho)
+{
+    if (paho->handle)
+        MQTTAsync_destroy(&paho->handle);
+    paho->handle = NULL;
+    atomic_store(&paho->phase, PAHO_IDLE);
+}
+
+/*
+ * MQTTAsync_send of 1.3.12 is not locked: a message that is handed over while the connection goes may stay behind in
+ * paho's queue, and would leave at the next connect ahead of what is sent again.
+ */
+static bool has_leftovers(struct paho *paho)
+{
+    MQTTAsync_token *tokens = NULL;
+    if (!paho->handle || MQTTAsync_getPendingTokens(paho->handle, &tokens) != MQTTASYNC_SUCCESS || !tokens)
+        return false;
+    bool any = tokens[0] >= 0; /* the list ends with -1 */
+    MQTTAsync_free(tokens);
+    if (any)
+        davy_debug("mqtt", "the client library holds messages of the last connection: replaced");
+    return any;
+}
+
+/* A handle that is free to connect. 0, -EBUSY or -ENOMEM. */
+static int ready_handle(struct paho *paho, const struct davy_endpoint *endpoint)
+{
+    bool idle = atomic_load(&paho->phase) == PAHO_IDLE;
+    if (!idle && ++paho->busy < BUSY_MAX)
+        return -EBUSY;
+    /* A handle that once spoke TLS goes on speaking it, also to tcp://. */
+    if (!idle || paho->tls != endpoint->tls || has_leftovers(paho))
+        davy_paho_destroy(paho);
+    paho->busy = 0;
+    paho->tls = endpoint->tls;
+    return paho->handle ? 0 : create(paho, endpoint->url);
+}
+
+/* Everything that a connect points to. */
+struct attempt {
+    struct davy_endpoint endpoint;
+    char password[DAVY_ENDPOINT_SECRET_SIZE];
+    char error[DAVY_ENDPOINT_ERROR_SIZE];
+    char *server[1];
+    MQTTAsync_willOptions will;
+    MQTTProperties will_properties;
+    MQTTAsync_SSLOptions tls;
+    MQTTAsync_connectOptions options;
+};
+
+static void set_version(struct paho *paho, struct attempt *attempt)
+{
+    MQTTAsync_connectOptions *options = &attempt->options;
+    if (paho->mqtt->version_3) {
+        *options = (MQTTAsync_connectOptions)MQTTAsync_connectOptions_initializer;
+        options->MQTTVersion = MQTTVERSION_3_1_1;
+        options->cleansession = 1;
+        options->onSuccess = on_connected3;
+        options->onFailure = on_refused3;
+    } else {
+        *options = (MQTTAsync_connectOptions)MQTTAsync_connectOptions_initializer5;
+        options->cleanstart = 1;
+        options->onSuccess5 = on_connected5;
+        options->onFailure5 = on_refused5;
+        attempt->will_properties = davy_paho_describe("davy.status/1", 0, false);
+        options->willProperties = &attempt->will_properties;
+    }
+}
+
+static void set_options(struct paho *paho, struct attempt *attempt, const struct davy_mqtt_will *will)
+{
+    MQTTAsync_connectOptions *options = &attempt->options;
+    set_version(paho, attempt);
+    attempt->will = (MQTTAsync_willOptions)MQTTAsync_willOptions_initializer;
+    attempt->will.topicName = will->topic;
+    attempt->will.message = will->payload;
+    attempt->will.retained = 1;
+    attempt->will.qos = 1;
+    attempt->server[0] = attempt->endpoint.url;
+    options->will = &attempt->will;
+    options->serverURIcount = 1;
+    options->serverURIs = attempt->server;
+    options->keepAliveInterval = (int)(paho->mqtt->keepalive.ns / DAVY_NS_PER_S);
+    options->connectTimeout = CONNECT_TIMEOUT_S;
+    options->maxInflight = UINT16_MAX;
+    options->username = paho->mqtt->username;
+    if (attempt->password[0]) {
+        options->binarypwd.data = attempt->password;
+        options->binarypwd.len = (int)strlen(attempt->password);
+    }
+    options->context = paho;
+    if (attempt->endpoint.tls) {
+        davy_paho_set_tls(paho, &attempt->tls);
+        options->ssl = &attempt->tls;
+    }
+}
+
+/* Start the attempt, with the files as they are now. */
+static int start(struct paho *paho, struct attempt *attempt, const struct davy_mqtt_will *will)
+{
+    int rc = ready_handle(paho, &attempt->endpoint);
+    if (rc < 0)
+        return rc;
+    set_options(paho, attempt, will);
+    paho->tls_error[0] = '\0';
+    paho->server_reason[0] = '\0';
+    atomic_store(&paho->phase, PAHO_CONNECTING);
+    rc = MQTTAsync_connect(paho->handle, &attempt->options);
+    MQTTProperties_free(&attempt->will_properties);
+    if (rc != MQTTASYNC_SUCCESS)
+        atomic_store(&paho->phase, PAHO_IDLE);
+    return davy_paho_errno(rc);
+}
+
+int davy_paho_connect(void *client, const char *url, const struct davy_mqtt_will *will)
+{
+    struct paho *paho = client;
+    struct attempt attempt = {.will_properties = MQTTProperties_initializer};
+    if (davy_endpoint_parse(url, &attempt.endpoint) < 0) {
+        davy_paho_push_text(paho, DAVY_MQTT_REFUSED, "not an address of a broker", url);
+        return 0;
+    }
+    if (davy_endpoint_password(paho->mqtt, attempt.password, attempt.error) < 0 ||
+        (attempt.endpoint.tls && davy_endpoint_check_files(paho->mqtt, attempt.error) < 0)) {
+        davy_paho_push_text(paho, DAVY_MQTT_REFUSED, attempt.error, "");
+        return 0;
+    }
+    int rc = start(paho, &attempt, will);
+    explicit_bzero(attempt.password, sizeof attempt.password);
+    return rc;
+}
+
+/* Ask for the end of the connection; its end is reported by left(). */
+static void leave(struct paho *paho, davy_span timeout, bool with_will)
+{
+    int up = PAHO_UP;
+    if (!atomic_compare_exchange_strong(&paho->phase, &up, PAHO_LEAVING))
+        return;
+    MQTTAsync_disconnectOptions options = MQTTAsync_disconnectOptions_initializer5;
+    if (paho->mqtt->version_3) {
+        options = (MQTTAsync_disconnectOptions)MQTTAsync_disconnectOptions_initializer;
+        options.onSuccess = on_left3;
+        options.onFailure = on_not_left3;
+    } else {
+        options.onSuccess5 = on_left5;
+        options.onFailure5 = on_not_left5;
+        if (with_will)
+            options.reasonCode = MQTTREASONCODE_DISCONNECT_WITH_WILL_MESSAGE;
+    }
+    options.timeout = (int)(timeout.ns / DAVY_NS_PER_MS);
+    options.context = paho;
+    if (MQTTAsync_disconnect(paho->handle, &options) != MQTTASYNC_SUCCESS)
+        left(paho);
+}
+
+void davy_paho_disconnect(void *client, davy_span timeout)
+{
+    struct paho *paho = client;
+    davy_waker_wait(&paho->left, (davy_span){0}); /* an old ring */
+    leave(paho, (davy_span){timeout.ns / 2}, false);
+    if (atomic_load(&paho->phase) == PAHO_LEAVING)
+        davy_waker_wait(&paho->left, timeout);
+}
+
+void davy_paho_drop(void *client)
+{
+    leave(client, davy_span_ms(1), true);
+}
