@@ -12,20 +12,11 @@
 #include "publish/mqtt.h"
 #include "publish/publisher.h"
 #include "publish/session.h"
+#include "publish/retained.h"
 
 /* How long an acknowledgement or the answer to a connect may take before the connection is dropped. */
 #define DAVY_OUTGOING_ACK_DEADLINE_S     30
 #define DAVY_OUTGOING_CONNECT_DEADLINE_S 45
-
-/* Topics with a retained state, at most. */
-#define DAVY_OUTGOING_STATES 4096
-
-/* The latest message of one topic. */
-struct davy_outgoing_state {
-    uint64_t id;
-    struct davy_message message;
-    uint64_t due; /* order of sending; 0: sent */
-};
 
 struct davy_outgoing {
     const struct davy_config *config; /* held by the publisher */
@@ -37,10 +28,8 @@ struct davy_outgoing {
     struct davy_incoming incoming;
     struct davy_session session;
     struct davy_inflight window;
-    struct davy_outgoing_state *states;
-    size_t state_count;
-    size_t state_room;
-    uint64_t last_id; /* of tokens, states and their order */
+    struct davy_retained_set states;
+    uint64_t last_id; /* of tokens */
     uint32_t max_packet;
     size_t url;
     struct davy_random random;

@@ -51,75 +51,16 @@ static void note_error(struct davy_outgoing *out, const char *what, const char *
     memcpy(out->status.last_error, error, sizeof error);
 }
 
-/* ---- the cache of states ---- */
-
-static struct davy_outgoing_state *state_of_topic(struct davy_outgoing *out, const char *topic)
-{
-    for (size_t i = 0; i < out->state_count; i++)
-        if (strcmp(out->states[i].message.topic, topic) == 0)
-            return &out->states[i];
-    return NULL;
-}
-
-static struct davy_outgoing_state *state_of_id(struct davy_outgoing *out, uint64_t id)
-{
-    for (size_t i = 0; i < out->state_count; i++)
-        if (out->states[i].id == id)
-            return &out->states[i];
-    return NULL;
-}
-
-static void state_remove(struct davy_outgoing *out, struct davy_outgoing_state *state)
-{
-    size_t after = out->state_count - (size_t)(state - out->states) - 1;
-    davy_message_done(&state->message);
-    memmove(state, state + 1, after * sizeof *state);
-    out->state_count--;
-}
-
-static struct davy_outgoing_state *state_add(struct davy_outgoing *out)
-{
-    if (out->state_count == out->state_room) {
-        size_t room = out->state_room ? out->state_room * 2 : 32;
-        struct davy_outgoing_state *grown =
-            room <= DAVY_OUTGOING_STATES ? realloc(out->states, room * sizeof *grown) : NULL;
-        if (!grown)
-            return NULL;
-        out->states = grown;
-        out->state_room = room;
-    }
-    struct davy_outgoing_state *state = &out->states[out->state_count++];
-    *state = (struct davy_outgoing_state){.id = ++out->last_id};
-    return state;
-}
-
 /* Take the posted states into the cache, the latest of each topic. */
 static void take_states(struct davy_outgoing *out)
 {
     struct davy_message message;
     while (davy_queue_pop(&out->posted[DAVY_MESSAGE_STATE], &message)) {
-        struct davy_outgoing_state *state = state_of_topic(out, message.topic);
-        if (!state)
-            state = state_add(out);
-        if (!state) {
-            davy_warning("mqtt", "%s: too many retained topics, state is not published", message.topic);
-            davy_message_done(&message);
+        if (davy_retained_put(&out->states, &message) == 0)
             continue;
-        }
-        davy_message_done(&state->message);
-        state->message = message;
-        if (state->due == 0)
-            state->due = ++out->last_id;
+        davy_warning("mqtt", "%s: too many retained topics, state is not published", message.topic);
+        davy_message_done(&message);
     }
-}
-
-static struct davy_outgoing_state *state_due(struct davy_outgoing *out)
-{
-    struct davy_outgoing_state *first = NULL;
-    for (size_t i = 0; i < out->state_count; i++)
-        if (out->states[i].due != 0 && (!first || out->states[i].due < first->due))
-            first = &out->states[i];
-    return first;
 }
 
 /* ---- sending ---- */
@@ -171,7 +112,7 @@ static bool send_waiting(struct davy_outgoing *out, struct davy_flight *flight, 
     return rc == 0 || rc == -EMSGSIZE;
 }
 
-static bool send_state(struct davy_outgoing *out, struct davy_outgoing_state *state, davy_mono now)
+static bool send_state(struct davy_outgoing *out, struct davy_retained *state, davy_mono now)
 {
     const struct davy_message none = {.class = DAVY_MESSAGE_STATE};
     uint64_t token = ++out->last_id;
@@ -229,7 +170,7 @@ static enum sending send_one(struct davy_outgoing *out, enum davy_message_class 
     if (flight) {
         taken = send_waiting(out, flight, now);
     } else if (class == DAVY_MESSAGE_STATE) {
-        struct davy_outgoing_state *state = state_due(out);
+        struct davy_retained *state = davy_retained_due(&out->states);
         if (!state)
             return SENDING_NOTHING;
         taken = send_state(out, state, now);
@@ -293,8 +234,7 @@ static void begin_session(struct davy_outgoing *out, struct davy_stamp now)
     out->status.last_error[0] = '\0';
     out->refusal_logged = 0;
     report(out, DAVY_DELIVERY_CONNECTED, NULL, 0);
-    for (size_t i = 0; i < out->state_count; i++)
-        out->states[i].due = ++out->last_id;
+    davy_retained_repeat(&out->states);
     subscribe(out);
 }
 
@@ -330,9 +270,9 @@ static void acknowledged(struct davy_outgoing *out, struct davy_flight *flight, 
     if (reason_code == REASON_NOBODY_SUBSCRIBED)
         out->status.unheard++;
     report(out, DAVY_DELIVERY_DONE, &flight->message, reason_code);
-    struct davy_outgoing_state *state = flight->state ? state_of_id(out, flight->state) : NULL;
+    struct davy_retained *state = flight->state ? davy_retained_find(&out->states, flight->state) : NULL;
     if (state && state->message.length == 0 && state->due == 0)
-        state_remove(out, state); /* a topic that is cleared needs no repetition */
+        davy_retained_remove(&out->states, state); /* a topic that is cleared needs no repetition */
     davy_inflight_remove(&out->window, flight);
 }
 
@@ -342,7 +282,7 @@ static void settle(struct davy_outgoing *out, const struct davy_mqtt_notice *not
     if (!flight)
         return; /* of a connection that is over, or twice */
     if (notice->reason_code >= REASON_FAILURE) {
-        const struct davy_outgoing_state *state = flight->state ? state_of_id(out, flight->state) : NULL;
+        const struct davy_retained *state = flight->state ? davy_retained_find(&out->states, flight->state) : NULL;
         refused(out, state ? &state->message : &flight->message, notice->reason_code);
         davy_inflight_remove(&out->window, flight);
     } else if (notice->kind == DAVY_MQTT_ACKED) {
@@ -441,33 +381,22 @@ davy_mono davy_outgoing_due(const struct davy_outgoing *out)
 
 bool davy_outgoing_idle(const struct davy_outgoing *out)
 {
-    bool idle = out->window.count == 0;
-    for (size_t i = 0; i < out->state_count; i++)
-        idle = idle && out->states[i].due == 0;
+    bool idle = out->window.count == 0 && !davy_retained_due(&out->states);
     for (size_t class = 0; class < DAVY_MESSAGE_CLASS_COUNT_; class ++)
         idle = idle && davy_queue_count(&out->posted[class]) == 0;
     return idle;
 }
 
-/* States of topics that are no longer ours would come back at each connect. */
-static void forget_foreign_states(struct davy_outgoing *out)
-{
-    char base[DAVY_TOPIC_SIZE];
-    size_t length = strlen(davy_topic(out->config, "", base));
-    for (size_t i = out->state_count; i-- > 0;)
-        if (out->states[i].message.length > 0 && strncmp(out->states[i].message.topic, base, length) != 0)
-            state_remove(out, &out->states[i]);
-}
-
 void davy_outgoing_switch(struct davy_outgoing *out, const struct davy_config *config,
                           const struct davy_mqtt_client *client, struct davy_stamp now)
 {
+    char base[DAVY_TOPIC_SIZE];
     take_states(out);
     apply(out, DAVY_SESSION_SWITCH, now);
     out->config = config;
     out->client = *client;
     out->url = 0;
-    forget_foreign_states(out);
+    davy_retained_keep(&out->states, davy_topic(config, "", base)); /* others would come back at each connect */
 }
 
 void davy_outgoing_input(struct davy_outgoing *out, enum davy_session_input input, struct davy_stamp now)
@@ -480,11 +409,7 @@ void davy_outgoing_done(struct davy_outgoing *out)
     struct davy_message message;
     davy_inflight_done(&out->window);
     davy_incoming_done(&out->incoming);
-    while (out->state_count > 0)
-        state_remove(out, &out->states[out->state_count - 1]);
-    free(out->states);
-    out->states = NULL;
-    out->state_room = 0;
+    davy_retained_done(&out->states);
     for (size_t class = 0; class < DAVY_MESSAGE_CLASS_COUNT_; class ++)
         while (davy_queue_pop(&out->posted[class], &message))
             davy_message_done(&message);
