@@ -7,13 +7,14 @@
 #include <stdint.h>
 
 #include "base/attr.h"
+#include "base/clock.h"
 
 /* In order of urgency: when the broker is back, a class goes only when those before it have nothing to send. */
 enum davy_message_class {
     DAVY_MESSAGE_PREVIEW, /* an event that is announced before it is stored; not in the outbox, not retained */
     DAVY_MESSAGE_EVENT,   /* a row of the ledger's outbox */
     DAVY_MESSAGE_STATE,   /* retained state: the latest of a topic replaces an unsent one; repeated at each connect */
-    DAVY_MESSAGE_REPLY,   /* what a command over MQTT asked for: events again, the snapshot, answers; in their order */
+    DAVY_MESSAGE_REPLY,   /* answers to commands, the snapshot, events again (with their row: to be told of); in order */
     DAVY_MESSAGE_TELEMETRY, /* a row of the readings' outbox */
     DAVY_MESSAGE_CLASS_COUNT_
 };
@@ -54,4 +55,5 @@ struct davy_delivery {
     enum davy_message_class class;
     int64_t row;
     uint8_t reason_code; /* MQTT 5; 0x10: nobody subscribed */
+    davy_wall at;        /* when the publisher learnt of it */
 };

@@ -34,6 +34,7 @@ struct davy_outgoing {
     size_t url;
     struct davy_random random;
     uint8_t refusal_logged; /* reason code that was logged last in this session */
+    davy_wall now;          /* of the notice, or the turn, that is at work */
     struct davy_publisher_status status;
 };
 

@@ -44,6 +44,7 @@ struct davy_publisher_status {
     uint64_t refused;
     uint64_t unheard;  /* acknowledged with 0x10: nobody subscribed */
     uint64_t commands; /* taken over MQTT, done or refused */
+    int64_t sent_row;  /* the highest row of an event that was given to the network; 0: none yet */
     char last_error[160];
 };
 

@@ -29,7 +29,7 @@ static void apply(struct davy_outgoing *out, enum davy_session_input input, stru
 static void report(struct davy_outgoing *out, enum davy_delivery_kind kind, const struct davy_message *message,
                    uint8_t reason_code)
 {
-    struct davy_delivery delivery = {.kind = kind, .reason_code = reason_code};
+    struct davy_delivery delivery = {.kind = kind, .reason_code = reason_code, .at = out->now};
     if (message) {
         if (message->row == 0)
             return;
@@ -91,8 +91,11 @@ static int hand_over(struct davy_outgoing *out, const struct davy_message *messa
     if (!fits(out, message))
         return -EMSGSIZE;
     int rc = out->client.ops->publish(out->client.client, message, token);
-    if (rc == 0)
+    if (rc == 0) {
         out->status.published++;
+        if (message->class == DAVY_MESSAGE_EVENT && message->row > out->status.sent_row)
+            out->status.sent_row = message->row;
+    }
     return rc == -EINVAL ? -EMSGSIZE : rc;
 }
 
@@ -296,6 +299,7 @@ static void settle(struct davy_outgoing *out, const struct davy_mqtt_notice *not
 
 void davy_outgoing_notice(struct davy_outgoing *out, const struct davy_mqtt_notice *notice, struct davy_stamp now)
 {
+    out->now = now.wall;
     switch (notice->kind) {
     case DAVY_MQTT_CONNECTED:
         out->max_packet = notice->max_packet;
@@ -363,6 +367,7 @@ static davy_mono deadline(const struct davy_outgoing *out)
 
 void davy_outgoing_pump(struct davy_outgoing *out, struct davy_stamp now)
 {
+    out->now = now.wall;
     take_states(out);
     if (now.mono.ns >= deadline(out).ns && davy_queue_space(out->deliveries) >= DAVY_OUTGOING_REPORTS) {
         note_error(out, "no answer from the broker", is_online(out) ? "acknowledgement is overdue" : "connect");

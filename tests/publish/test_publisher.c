@@ -243,6 +243,32 @@ static void what_was_in_flight_goes_again_in_order_before_anything_new(void **st
     (void)state;
 }
 
+static void what_was_sent_is_told_and_when_it_was_acknowledged(void **state)
+{
+    struct davy_delivery delivery;
+    for (int64_t row = 2; row <= 6; row += 2)
+        post(DAVY_MESSAGE_EVENT, row, "a");
+    post(DAVY_MESSAGE_REPLY, 40, "a"); /* an event once more */
+    assert_int_equal(out.status.sent_row, 0);
+    go_online(2);
+    assert_int_equal(out.status.sent_row, 4); /* the third waits for the window */
+    expect_delivery(DAVY_DELIVERY_CONNECTED, 0);
+    pass(1500);
+    davy_wall seen = now.wall;
+    answer(0, 0);
+    pass(700);
+    assert_int_equal(out.status.sent_row, 6);
+    assert_true(davy_queue_pop(&deliveries, &delivery));
+    assert_int_equal(delivery.at.ns, seen.ns);
+    answer(1, 0);
+    pass(1);
+    assert_int_equal(out.status.sent_row, 6); /* not 40 */
+    answer(3, 0x97);
+    expect_delivery(DAVY_DELIVERY_DONE, 4);
+    expect_delivery(DAVY_DELIVERY_REFUSED, 40);
+    (void)state;
+}
+
 static void a_refusal_is_reported_and_blocks_nothing(void **state)
 {
     for (int64_t row = 1; row <= 3; row++)
@@ -618,6 +644,7 @@ int main(void)
         CASE(the_window_is_never_exceeded),
         CASE(the_brokers_receive_maximum_is_honoured),
         CASE(what_was_in_flight_goes_again_in_order_before_anything_new),
+        CASE(what_was_sent_is_told_and_when_it_was_acknowledged),
         CASE(a_refusal_is_reported_and_blocks_nothing),
         CASE(a_message_above_the_maximum_packet_size_is_refused_unsent),
         CASE(an_overdue_acknowledgement_drops_the_connection),
