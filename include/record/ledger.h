@@ -185,13 +185,14 @@ int davy_ledger_event_next(struct davy_ledger *ledger, int64_t after, struct dav
 
 /*
  * The platform's watermark: up to this seq it has everything. confirm: in a transaction; a lower one than there is changes
- * nothing. _confirmed_seq: as committed; 0 for none.
+ * nothing, one beyond the last event means the last; the caller sees to it that it was sent. _confirmed_seq: as committed;
+ * 0 for none.
  */
 int davy_ledger_confirm(struct davy_ledger *ledger, int64_t seq) DAVY_MUST_CHECK;
 int64_t davy_ledger_confirmed_seq(const struct davy_ledger *ledger);
 
-/* In a transaction: acknowledged by the broker at `now`; sets sent_us of the event. */
-int davy_ledger_outbox_done(struct davy_ledger *ledger, int64_t row, davy_wall now) DAVY_MUST_CHECK;
+/* In a transaction: acknowledged by the broker `at` that time; sets sent_us of the event. */
+int davy_ledger_outbox_done(struct davy_ledger *ledger, int64_t row, davy_wall at) DAVY_MUST_CHECK;
 
 /*
  * In a transaction: refused; it and the later rows of its topic wait for 60 s, doubling to 10 min with each refusal. To
@@ -201,7 +202,7 @@ int davy_ledger_outbox_refused(struct davy_ledger *ledger, int64_t row, uint8_t 
                                davy_wall now) DAVY_MUST_CHECK;
 int davy_ledger_outbox_unpark(struct davy_ledger *ledger) DAVY_MUST_CHECK;
 
-/* Undelivered rows that are committed; kept up to date in memory. */
+/* Undelivered rows that are committed, and unconfirmed events (record/delivery.h); kept up to date in memory. */
 int64_t davy_ledger_outbox_count(const struct davy_ledger *ledger);
 
 struct davy_outbox_state {

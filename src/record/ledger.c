@@ -44,7 +44,7 @@ static int load_state(struct davy_ledger *ledger)
     if (r == 0)
         r = davy_db_number(&ledger->db, "SELECT count(*) FROM outbox", &state.outbox_count);
     if (r == 0)
-        r = davy_db_number(&ledger->db, "SELECT seq FROM confirmed", &state.confirmed_seq);
+        r = davy_delivery_load(ledger, &state);
     if (r == 0)
         r = davy_losses_load(ledger, &state);
     if (r == 0)
@@ -71,7 +71,7 @@ static int continue_chains(struct davy_ledger *ledger, const struct ledger_state
     if (r == 0)
         r = davy_db_do(&ledger->db, LEDGER_CHAIN_SET, "tih", "action", before->actions.seq, before->actions.hash);
     if (r == 0)
-        r = davy_db_do(&ledger->db, LEDGER_CONFIRM, "i", before->confirmed_seq);
+        r = davy_delivery_carry(ledger, before);
     if (r == 0)
         r = davy_losses_carry(ledger, before);
     if (r == 0)
@@ -136,24 +136,6 @@ struct davy_ledger *davy_ledger_close(struct davy_ledger *ledger)
 int64_t davy_ledger_last_seq(const struct davy_ledger *ledger)
 {
     return ledger->committed.events.seq;
-}
-
-int64_t davy_ledger_confirmed_seq(const struct davy_ledger *ledger)
-{
-    return ledger->committed.confirmed_seq;
-}
-
-int davy_ledger_confirm(struct davy_ledger *ledger, int64_t seq)
-{
-    if (!davy_db_in_transaction(&ledger->db))
-        return -EINVAL;
-    if (seq <= ledger->now.confirmed_seq)
-        return 0;
-    int r = davy_db_do(&ledger->db, LEDGER_CONFIRM, "i", seq);
-    if (r < 0)
-        return davy_ledger_fail(ledger, r);
-    ledger->now.confirmed_seq = seq;
-    return 0;
 }
 
 /* The connection that saw an I/O error is never used again; a file that is damaged or gone is replaced. */

@@ -12,6 +12,9 @@ enum ledger_statement {
     LEDGER_EVENT_SENT,
     LEDGER_EVENT_NEXT,
     LEDGER_CONFIRM,
+    LEDGER_DELIVER,
+    LEDGER_ACKNOWLEDGED_COUNT,
+    LEDGER_ACKNOWLEDGED_NEXT,
     LEDGER_TOPIC_UPSERT,
     LEDGER_LATEST_UPSERT,
     LEDGER_LATEST_DELETE,
@@ -28,7 +31,9 @@ enum ledger_statement {
     LEDGER_OUTBOX_HOLD,
     LEDGER_OUTBOX_UNPARK,
     LEDGER_OUTBOX_PARKED,
-    LEDGER_OUTBOX_OLDEST,
+    LEDGER_OUTBOX_FIRST,
+    LEDGER_OUTBOX_UNSENT,
+    LEDGER_PENDING_OLDEST,
     LEDGER_MEMORY_UPSERT,
     LEDGER_MEMORY_DELETE,
     LEDGER_MEMORY_ALL,
@@ -67,9 +72,12 @@ struct ledger_state {
     struct ledger_chain events;
     struct ledger_chain actions;
     int64_t outbox_count;
-    int64_t confirmed_seq;
     int64_t lost[DAVY_LOSS_COUNT_];               /* since the file began, with what waits */
     struct ledger_loss waiting[DAVY_LOSS_COUNT_]; /* in no row of the actions yet */
+    int64_t confirmed_seq;                        /* the platform's watermark */
+    int64_t asked_seq;                            /* up to here the platform is not asked */
+    bool platform;                                /* to whom events are delivered */
+    int64_t unconfirmed;                          /* acknowledged events beyond both */
 };
 
 struct davy_ledger {
@@ -102,6 +110,17 @@ void davy_losses_done(struct davy_ledger *ledger);
 
 /* davy_ledger_act() without the rollback. */
 int davy_action_append(struct davy_ledger *ledger, const struct davy_ledger_action *action);
+
+/* The platform's watermark (delivery.c): read, carried into a new file, and what the broker's acknowledgement means to it. */
+int davy_delivery_load(struct davy_ledger *ledger, struct ledger_state *state);
+int davy_delivery_carry(struct davy_ledger *ledger, const struct ledger_state *before);
+void davy_delivery_acknowledged(struct davy_ledger *ledger, int64_t seq);
+
+/* One step of a statement whose columns are those of an outbox row, which is copied. 0, DAVY_OUTBOX_EMPTY or an error. */
+int davy_outbox_step(struct davy_ledger *ledger, sqlite3_stmt *statement, struct davy_outbox_row *ret_row);
+
+/* The only number of a bound statement that gives one row, or 0 where it gives none. 0 or an error. */
+int davy_ledger_number(struct davy_ledger *ledger, sqlite3_stmt *statement, int64_t *ret);
 
 /* Roll back for `error`; returns error. */
 int davy_ledger_fail(struct davy_ledger *ledger, int error);

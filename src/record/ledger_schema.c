@@ -41,7 +41,20 @@ static const char version_3[] =
     " to_seq INTEGER NOT NULL DEFAULT 0, why TEXT NOT NULL DEFAULT '') STRICT;"
     "INSERT INTO loss (what) VALUES ('readings'), ('telemetry'), ('events');";
 
-static const char *const migrations[] = {version_1, version_2, version_3};
+/*
+ * confirmed.platform: events are delivered to the platform, not just the broker; asked: up to there it is not asked. The
+ * view is what is not delivered.
+ */
+static const char version_4[] =
+    "ALTER TABLE confirmed ADD COLUMN platform INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE confirmed ADD COLUMN asked INTEGER NOT NULL DEFAULT 0;"
+    "CREATE INDEX event_silent ON event (seq) WHERE topic IS NULL;"
+    "CREATE VIEW pending AS SELECT e.seq, e.time_us FROM event e JOIN outbox o ON o.row = 2 * e.seq"
+    " UNION ALL SELECT e.seq, e.time_us FROM event e WHERE e.topic IS NOT NULL AND e.seq >"
+    " (SELECT iif(platform, max(seq, asked), 9223372036854775807) FROM confirmed)"
+    " AND NOT EXISTS (SELECT 1 FROM outbox o WHERE o.row = 2 * e.seq);";
+
+static const char *const migrations[] = {version_1, version_2, version_3, version_4};
 
 #define OUTBOX_COLUMNS                                                                                                 \
     "SELECT o.row, t.name, e.payload, t.last_row > o.row, o.attempts > 0 FROM outbox o"                                \
@@ -80,7 +93,18 @@ static const char *const statements[LEDGER_STATEMENT_COUNT_] = {
     [LEDGER_EVENT_NEXT] = "SELECT 2 * e.seq, t.name, e.payload, 0, 0 FROM event e JOIN topic t ON t.id = e.topic"
                           " WHERE e.seq > ?1 ORDER BY e.seq LIMIT 1",
     [LEDGER_CONFIRM] = "UPDATE confirmed SET seq = ?1",
-    [LEDGER_OUTBOX_OLDEST] = "SELECT e.time_us FROM outbox o JOIN event e ON e.seq = o.row / 2 ORDER BY o.row LIMIT 1",
+    [LEDGER_DELIVER] = "UPDATE confirmed SET platform = ?1, asked = ?2",
+    [LEDGER_ACKNOWLEDGED_COUNT] =
+        "SELECT ?2 - ?1 - (SELECT count(*) FROM event INDEXED BY event_silent WHERE topic IS NULL AND seq > ?1"
+        " AND seq <= ?2) - (SELECT count(*) FROM outbox WHERE row > 2 * ?1 + 1 AND row <= 2 * ?2 AND row % 2 = 0)",
+    [LEDGER_ACKNOWLEDGED_NEXT] = "SELECT 2 * e.seq, t.name, e.payload, 1, 1 FROM event e JOIN topic t ON t.id = e.topic"
+                                 " WHERE e.seq > ?1 AND e.seq <= ?2 AND e.sent_us IS NOT NULL ORDER BY e.seq LIMIT 1",
+    [LEDGER_OUTBOX_FIRST] = "SELECT min(row) FROM outbox",
+    [LEDGER_OUTBOX_UNSENT] = "SELECT min(row) FROM (SELECT min(row) AS row FROM outbox WHERE row > ?1 AND parked_us = 0"
+                             " UNION ALL SELECT min(row) FROM outbox WHERE parked_us > 0 AND attempts = 0)",
+    [LEDGER_PENDING_OLDEST] =
+        "SELECT time_us FROM event WHERE seq = (SELECT min(seq) FROM (SELECT min(row) / 2 AS seq FROM outbox"
+        " UNION ALL SELECT * FROM (SELECT seq FROM event WHERE seq > ?1 AND topic IS NOT NULL ORDER BY seq LIMIT 1)))",
     [LEDGER_MEMORY_UPSERT] = "INSERT OR REPLACE INTO memory (alarm, mono_ns, wall_ns, boot_id, body)"
                              " VALUES (?1, ?2, ?3, ?4, ?5)",
     [LEDGER_MEMORY_DELETE] = "DELETE FROM memory WHERE alarm = ?1",
@@ -90,9 +114,11 @@ static const char *const statements[LEDGER_STATEMENT_COUNT_] = {
     [LEDGER_LOSS_SET] = "UPDATE loss SET total = ?2, count = ?3, from_us = ?4, to_us = ?5, from_seq = ?6, to_seq = ?7,"
                         " why = ?8 WHERE what = ?1",
     [LEDGER_CHAIN_SET] = "UPDATE chain SET seq = ?2, hash = ?3 WHERE name = ?1",
-    [LEDGER_PRUNE_EVENT_FIND] = "SELECT seq, time_us, hash FROM event"
-                                " WHERE seq < coalesce((SELECT min(row) / 2 FROM outbox), 9223372036854775807)"
-                                " ORDER BY seq LIMIT ?1",
+    [LEDGER_PRUNE_EVENT_FIND] =
+        "SELECT seq, time_us, hash FROM event"
+        " WHERE seq < coalesce((SELECT min(row) / 2 FROM outbox), 9223372036854775807)"
+        " AND seq <= (SELECT iif(platform, max(seq, asked), 9223372036854775807) FROM confirmed)"
+        " ORDER BY seq LIMIT ?1",
     [LEDGER_PRUNE_EVENT_KEEP] = "UPDATE latest SET payload = (SELECT payload FROM event e WHERE e.seq = latest.seq)"
                                 " WHERE seq <= ?1 AND payload IS NULL",
     [LEDGER_PRUNE_EVENT_DELETE] = "DELETE FROM event WHERE seq <= ?1",

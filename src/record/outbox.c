@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "ledger_internal.h"
+#include "record/delivery.h"
 
 /* A refused row is tried again after 60 s, doubling to 10 min. */
 #define PARK_FIRST_US INT64_C(60000000)
@@ -54,6 +55,16 @@ static int take_row(struct davy_ledger *ledger, sqlite3_stmt *statement, struct 
     return 0;
 }
 
+int davy_outbox_step(struct davy_ledger *ledger, sqlite3_stmt *statement, struct davy_outbox_row *ret_row)
+{
+    int r = davy_db_step(&ledger->db, statement);
+    if (r != 0)
+        return r == DAVY_DB_DONE ? DAVY_OUTBOX_EMPTY : r;
+    r = take_row(ledger, statement, ret_row);
+    sqlite3_reset(statement);
+    return r;
+}
+
 static int find_row(struct davy_ledger *ledger, enum ledger_statement which, int64_t after, davy_wall now,
                     struct davy_outbox_row *ret_row)
 {
@@ -62,13 +73,7 @@ static int find_row(struct davy_ledger *ledger, enum ledger_statement which, int
     sqlite3_stmt *statement = davy_db_use(&ledger->db, which);
     int r = which == LEDGER_OUTBOX_DUE ? davy_db_bind(statement, "ii", after, now.ns / DAVY_NS_PER_US)
                                        : davy_db_bind(statement, "i", after);
-    if (r == 0)
-        r = davy_db_step(&ledger->db, statement);
-    if (r != 0)
-        return r == DAVY_DB_DONE ? DAVY_OUTBOX_EMPTY : r;
-    r = take_row(ledger, statement, ret_row);
-    sqlite3_reset(statement);
-    return r;
+    return r == 0 ? davy_outbox_step(ledger, statement, ret_row) : r;
 }
 
 int davy_ledger_outbox_next(struct davy_ledger *ledger, int64_t after, struct davy_outbox_row *ret_row)
@@ -86,7 +91,7 @@ int davy_ledger_event_next(struct davy_ledger *ledger, int64_t after, struct dav
     return find_row(ledger, LEDGER_EVENT_NEXT, after, (davy_wall){0}, ret_row);
 }
 
-int davy_ledger_outbox_done(struct davy_ledger *ledger, int64_t row, davy_wall now)
+int davy_ledger_outbox_done(struct davy_ledger *ledger, int64_t row, davy_wall at)
 {
     if (!davy_db_in_transaction(&ledger->db))
         return -EINVAL;
@@ -94,8 +99,10 @@ int davy_ledger_outbox_done(struct davy_ledger *ledger, int64_t row, davy_wall n
     if (r == 0 && sqlite3_changes(ledger->db.handle) == 0)
         return 0; /* acknowledged twice */
     ledger->now.outbox_count--;
-    if (r == 0 && row % 2 == 0)
-        r = davy_db_do(&ledger->db, LEDGER_EVENT_SENT, "ii", row / 2, now.ns / DAVY_NS_PER_US);
+    if (r == 0 && row % 2 == 0) {
+        davy_delivery_acknowledged(ledger, row / 2);
+        r = davy_db_do(&ledger->db, LEDGER_EVENT_SENT, "ii", row / 2, at.ns / DAVY_NS_PER_US);
+    }
     return r < 0 ? davy_ledger_fail(ledger, r) : 0;
 }
 
@@ -141,17 +148,25 @@ int davy_ledger_outbox_unpark(struct davy_ledger *ledger)
 
 int64_t davy_ledger_outbox_count(const struct davy_ledger *ledger)
 {
-    return ledger->committed.outbox_count;
+    return ledger->committed.outbox_count + ledger->committed.unconfirmed;
 }
 
-/* The only number of a query that gives one row, or 0 where it gives none. */
-static int read_number(struct davy_ledger *ledger, enum ledger_statement which, int64_t *ret)
+int davy_ledger_number(struct davy_ledger *ledger, sqlite3_stmt *statement, int64_t *ret)
 {
-    sqlite3_stmt *statement = davy_db_use(&ledger->db, which);
     int r = davy_db_step(&ledger->db, statement);
     *ret = r == 0 ? sqlite3_column_int64(statement, 0) : 0;
     sqlite3_reset(statement);
     return r < 0 ? r : 0;
+}
+
+/* The oldest event that waits in the outbox, or for the platform. */
+static int find_oldest(struct davy_ledger *ledger, int64_t *ret_us)
+{
+    const struct ledger_state *state = &ledger->committed;
+    int64_t settled = state->unconfirmed > 0 ? davy_ledger_settled_seq(ledger) : INT64_MAX;
+    sqlite3_stmt *statement = davy_db_use(&ledger->db, LEDGER_PENDING_OLDEST);
+    int r = davy_db_bind(statement, "i", settled);
+    return r == 0 ? davy_ledger_number(ledger, statement, ret_us) : r;
 }
 
 int davy_ledger_outbox_state(struct davy_ledger *ledger, struct davy_outbox_state *ret_state)
@@ -159,9 +174,9 @@ int davy_ledger_outbox_state(struct davy_ledger *ledger, struct davy_outbox_stat
     int64_t parked, oldest_us;
     if (!ledger->db.handle)
         return -EIO;
-    int r = read_number(ledger, LEDGER_OUTBOX_PARKED, &parked);
+    int r = davy_ledger_number(ledger, davy_db_use(&ledger->db, LEDGER_OUTBOX_PARKED), &parked);
     if (r == 0)
-        r = read_number(ledger, LEDGER_OUTBOX_OLDEST, &oldest_us);
+        r = find_oldest(ledger, &oldest_us);
     if (r == 0)
         *ret_state = (struct davy_outbox_state){.parked = parked, .oldest = {oldest_us * DAVY_NS_PER_US}};
     return r;
