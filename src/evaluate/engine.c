@@ -166,3 +166,13 @@ void davy_engine_self(struct davy_engine *engine, enum davy_alarm_kind kind, boo
     davy_engine_set_condition(engine, index, condition);
     davy_engine_settle(engine, now);
 }
+
+void davy_engine_self_because(struct davy_engine *engine, enum davy_alarm_kind kind, bool condition, const char *why,
+                              struct davy_stamp now)
+{
+    davy_engine_fire_due(engine, now, false);
+    engine->why = why;
+    engine->why_kind = kind;
+    davy_engine_self(engine, kind, condition, now);
+    engine->why = NULL;
+}

@@ -73,6 +73,8 @@ static struct davy_event describe(const struct davy_engine *engine, const struct
         memcpy(event.note, command->note, sizeof event.note);
     } else if (alarm->subject.kind == DAVY_ALARM_CHATTER && alarm->remark) {
         memcpy(event.note, alarm->remark->note, sizeof event.note); /* which alarm chatters */
+    } else if (engine->why && alarm->subject.kind == engine->why_kind) {
+        snprintf(event.note, sizeof event.note, "%s", engine->why);
     }
     return event;
 }
