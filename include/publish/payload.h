@@ -51,7 +51,9 @@ struct davy_status_report {
     davy_wall since; /* of the connection or the start */
     const char *boot_id;
     int64_t last_seq;
-    int64_t outbox_events;
+    int64_t outbox_events;      /* not delivered */
+    int64_t outbox_unconfirmed; /* of these, what the broker has and the platform did not confirm */
+    davy_wall outbox_oldest;    /* time of the oldest event of these; ns = 0: none */
     int64_t outbox_telemetry;
     int64_t confirmed_seq;              /* 0: null */
     uint32_t alarms[DAVY_LEVEL_COUNT_]; /* not normal, by level */

@@ -86,11 +86,12 @@ static const struct davy_option mqtt_options[] = {
      .allowed = "\"device\", \"gateway\"", .fallback = "device", .help = "one message per device, or for all"},
     {.name = "commands", .type = DAVY_OPTION_LIST, AT(davy_raw_mqtt, commands), .otherwise = "none",
      .allowed = "\"confirm\", \"snapshot\", \"resend\", \"ack\"", .help = "verbs taken over MQTT, at the topic cmd/VERB; `ack` needs a fresh time and a new nonce"},
-    {.name = "delivery", .type = DAVY_OPTION_ENUM, AT(davy_raw_mqtt, delivery), .names = deliveries, .later = true,
+    {.name = "delivery", .type = DAVY_OPTION_ENUM, AT(davy_raw_mqtt, delivery), .names = deliveries,
      .allowed = "\"broker\", \"platform\"", .fallback = "broker",
-     .help = "an event counts as delivered when the broker has it, or when the platform confirmed it"},
+     .help = "an event counts as delivered when the broker has it, or when the platform confirmed it (cmd/confirm)"},
     {.name = "confirm_within", .type = DAVY_OPTION_SPAN, AT(davy_raw_mqtt, mqtt.confirm_within), .min = 1, .max = DAY,
-     .later = true, .fallback = "60s", .help = "an event that the platform has not confirmed is sent again"},
+     .fallback = "60s",
+     .help = "what the platform has not confirmed this long after the broker's acknowledgement is sent again, and alarmed"},
 };
 
 static const struct davy_option storage_options[] = {

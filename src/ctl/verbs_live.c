@@ -141,6 +141,17 @@ static void print_storage(const json_t *storage, const json_t *trouble)
     free(reason);
 }
 
+/* What is not delivered: since when, and what of it the platform has not confirmed. */
+static void print_outbox(const json_t *status)
+{
+    const json_t *outbox = json_object_get(status, "outbox");
+    print_counts("outbox", outbox, (const char *[]){"events", "unconfirmed", "telemetry", NULL});
+    if (json_is_string(json_object_get(outbox, "oldest")))
+        print_field("oldest event", outbox, (const char *[]){"oldest", NULL});
+    if (json_is_integer(json_object_get(status, "confirmed_seq")))
+        print_field("confirmed seq", status, (const char *[]){"confirmed_seq", NULL});
+}
+
 static void print_status(const struct ctl *ctl, const json_t *reply)
 {
     const json_t *status = json_object_get(reply, "status");
@@ -151,7 +162,7 @@ static void print_status(const struct ctl *ctl, const json_t *reply)
     print_field("", status, (const char *[]){"config", NULL});
     print_field("clock", status, (const char *[]){"clock", NULL});
     print_field("last seq", status, (const char *[]){"last_seq", NULL});
-    print_counts("outbox", json_object_get(status, "outbox"), (const char *[]){"events", "telemetry", NULL});
+    print_outbox(status);
     print_counts(
         "alarms", json_object_get(status, "alarms"),
         (const char *[]){"red", "orange", "yellow", "blue", "unacknowledged", "shelved", "out_of_service", NULL});

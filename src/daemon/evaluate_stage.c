@@ -441,7 +441,8 @@ static void take_ask(struct evaluate_stage *stage, const struct ask *ask)
         answer_reload(stage, ask);
         break;
     case ASK_SELF:
-        davy_engine_self(stage->engine, ask->self, ask->condition, davy_clock_now(stage->route->clock));
+        davy_engine_self_because(stage->engine, ask->self, ask->condition, ask->request.note,
+                                 davy_clock_now(stage->route->clock));
         break;
     case ASK_RESTORE:
         take_memories(stage, ask);

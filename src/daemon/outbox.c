@@ -7,12 +7,16 @@
 #include "base/log.h"
 #include "publish/payload.h"
 #include "publish/topic.h"
+#include "record/delivery.h"
 
 /* Deliveries that may wait for a transaction; the publisher has no more than this in hand. */
 #define SETTLE_MAX (4 * DAVY_PUBLISHER_ROOM)
 
 /* An acknowledgement waits this long for an event's transaction to ride on. */
 #define SETTLE_WITHIN DAVY_NS_PER_S
+
+/* Events that are published again and wait in the publisher: half of its room stays with answers. */
+#define AGAIN_POSTED (DAVY_PUBLISHER_ROOM / 2)
 
 /* Telemetry expires at the broker after this. */
 #define TELEMETRY_EXPIRY_S 86400
@@ -37,7 +41,10 @@ struct outbox {
     struct route *route;
     struct davy_ledger *ledger;
     struct davy_readings *readings;
-    int64_t event_row;   /* handed over up to here */
+    int64_t event_row; /* handed over up to here */
+    int64_t acknowledged_seq;
+    size_t answers; /* to events that were published again, not taken yet, and the highest of them */
+    int64_t answered_seq;
     int64_t live_row;    /* telemetry made since the connection stands, handed over up to here */
     int64_t backlog_row; /* older telemetry likewise, until backlog_end */
     int64_t backlog_end;
@@ -335,6 +342,13 @@ static void pile_up(struct pile *pile, const struct davy_delivery *delivery)
         davy_warning("record", "an acknowledgement is dropped: its message will be sent again after a restart");
 }
 
+static void take_answer(struct outbox *outbox, int64_t seq)
+{
+    outbox->answers++;
+    if (seq > outbox->answered_seq)
+        outbox->answered_seq = seq;
+}
+
 static void take_delivery(struct outbox *outbox, const struct davy_delivery *delivery, davy_mono now)
 {
     const enum notice connected = NOTICE_CONNECTED;
@@ -355,6 +369,10 @@ static void take_delivery(struct outbox *outbox, const struct davy_delivery *del
         outbox->refusals += delivery->kind == DAVY_DELIVERY_REFUSED;
         if (delivery->row == 0)
             break;
+        if (delivery->class == DAVY_MESSAGE_REPLY) { /* an event once more: its row is done already */
+            take_answer(outbox, delivery->row / 2);
+            break;
+        }
         if (outbox->events.count == 0)
             outbox->waiting_since = now;
         if (delivery->class != DAVY_MESSAGE_TELEMETRY)
@@ -388,7 +406,7 @@ int outbox_settle(struct outbox *outbox)
     for (size_t i = 0; i < outbox->events.count && rc == 0; i++) {
         const struct davy_delivery *delivery = &outbox->events.items[i];
         rc = delivery->kind == DAVY_DELIVERY_DONE
-                 ? davy_ledger_outbox_done(outbox->ledger, delivery->row, now)
+                 ? davy_ledger_outbox_done(outbox->ledger, delivery->row, delivery->at)
                  : davy_ledger_outbox_refused(outbox->ledger, delivery->row, delivery->reason_code, now);
     }
     return rc;
@@ -397,6 +415,11 @@ int outbox_settle(struct outbox *outbox)
 void outbox_settled(struct outbox *outbox)
 {
     let_go(outbox);
+    for (size_t i = 0; i < outbox->events.count; i++) {
+        int64_t seq = outbox->events.items[i].row / 2;
+        if (outbox->events.items[i].kind == DAVY_DELIVERY_DONE && seq > outbox->acknowledged_seq)
+            outbox->acknowledged_seq = seq;
+    }
     outbox->events.count = 0;
     outbox->unpark = false;
 }
@@ -429,14 +452,38 @@ bool outbox_connected(const struct outbox *outbox)
     return outbox->connected;
 }
 
-/* A row is of event seq * 2, or behind it the clearing of its topic. */
 int64_t outbox_sent_seq(const struct outbox *outbox)
 {
-    struct davy_outbox_row row;
-    if (!outbox->ledger)
-        return 0;
-    int rc = davy_ledger_outbox_next(outbox->ledger, outbox->event_row, &row);
-    return rc == 0 ? (row.row - 1) / 2 : rc == DAVY_OUTBOX_EMPTY ? davy_ledger_last_seq(outbox->ledger) : 0;
+    struct davy_publisher_status status = {.sent_row = 0};
+    int64_t seq = 0;
+    if (outbox->route->publisher)
+        davy_publisher_status(outbox->route->publisher, &status);
+    return outbox->ledger && davy_ledger_sent_seq(outbox->ledger, status.sent_row, &seq) == 0 ? seq : 0;
+}
+
+int64_t outbox_acknowledged_seq(const struct outbox *outbox)
+{
+    return outbox->acknowledged_seq;
+}
+
+bool outbox_post_again(struct outbox *outbox, const struct davy_outbox_row *row, bool tracked)
+{
+    struct davy_message message;
+    if (davy_publisher_waiting(outbox->route->publisher, DAVY_MESSAGE_REPLY) > AGAIN_POSTED ||
+        davy_message_new(DAVY_MESSAGE_REPLY, tracked ? row->row : 0, row->topic, row->payload, &message) < 0)
+        return false;
+    message.schema = "davy.alarm/1";
+    message.length = davy_payload_mark_replayed(message.payload);
+    return post(outbox, &message);
+}
+
+size_t outbox_take_answers(struct outbox *outbox, int64_t *ret_seq)
+{
+    size_t answers = outbox->answers;
+    *ret_seq = outbox->answered_seq;
+    outbox->answers = 0;
+    outbox->answered_seq = 0;
+    return answers;
 }
 
 uint64_t outbox_refusals(const struct outbox *outbox)

@@ -47,8 +47,20 @@ int outbox_snapshot(struct outbox *outbox, const struct davy_config *config, dav
 /* Whether a connection stands. */
 bool outbox_connected(const struct outbox *outbox);
 
-/* The highest seq up to which everything was given to the publisher or was delivered; what waits after a refusal counts. */
+/* The highest seq up to which everything was given to the network at least once; what was refused counts. 0: unknown */
 int64_t outbox_sent_seq(const struct outbox *outbox);
+
+/* The highest seq of an event that the broker acknowledged since the start, as committed; 0: none. */
+int64_t outbox_acknowledged_seq(const struct outbox *outbox);
+
+/*
+ * Publish an event once more, out of its turn: not retained, lest it hide a newer state. False: there is no room now.
+ * tracked   the broker's answer is told by outbox_take_answers()
+ */
+bool outbox_post_again(struct outbox *outbox, const struct davy_outbox_row *row, bool tracked) DAVY_MUST_CHECK;
+
+/* How many of these the broker has answered since the last call, and the highest seq of them. */
+size_t outbox_take_answers(struct outbox *outbox, int64_t *ret_seq);
 
 /* Refusals by the broker so far. */
 uint64_t outbox_refusals(const struct outbox *outbox);

@@ -5,8 +5,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/log.h"
+#include "daemon/again.h"
 #include "daemon/remote.h"
-#include "publish/payload.h"
+#include "record/delivery.h"
 
 /* Who may wait for the next snapshot, and for the next commit. */
 #define SNAPSHOTS_MAX 16
@@ -15,17 +17,19 @@
 /* Snapshots that are asked for are made at most this often. */
 #define SNAPSHOT_PAUSE DAVY_NS_PER_S
 
-/* Events are sent again in steps, so that a broker's queue towards a slow subscriber holds them: 500 a second. */
-#define RESEND_STEP  50
-#define RESEND_PAUSE (100 * DAVY_NS_PER_MS)
+/*
+ * Events are sent again in small steps, so that a broker's short queue towards a subscriber holds them: 500 a second in
+ * all.
+ */
+#define AGAIN_STEP  5
+#define AGAIN_PAUSE (10 * DAVY_NS_PER_MS)
 
-/* A range that is being sent again. */
+/* A range that is being sent again since it was asked for. */
 struct resend {
     struct davy_remote *remote; /* NULL: none */
     int64_t first;              /* sent so far; 0: none */
     int64_t last;
     int64_t count;
-    davy_mono at; /* of the next step */
 };
 
 struct platform {
@@ -37,6 +41,16 @@ struct platform {
     struct davy_remote *confirms[CONFIRMS_MAX];
     size_t confirm_count;
     struct resend resend;
+    struct again again; /* what is not confirmed; */
+    bool asks;          /* only while the platform is whom events are delivered to, */
+    bool wanted;        /* as the configuration wants it, */
+    bool switching;     /* which the ledger does not know yet */
+    bool alive;         /* it has confirmed something since the last turn */
+    bool said;          /* that it does not */
+    int64_t acknowledged;
+    size_t budget; /* events that may be sent again in this step */
+    bool more;     /* there are more: the next step follows */
+    davy_mono step_at;
 };
 
 int platform_new(struct route *route, struct outbox *outbox, struct platform **ret_platform)
@@ -86,19 +100,6 @@ static void begin_resend(struct platform *platform, struct davy_ledger *ledger, 
     }
 }
 
-static bool post_again(struct platform *platform, const struct davy_outbox_row *row)
-{
-    struct davy_message message;
-    if (davy_message_new(DAVY_MESSAGE_REPLY, 0, row->topic, row->payload, &message) < 0)
-        return false;
-    message.schema = "davy.alarm/1";
-    message.length = davy_payload_mark_replayed(message.payload);
-    if (davy_publisher_post(platform->route->publisher, &message) == 0)
-        return true;
-    davy_message_done(&message);
-    return false;
-}
-
 static void end_resend(struct platform *platform, bool readable)
 {
     struct resend *resend = &platform->resend;
@@ -116,11 +117,12 @@ static void end_resend(struct platform *platform, bool readable)
     finish(platform, remote, whole ? NULL : refusal);
 }
 
-/* Events of the range, until a step is done or the publisher takes no more. */
+/* Events of the range, until the step is done or the publisher takes no more. */
 static void step_resend(struct platform *platform, struct davy_ledger *ledger)
 {
     struct resend *resend = &platform->resend;
-    for (int i = 0; i < RESEND_STEP; i++) {
+    platform->more = resend->remote != NULL;
+    for (; resend->remote && platform->budget > 0; platform->budget--) {
         struct davy_outbox_row row;
         int64_t after = resend->last ? resend->last : resend->remote->from - 1;
         int rc = davy_ledger_event_next(ledger, after, &row);
@@ -128,21 +130,12 @@ static void step_resend(struct platform *platform, struct davy_ledger *ledger)
             end_resend(platform, rc >= 0);
             return;
         }
-        if (!post_again(platform, &row))
+        if (!outbox_post_again(platform->outbox, &row, false))
             return;
         resend->first = resend->first ? resend->first : row.seq;
         resend->last = row.seq;
         resend->count++;
     }
-}
-
-static void go_on_resending(struct platform *platform, struct davy_ledger *ledger, davy_mono now)
-{
-    struct resend *resend = &platform->resend;
-    if (!resend->remote || now.ns < resend->at.ns || !outbox_connected(platform->outbox))
-        return;
-    resend->at = davy_mono_add(now, (davy_span){RESEND_PAUSE});
-    step_resend(platform, ledger);
 }
 
 /* ---- snapshot -------------------------------------------------------------------------------------------------- */
@@ -178,6 +171,7 @@ static void want_confirm(struct platform *platform, struct davy_ledger *ledger, 
                  (long long)sent);
         finish(platform, remote, refusal);
     } else if (remote->seq <= davy_ledger_confirmed_seq(ledger)) {
+        platform->alive = true;
         remote_audit(platform->route, remote, "was confirmed before");
         remote_answer(platform->route, remote, NULL);
     } else if (platform->confirm_count == CONFIRMS_MAX) {
@@ -189,13 +183,13 @@ static void want_confirm(struct platform *platform, struct davy_ledger *ledger, 
 
 bool platform_waits(const struct platform *platform)
 {
-    return platform->confirm_count > 0;
+    return platform->confirm_count > 0 || platform->switching;
 }
 
 int platform_settle(struct platform *platform, struct davy_ledger *ledger)
 {
     davy_wall now = davy_clock_now(platform->route->clock).wall;
-    int rc = 0;
+    int rc = platform->switching ? davy_ledger_deliver(ledger, platform->wanted) : 0;
     for (size_t i = 0; i < platform->confirm_count && rc == 0; i++) {
         const struct davy_remote *remote = platform->confirms[i];
         char target[REMOTE_TARGET_SIZE];
@@ -217,7 +211,94 @@ void platform_settled(struct platform *platform)
 {
     for (size_t i = 0; i < platform->confirm_count; i++)
         remote_answer(platform->route, platform->confirms[i], NULL);
+    platform->alive |= platform->confirm_count > 0;
     platform->confirm_count = 0;
+    platform->switching = false;
+}
+
+/* ---- what it does not confirm ---------------------------------------------------------------------------------- */
+
+bool platform_overdue(const struct platform *platform)
+{
+    return platform->asks && again_overdue(&platform->again);
+}
+
+bool platform_doubtful(const struct platform *platform)
+{
+    return platform->asks && again_doubtful(&platform->again);
+}
+
+/* To whom events are delivered, by the configuration and by the ledger. */
+static void follow_delivery(struct platform *platform, struct davy_ledger *ledger, const struct davy_config *config,
+                            davy_mono now)
+{
+    bool asks = ledger && davy_ledger_delivers_to_platform(ledger);
+    platform->wanted = config->mqtt.enabled && config->mqtt.delivery_platform;
+    platform->switching = ledger && platform->wanted != asks;
+    if (asks && !platform->asks)
+        again_begin(&platform->again, config->mqtt.confirm_within, davy_ledger_settled_seq(ledger),
+                    outbox_sent_seq(platform->outbox), now);
+    if (platform->wanted)
+        again_patience(&platform->again, config->mqtt.confirm_within);
+    platform->asks = asks;
+}
+
+/* What broker and platform have said since the last turn. */
+static void hear(struct platform *platform, const struct davy_ledger *ledger, davy_mono now)
+{
+    int64_t answered;
+    size_t answers = outbox_take_answers(platform->outbox, &answered);
+    int64_t acknowledged = outbox_acknowledged_seq(platform->outbox);
+    int64_t settled = davy_ledger_settled_seq(ledger);
+    if (acknowledged > platform->acknowledged)
+        again_acknowledged(&platform->again, acknowledged, now);
+    if (answers > 0)
+        again_answered(&platform->again, answers, answered, now);
+    if (platform->alive || settled > platform->again.settled)
+        again_confirmed(&platform->again, settled, now);
+    platform->acknowledged = acknowledged;
+    platform->alive = false;
+}
+
+static void say(struct platform *platform, const struct davy_ledger *ledger)
+{
+    bool overdue = platform_overdue(platform);
+    if (overdue && !platform->said)
+        davy_warning("mqtt", "the platform does not confirm: %lld events, from seq %lld on; they are sent again",
+                     (long long)davy_ledger_unconfirmed(ledger), (long long)platform->again.settled + 1);
+    if (!overdue && platform->said)
+        davy_notice("mqtt", "the platform has confirmed up to seq %lld", (long long)platform->again.settled);
+    platform->said = overdue;
+}
+
+/* What is due of it, until the step is done, the window is full or the publisher takes no more. */
+static void step_again(struct platform *platform, struct davy_ledger *ledger, davy_mono now)
+{
+    int64_t after, upto;
+    struct davy_outbox_row row;
+    while (platform->budget > 0 && again_next(&platform->again, now, &after, &upto)) {
+        int rc = davy_ledger_unconfirmed_next(ledger, after, upto, &row);
+        if (rc != 0)
+            again_none(&platform->again, now);
+        else if (outbox_post_again(platform->outbox, &row, true))
+            again_sent(&platform->again, row.seq, now);
+        else
+            break;
+        platform->budget--;
+    }
+    platform->more |= again_next(&platform->again, now, &after, &upto);
+}
+
+/* Both ranges in one pace, what was asked for first. */
+static void send_again(struct platform *platform, struct davy_ledger *ledger, davy_mono now)
+{
+    if (!ledger || !outbox_connected(platform->outbox) || now.ns < platform->step_at.ns)
+        return;
+    platform->budget = AGAIN_STEP;
+    step_resend(platform, ledger);
+    if (platform->asks)
+        step_again(platform, ledger, now);
+    platform->step_at = davy_mono_add(now, (davy_span){AGAIN_PAUSE});
 }
 
 /* ---- the turn -------------------------------------------------------------------------------------------------- */
@@ -243,7 +324,12 @@ void platform_turn(struct platform *platform, struct davy_ledger *ledger, const 
     make_snapshot(platform, config, now);
     if (!ledger && platform->resend.remote)
         end_resend(platform, false);
-    go_on_resending(platform, ledger, now);
+    follow_delivery(platform, ledger, config, now);
+    if (platform->asks) {
+        hear(platform, ledger, now);
+        say(platform, ledger);
+    }
+    send_again(platform, ledger, now);
 }
 
 davy_mono platform_due(const struct platform *platform)
@@ -251,7 +337,9 @@ davy_mono platform_due(const struct platform *platform)
     davy_mono due = DAVY_MONO_NEVER;
     if (platform->snapshot_count > 0)
         due = platform->snapshot_at;
-    if (platform->resend.remote && outbox_connected(platform->outbox))
-        due = davy_mono_min(due, platform->resend.at);
-    return due;
+    if (!outbox_connected(platform->outbox))
+        return due;
+    if (platform->more || platform->resend.remote)
+        return davy_mono_min(due, platform->step_at);
+    return platform->asks ? davy_mono_min(due, again_due(&platform->again)) : due;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the platform asks of the ledger over MQTT: the snapshot now, events again, its watermark. Belongs to the record
- * stage's thread.
+ * What the platform asks of the ledger over MQTT: the snapshot now, events again, its watermark; and, where events are
+ * delivered to it, what it does not confirm goes again by itself (daemon/again.h). Belongs to the record stage's thread.
  */
 #pragma once
 
@@ -22,9 +22,13 @@ void platform_turn(struct platform *platform, struct davy_ledger *ledger, const 
 /* When platform_turn() has something to do though nothing arrives. */
 davy_mono platform_due(const struct platform *platform);
 
-/* Whether a watermark waits for a transaction of the ledger. */
+/* Whether a watermark, or to whom events are delivered, waits for a transaction of the ledger. */
 bool platform_waits(const struct platform *platform);
 
-/* Inside a transaction: write the watermark, with its audit. After its commit: answer. */
+/* Inside a transaction: write it, a watermark with its audit. After its commit: answer. */
 int platform_settle(struct platform *platform, struct davy_ledger *ledger) DAVY_MUST_CHECK;
 void platform_settled(struct platform *platform);
+
+/* The platform does not confirm in time; whether it does is not known yet after the start. */
+bool platform_overdue(const struct platform *platform);
+bool platform_doubtful(const struct platform *platform);

@@ -10,6 +10,7 @@
 #include "daemon/platform.h"
 #include "daemon/write.h"
 #include "publish/telemetry.h"
+#include "record/delivery.h"
 #include "record/readings.h"
 
 /* After a failure of the disk it is tried again this often. */
@@ -127,6 +128,27 @@ static void recall_late(struct record_stage *stage)
     }
 }
 
+static void put_status(struct record_stage *stage)
+{
+    struct davy_stamp now = davy_clock_now(stage->route->clock);
+    struct davy_outbox_state state = {0};
+    if (stage->ledger && davy_ledger_outbox_state(stage->ledger, &state) == 0) {
+        stage->status.last_seq = davy_ledger_last_seq(stage->ledger);
+        stage->status.confirmed_seq = davy_ledger_confirmed_seq(stage->ledger);
+        stage->status.outbox_events = davy_ledger_outbox_count(stage->ledger);
+        stage->status.unconfirmed = davy_ledger_unconfirmed(stage->ledger);
+        stage->status.parked = state.parked;
+        stage->status.oldest = state.oldest;
+    }
+    if (davy_mono_sub(now.mono, stage->status.troubled_at).ns > 60 * DAVY_NS_PER_S)
+        stage->status.trouble[0] = '\0'; /* the next one is news again */
+    stage->status.outbox_telemetry = stage->readings ? davy_readings_outbox_count(stage->readings) : 0;
+    stage->status.refused = outbox_refusals(stage->outbox);
+    stage->status.overdue = platform_overdue(stage->platform);
+    stage->status.doubtful = platform_doubtful(stage->platform);
+    davy_cell_put(&stage->route->recorder, &stage->status);
+}
+
 int record_stage_new(struct route *route, struct davy_thread *thread, const struct davy_config *config,
                      const struct state_place *place,
                      void (*recalled)(void *context, const struct davy_alarm_memory *memory), void *context,
@@ -154,26 +176,10 @@ int record_stage_new(struct route *route, struct davy_thread *thread, const stru
     open_readings(stage);
     if (stage->ledger)
         recall(stage, recalled, context);
+    platform_turn(stage->platform, stage->ledger, config, davy_clock_now(route->clock).mono);
+    put_status(stage); /* what waits is known before anybody judges it */
     *ret_stage = stage;
     return 0;
-}
-
-static void put_status(struct record_stage *stage)
-{
-    struct davy_stamp now = davy_clock_now(stage->route->clock);
-    struct davy_outbox_state state = {0};
-    if (stage->ledger && davy_ledger_outbox_state(stage->ledger, &state) == 0) {
-        stage->status.last_seq = davy_ledger_last_seq(stage->ledger);
-        stage->status.confirmed_seq = davy_ledger_confirmed_seq(stage->ledger);
-        stage->status.outbox_events = davy_ledger_outbox_count(stage->ledger);
-        stage->status.parked = state.parked;
-        stage->status.oldest = state.oldest;
-    }
-    if (davy_mono_sub(now.mono, stage->status.troubled_at).ns > 60 * DAVY_NS_PER_S)
-        stage->status.trouble[0] = '\0'; /* the next one is news again */
-    stage->status.outbox_telemetry = stage->readings ? davy_readings_outbox_count(stage->readings) : 0;
-    stage->status.refused = outbox_refusals(stage->outbox);
-    davy_cell_put(&stage->route->recorder, &stage->status);
 }
 
 /* ---- ledger ---------------------------------------------------------------------------------------------------- */

@@ -60,6 +60,8 @@ void report_status(struct davy_buf *out, struct pipeline *pipeline, bool online)
         .last_seq = recorder.last_seq,
         .confirmed_seq = recorder.confirmed_seq,
         .outbox_events = recorder.outbox_events,
+        .outbox_unconfirmed = recorder.unconfirmed,
+        .outbox_oldest = recorder.oldest,
         .outbox_telemetry = recorder.outbox_telemetry,
         .unacknowledged = evaluator.unacknowledged,
         .shelved = evaluator.shelved,

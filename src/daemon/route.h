@@ -43,7 +43,7 @@ struct ask {
     struct davy_poller **pollers;       /* RELOAD: by bus of `config`; the array passes, the pollers stay main's */
     struct davy_alarm_memory *memories; /* RESTORE: passes */
     size_t memory_count;
-    enum davy_alarm_kind self; /* SELF */
+    enum davy_alarm_kind self; /* SELF; its note, if any, is request.note */
     bool condition;
 };
 
@@ -116,7 +116,10 @@ struct recorder_status {
     uint64_t events; /* of the evaluator, committed */
     int64_t last_seq;
     int64_t confirmed_seq; /* by the platform; 0: none */
-    int64_t outbox_events;
+    int64_t outbox_events; /* not delivered: in the outbox, or not confirmed by the platform where it is asked */
+    int64_t unconfirmed;   /* of these, what the broker has acknowledged */
+    bool overdue;          /* the platform does not confirm in time */
+    bool doubtful;         /* whether it does is not known yet after the start */
     int64_t outbox_telemetry;
     uint64_t refused;           /* by the broker, so far */
     uint64_t left_out;          /* records that could not be written at all */

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The alarms of the gateway about itself: `storage`, `mqtt`, `config`, `clock`, `overload` (ARCHITECTURE.md, Built-in alarms). */
+#include <stdio.h>
 #include <string.h>
 
+#include "base/buf.h"
 #include "base/log.h"
 #include "daemon/internal.h"
 #include "publish/certificate.h"
@@ -18,13 +20,19 @@
 /* The storage must be well for this long. */
 #define STORAGE_CALM (60 * DAVY_NS_PER_S)
 
-static void tell(struct daemon *daemon, enum davy_alarm_kind kind, enum told now, enum told *told)
+static void tell_why(struct daemon *daemon, enum davy_alarm_kind kind, enum told now, const char *why, enum told *told)
 {
     if (now == TOLD_NOTHING || *told == now)
         return;
     struct ask ask = {.kind = ASK_SELF, .self = kind, .condition = now == TOLD_TRUE};
+    snprintf(ask.request.note, sizeof ask.request.note, "%s", why);
     if (davy_queue_push(&pipeline_route(daemon->pipeline)->asks, &ask) == 0)
         *told = now;
+}
+
+static void tell(struct daemon *daemon, enum davy_alarm_kind kind, enum told now, enum told *told)
+{
+    tell_why(daemon, kind, now, "", told);
 }
 
 static bool storage_troubled(struct daemon *daemon, davy_mono now)
@@ -79,22 +87,45 @@ static void look_at_certificate(struct daemon *daemon, davy_mono now)
         davy_warning("mqtt", "%s ends at %s: renew it", file, davy_wall_format(end, text));
 }
 
-static bool mqtt_troubled(struct daemon *daemon, davy_mono now)
+static void add_trouble(struct davy_buf *why, bool is, const char *text)
+{
+    if (is)
+        davy_buf_printf(why, "%s%s", why->length > 0 ? "; " : "", text);
+}
+
+static bool is_late(const struct recorder_status *recorder, davy_wall now)
+{
+    return recorder->oldest.ns != 0 && now.ns - recorder->oldest.ns >= UNCONFIRMED;
+}
+
+/* What troubles the way to the platform; nothing: all is well. */
+static void find_mqtt_troubles(struct daemon *daemon, const struct davy_publisher_status *publisher,
+                               const struct recorder_status *recorder, struct davy_stamp now, struct davy_buf *why)
+{
+    struct selfwatch *watch = &daemon->watch;
+    look_at_certificate(daemon, now.mono);
+    add_trouble(why, away(watch, publisher->connected, now.mono), "no connection");
+    add_trouble(why, refused(watch, publisher->refused + publisher->unheard, now.mono) || recorder->parked > 0,
+                "the broker refuses, or nobody has subscribed");
+    add_trouble(why, recorder->overdue, "the platform does not confirm");
+    add_trouble(why, !recorder->overdue && is_late(recorder, now.wall), "an event is not delivered for 10 min");
+    add_trouble(why, certificate_due(daemon), "the certificate is about to end");
+}
+
+/* What was unconfirmed before the start may have been so for long: nothing is over before it is confirmed. */
+static enum told mqtt_told(struct daemon *daemon, struct davy_stamp now, struct davy_buf *why)
 {
     struct route *route = pipeline_route(daemon->pipeline);
     if (!route->publisher)
-        return false;
+        return TOLD_FALSE;
     struct davy_publisher_status publisher;
     struct recorder_status recorder;
     davy_publisher_status(route->publisher, &publisher);
     davy_cell_get(&route->recorder, &recorder);
-    look_at_certificate(daemon, now);
-    bool troubled = away(&daemon->watch, publisher.connected, now);
-    troubled |= certificate_due(daemon);
-    troubled |= refused(&daemon->watch, publisher.refused + publisher.unheard, now);
-    troubled |= recorder.parked > 0;
-    troubled |= recorder.oldest.ns != 0 && davy_clock_now(daemon->clock).wall.ns - recorder.oldest.ns >= UNCONFIRMED;
-    return troubled;
+    find_mqtt_troubles(daemon, &publisher, &recorder, now, why);
+    if (why->length > 0)
+        return TOLD_TRUE;
+    return daemon->watch.mqtt == TOLD_NOTHING && recorder.doubtful ? TOLD_NOTHING : TOLD_FALSE;
 }
 
 /* A queue of the route that is over half full. */
@@ -136,7 +167,11 @@ void daemon_watch_self(struct daemon *daemon, struct davy_stamp now)
 {
     struct selfwatch *watch = &daemon->watch;
     tell(daemon, DAVY_ALARM_STORAGE, storage_told(daemon, now.mono), &watch->storage);
-    tell(daemon, DAVY_ALARM_MQTT, told_of(mqtt_troubled(daemon, now.mono)), &watch->mqtt);
+    char text[DAVY_NOTE_SIZE];
+    struct davy_buf why;
+    davy_buf_init(&why, text, sizeof text);
+    enum told mqtt = mqtt_told(daemon, now, &why);
+    tell_why(daemon, DAVY_ALARM_MQTT, mqtt, text, &watch->mqtt);
     tell(daemon, DAVY_ALARM_CONFIG, told_of(watch->config_refused), &watch->config);
     tell(daemon, DAVY_ALARM_CLOCK, clock_judge(&watch->clock_watch, davy_clock_synchronized(), now), &watch->clock);
     tell(daemon, DAVY_ALARM_OVERLOAD, overloaded(daemon, now.mono), &watch->overload);

@@ -279,6 +279,8 @@ void davy_payload_status(struct davy_buf *out, const struct davy_config *config,
     davy_json_key_open(out, "outbox", '{');
     davy_json_integer(out, "events", report->outbox_events);
     davy_json_integer(out, "telemetry", report->outbox_telemetry);
+    davy_json_integer(out, "unconfirmed", report->outbox_unconfirmed);
+    optional_time(out, "oldest", report->outbox_oldest);
     davy_json_close(out, '}');
     optional_integer(out, "confirmed_seq", report->confirmed_seq);
     status_counts(out, report);

@@ -344,6 +344,35 @@ static void what_is_unwise_is_warned_of(void **state)
     davy_problems_done(&problems);
 }
 
+static void a_platform_that_may_not_confirm_is_warned_of(void **state)
+{
+    static const struct {
+        const char *more;
+        size_t warnings;
+    } rows[] = {
+        {"", 1},
+        {"commands = [\"resend\", \"snapshot\"];", 1},
+        {"commands = [\"confirm\"]; confirm_within = \"5s\";", 0},
+    };
+    (void)state;
+    for (size_t i = 0; i < DAVY_LENGTH(rows); i++) {
+        char text[512];
+        struct davy_problems problems = {0};
+        snprintf(text, sizeof text,
+                 "devices = ( { id = \"D\"; bus = \"plc\"; unit = 1; points = ( { name = \"p\"; register = 1; "
+                 "type = \"int16\"; } ); } );\n"
+                 "mqtt = { url = \"mqtt://127.0.0.1\"; delivery = \"platform\"; %s };\n",
+                 rows[i].more);
+        struct davy_config *config = load_text(text, &problems);
+        assert_non_null(config);
+        assert_true(config->mqtt.delivery_platform);
+        assert_int_equal(warnings_with(&problems, "nothing can ever be confirmed"), rows[i].warnings);
+        assert_int_equal(warnings_with(&problems, "not in effect"), 0);
+        davy_config_unref(config);
+        davy_problems_done(&problems);
+    }
+}
+
 static void settings_are_sorted_and_named_by_id(void **state)
 {
     (void)state;
@@ -389,6 +418,7 @@ int main(void)
         cmocka_unit_test(a_unit_is_refused_once),
         cmocka_unit_test(where_a_rule_is_broken_nothing_is_said_to_have_no_limit),
         cmocka_unit_test(what_is_unwise_is_warned_of),
+        cmocka_unit_test(a_platform_that_may_not_confirm_is_warned_of),
         cmocka_unit_test(settings_are_sorted_and_named_by_id),
         cmocka_unit_test(the_hash_is_that_of_the_bytes),
     };
