@@ -2,13 +2,26 @@
 #include "base/log.h"
 
 #include <errno.h>
+#include <poll.h>
+#include <sched.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include "base/buf.h"
+#include "base/utf8.h"
+
+/* How often a thread looks whether another one has written its line. */
+#define TRIES 1000
 
 static _Atomic int current_level = DAVY_LOG_INFO;
+
+/* Lines lost since the last one that got out, and all of them. */
+static _Atomic uint64_t owed, lost;
+
+/* Held by the thread that writes: what poll() said of a pipe stays true until it has written. */
+static atomic_flag writing = ATOMIC_FLAG_INIT;
 
 static const struct {
     const char *name;
@@ -57,6 +70,75 @@ static void prefix(struct davy_buf *line, enum davy_log_level level, const char 
                         level_name(level), subsystem);
 }
 
+/* What cannot stand in a line as it is: controls of any kind, what turns text around, and bytes that are not UTF-8. */
+static void escape(struct davy_buf *line, const char *message)
+{
+    uint32_t code;
+    for (size_t length; *message; message += length) {
+        length = davy_utf8_next(message, &code);
+        for (size_t i = 0; i < length; i++) {
+            if (code == DAVY_UTF8_BAD || davy_utf8_is_control(code))
+                davy_buf_printf(line, "\\x%02x", (unsigned char)message[i]);
+            else
+                davy_buf_char(line, message[i]);
+        }
+    }
+}
+
+/*
+ * Whether standard error took the line at once. A pipe that is ready has room for PIPE_BUF bytes, more than a line; a
+ * socket, such as the journal's, is asked not to wait. The mode of the descriptor is not ours alone to change.
+ */
+static bool deliver(const char *text, size_t length)
+{
+    ssize_t sent = send(STDERR_FILENO, text, length, MSG_DONTWAIT | MSG_NOSIGNAL);
+    if (sent >= 0 || errno != ENOTSOCK)
+        return sent >= 0;
+    struct pollfd item = {.fd = STDERR_FILENO, .events = POLLOUT};
+    return poll(&item, 1, 0) > 0 && (item.revents & POLLOUT) != 0 && write(STDERR_FILENO, text, length) >= 0;
+}
+
+static bool deliver_debt(uint64_t count)
+{
+    char text[128];
+    struct davy_buf line;
+    davy_buf_init(&line, text, sizeof text - 1);
+    prefix(&line, DAVY_LOG_WARNING, "log");
+    davy_buf_printf(&line, "%llu lines are lost: nobody took them", (unsigned long long)count);
+    text[line.length] = '\n';
+    return deliver(text, line.length + 1);
+}
+
+static bool begin_writing(void)
+{
+    for (int i = 0; i < TRIES; i++) {
+        if (!atomic_flag_test_and_set(&writing))
+            return true;
+        sched_yield();
+    }
+    return false;
+}
+
+static void put(const char *text, size_t length)
+{
+    bool mine = begin_writing(), taken = false;
+    if (mine) {
+        uint64_t debt = atomic_load(&owed);
+        if (debt == 0 || deliver_debt(debt)) {
+            atomic_fetch_sub(&owed, debt);
+            taken = deliver(text, length);
+        }
+        atomic_flag_clear(&writing);
+    }
+    atomic_fetch_add(&owed, !taken);
+    atomic_fetch_add(&lost, !taken);
+}
+
+uint64_t davy_log_lost(void)
+{
+    return atomic_load(&lost);
+}
+
 void davy_log(enum davy_log_level level, const char *subsystem, const char *format, ...)
 {
     if ((int)level > atomic_load(&current_level))
@@ -71,13 +153,7 @@ void davy_log(enum davy_log_level level, const char *subsystem, const char *form
     struct davy_buf line;
     davy_buf_init(&line, text, sizeof text - 1);
     prefix(&line, level, subsystem);
-    for (const char *c = message; *c; c++) {
-        if ((unsigned char)*c < 0x20 || *c == 0x7f)
-            davy_buf_printf(&line, "\\x%02x", (unsigned char)*c);
-        else
-            davy_buf_char(&line, *c);
-    }
+    escape(&line, message);
     text[line.length] = '\n';
-    ssize_t written = write(STDERR_FILENO, text, line.length + 1);
-    (void)written; /* nobody is left to tell */
+    put(text, line.length + 1);
 }

@@ -9,7 +9,7 @@
 #include <string.h>
 
 #include "ctl/ctl.h"
-#include "ctl/utf8.h"
+#include "base/utf8.h"
 
 void *davy_ctl_grow(void *memory, size_t count, size_t size)
 {

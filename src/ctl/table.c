@@ -8,7 +8,7 @@
 
 #include "base/attr.h"
 #include "ctl/ctl.h"
-#include "ctl/utf8.h"
+#include "base/utf8.h"
 
 size_t davy_ctl_width(const char *text)
 {

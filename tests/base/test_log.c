@@ -3,9 +3,11 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include "base/clock.h"
 #include "support/cmocka_all.h"
@@ -121,16 +123,81 @@ static void levels_are_named(void **unused)
     assert_int_equal(level, DAVY_LOG_DEBUG);
 }
 
-/* Nobody reads: the line is lost, the caller goes on. */
+/* Nobody reads, and the descriptor is one that would be waited for: lines are lost and counted, the caller goes on. */
 static void a_full_standard_error_is_not_waited_for(void **unused)
 {
     (void)unused;
     struct capture capture;
+    const uint64_t before = davy_log_lost();
     capture_begin(&capture, true);
-    fcntl(capture.pipe[1], F_SETFL, O_NONBLOCK);
     for (int i = 0; i < 5000; i++)
         davy_info("x", "a line of some forty bytes, number %d", i);
-    assert_memory_equal(capture_end(&capture), "<6>x: a line", 12);
+    const uint64_t lost = davy_log_lost() - before;
+    assert_true(lost > 0 && lost < 5000);
+    char taken[65536];
+    assert_true(read(capture.pipe[0], taken, sizeof taken) > 0);
+    davy_info("x", "read again");
+    char expected[160];
+    snprintf(expected, sizeof expected, "<4>log: %llu lines are lost: nobody took them\n<6>x: read again\n",
+             (unsigned long long)lost);
+    assert_string_equal(capture_end(&capture), expected);
+    assert_int_equal(davy_log_lost() - before, lost);
+}
+
+/* The journal's kind: a stream socket whose other end does not read. */
+static void a_full_socket_is_not_waited_for(void **unused)
+{
+    (void)unused;
+    int ends[2];
+    const uint64_t before = davy_log_lost();
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), 0);
+    setenv("JOURNAL_STREAM", "8:1", 1);
+    int saved = dup(STDERR_FILENO);
+    dup2(ends[1], STDERR_FILENO);
+    for (int i = 0; i < 20000; i++)
+        davy_info("x", "a line of some forty bytes, number %d", i);
+    dup2(saved, STDERR_FILENO);
+    close(saved);
+    close(ends[0]);
+    close(ends[1]);
+    assert_true(davy_log_lost() > before);
+}
+
+static void a_standard_error_that_is_gone_is_no_harm(void **unused)
+{
+    (void)unused;
+    struct capture capture;
+    capture_begin(&capture, true);
+    close(capture.pipe[0]);
+    capture.pipe[0] = dup(capture.saved);
+    signal(SIGPIPE, SIG_IGN);
+    const uint64_t before = davy_log_lost();
+    davy_info("x", "nobody is there");
+    close(STDERR_FILENO);
+    davy_info("x", "nothing is there");
+    const uint64_t lost = davy_log_lost() - before;
+    dup2(capture.saved, STDERR_FILENO);
+    close(capture.saved);
+    close(capture.pipe[0]);
+    close(capture.pipe[1]);
+    assert_int_equal(lost, 2);
+}
+
+static void what_a_terminal_obeys_is_escaped_beyond_ascii_too(void **unused)
+{
+    (void)unused;
+    struct capture capture;
+    capture_begin(&capture, true);
+    davy_info("x", "%s|%s|%s|%s",
+              "\xc2\x9b"
+              "2J",
+              "\x9b"
+              "2J",
+              "\xe2\x80\xae"
+              "txt",
+              "\xc3\xa9\xff");
+    const char *text = capture_end(&capture);
+    assert_non_null(strstr(text, "\\xc2\\x9b2J|\\x9b2J|\\xe2\\x80\\xaetxt|\xc3\xa9\\xff\n"));
 }
 
 int main(void)
@@ -143,6 +210,9 @@ int main(void)
         cmocka_unit_test(what_is_above_the_level_is_dropped),
         cmocka_unit_test(levels_are_named),
         cmocka_unit_test(a_full_standard_error_is_not_waited_for),
+        cmocka_unit_test(a_full_socket_is_not_waited_for),
+        cmocka_unit_test(a_standard_error_that_is_gone_is_no_harm),
+        cmocka_unit_test(what_a_terminal_obeys_is_escaped_beyond_ascii_too),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

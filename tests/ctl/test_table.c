@@ -11,7 +11,7 @@
 #include <cmocka.h>
 
 #include "ctl/ctl.h"
-#include "ctl/utf8.h"
+#include "base/utf8.h"
 
 static void counts_columns_of_every_script(void **state)
 {
