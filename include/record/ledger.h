@@ -174,7 +174,7 @@ int davy_ledger_outbox_next(struct davy_ledger *ledger, int64_t after, struct da
  * The first row above `after` that was refused, or waits behind a refused one of its topic, and is due again at `now`;
  * never one that davy_ledger_outbox_next() gives. 0, DAVY_OUTBOX_EMPTY or an error.
  */
-int davy_ledger_outbox_due(struct davy_ledger *ledger, int64_t after, davy_wall now,
+int davy_ledger_outbox_due(struct davy_ledger *ledger, int64_t after, davy_mono now,
                            struct davy_outbox_row *ret_row) DAVY_MUST_CHECK;
 
 /*
@@ -195,11 +195,11 @@ int64_t davy_ledger_confirmed_seq(const struct davy_ledger *ledger);
 int davy_ledger_outbox_done(struct davy_ledger *ledger, int64_t row, davy_wall at) DAVY_MUST_CHECK;
 
 /*
- * In a transaction: refused; it and the later rows of its topic wait for 60 s, doubling to 10 min with each refusal. To
- * be called _unpark at a connect: all of them are due again.
+ * In a transaction: refused; it and the later rows of its topic wait for 60 s, doubling to 10 min with each refusal, by the
+ * monotonic clock. To be called _unpark at a connect, so also after a restart: all of them are due again.
  */
 int davy_ledger_outbox_refused(struct davy_ledger *ledger, int64_t row, uint8_t reason_code,
-                               davy_wall now) DAVY_MUST_CHECK;
+                               davy_mono now) DAVY_MUST_CHECK;
 int davy_ledger_outbox_unpark(struct davy_ledger *ledger) DAVY_MUST_CHECK;
 
 /* Undelivered rows that are committed, and unconfirmed events (record/delivery.h); kept up to date in memory. */

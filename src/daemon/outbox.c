@@ -123,7 +123,7 @@ static bool is_in_hand(const struct outbox *outbox, int64_t row)
 }
 
 /* What was refused, or waits behind a refusal, oldest first; those that are with the publisher already are passed over. */
-static void hand_over_refused(struct outbox *outbox, davy_wall now)
+static void hand_over_refused(struct outbox *outbox, davy_mono now)
 {
     struct davy_outbox_row row;
     int64_t after = 0;
@@ -224,7 +224,7 @@ void outbox_hand_over(struct outbox *outbox)
     if (!outbox->route->publisher)
         return;
     hand_over_events(outbox);
-    hand_over_refused(outbox, davy_clock_now(outbox->route->clock).wall);
+    hand_over_refused(outbox, davy_clock_now(outbox->route->clock).mono);
     hand_over_telemetry(outbox);
 }
 
@@ -401,13 +401,13 @@ bool outbox_due(const struct outbox *outbox, davy_mono now)
 
 int outbox_settle(struct outbox *outbox)
 {
-    davy_wall now = davy_clock_now(outbox->route->clock).wall;
+    struct davy_stamp now = davy_clock_now(outbox->route->clock);
     int rc = outbox->unpark ? davy_ledger_outbox_unpark(outbox->ledger) : 0;
     for (size_t i = 0; i < outbox->events.count && rc == 0; i++) {
         const struct davy_delivery *delivery = &outbox->events.items[i];
         rc = delivery->kind == DAVY_DELIVERY_DONE
                  ? davy_ledger_outbox_done(outbox->ledger, delivery->row, delivery->at)
-                 : davy_ledger_outbox_refused(outbox->ledger, delivery->row, delivery->reason_code, now);
+                 : davy_ledger_outbox_refused(outbox->ledger, delivery->row, delivery->reason_code, now.mono);
     }
     return rc;
 }

@@ -65,7 +65,7 @@ int davy_outbox_step(struct davy_ledger *ledger, sqlite3_stmt *statement, struct
     return r;
 }
 
-static int find_row(struct davy_ledger *ledger, enum ledger_statement which, int64_t after, davy_wall now,
+static int find_row(struct davy_ledger *ledger, enum ledger_statement which, int64_t after, davy_mono now,
                     struct davy_outbox_row *ret_row)
 {
     if (!ledger->db.handle)
@@ -78,17 +78,17 @@ static int find_row(struct davy_ledger *ledger, enum ledger_statement which, int
 
 int davy_ledger_outbox_next(struct davy_ledger *ledger, int64_t after, struct davy_outbox_row *ret_row)
 {
-    return find_row(ledger, LEDGER_OUTBOX_NEXT, after, (davy_wall){0}, ret_row);
+    return find_row(ledger, LEDGER_OUTBOX_NEXT, after, (davy_mono){0}, ret_row);
 }
 
-int davy_ledger_outbox_due(struct davy_ledger *ledger, int64_t after, davy_wall now, struct davy_outbox_row *ret_row)
+int davy_ledger_outbox_due(struct davy_ledger *ledger, int64_t after, davy_mono now, struct davy_outbox_row *ret_row)
 {
     return find_row(ledger, LEDGER_OUTBOX_DUE, after, now, ret_row);
 }
 
 int davy_ledger_event_next(struct davy_ledger *ledger, int64_t after, struct davy_outbox_row *ret_row)
 {
-    return find_row(ledger, LEDGER_EVENT_NEXT, after, (davy_wall){0}, ret_row);
+    return find_row(ledger, LEDGER_EVENT_NEXT, after, (davy_mono){0}, ret_row);
 }
 
 int davy_ledger_outbox_done(struct davy_ledger *ledger, int64_t row, davy_wall at)
@@ -121,7 +121,7 @@ static int get_row(struct davy_ledger *ledger, int64_t row, int64_t *ret_topic, 
 }
 
 /* The later rows of its topic wait with it: events of one alarm arrive in order. */
-int davy_ledger_outbox_refused(struct davy_ledger *ledger, int64_t row, uint8_t reason_code, davy_wall now)
+int davy_ledger_outbox_refused(struct davy_ledger *ledger, int64_t row, uint8_t reason_code, davy_mono now)
 {
     int64_t topic = 0;
     int64_t attempts = 0;

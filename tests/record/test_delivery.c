@@ -57,7 +57,7 @@ static void acknowledge(struct davy_ledger *ledger, int64_t seq)
 static void refuse(struct davy_ledger *ledger, int64_t seq)
 {
     assert_int_equal(davy_ledger_begin(ledger), 0);
-    assert_int_equal(davy_ledger_outbox_refused(ledger, 2 * seq, 0x87, wall_s(0)), 0);
+    assert_int_equal(davy_ledger_outbox_refused(ledger, 2 * seq, 0x87, (davy_mono){0}), 0);
     assert_int_equal(davy_ledger_commit(ledger), 0);
 }
 

@@ -189,7 +189,7 @@ static void the_outbox_gives_rows_in_order_and_marks_what_was_sent(void **state)
 static void refuse(struct davy_ledger *ledger, int64_t row, int64_t second)
 {
     assert_int_equal(davy_ledger_begin(ledger), 0);
-    assert_int_equal(davy_ledger_outbox_refused(ledger, row, 0x87, wall_s(second)), 0);
+    assert_int_equal(davy_ledger_outbox_refused(ledger, row, 0x87, (davy_mono){second * DAVY_NS_PER_S}), 0);
     assert_int_equal(davy_ledger_commit(ledger), 0);
 }
 
@@ -203,7 +203,7 @@ static int64_t next_seq(struct davy_ledger *ledger, int64_t after)
 static int64_t due_seq(struct davy_ledger *ledger, int64_t after, int64_t second)
 {
     struct davy_outbox_row row;
-    int r = davy_ledger_outbox_due(ledger, after, wall_s(second), &row);
+    int r = davy_ledger_outbox_due(ledger, after, (davy_mono){second * DAVY_NS_PER_S}, &row);
     return r == 0 ? row.seq : -r;
 }
 
@@ -245,7 +245,7 @@ static void a_connect_makes_all_refused_rows_due(void **state)
     assert_int_equal(davy_ledger_outbox_unpark(f->ledger), 0);
     assert_int_equal(davy_ledger_commit(f->ledger), 0);
     struct davy_outbox_row row;
-    assert_int_equal(davy_ledger_outbox_due(f->ledger, 0, wall_s(1), &row), 0);
+    assert_int_equal(davy_ledger_outbox_due(f->ledger, 0, (davy_mono){DAVY_NS_PER_S}, &row), 0);
     assert_true(row.parked);
 }
 
