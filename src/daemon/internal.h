@@ -15,6 +15,8 @@ struct selfwatch {
     enum told storage, mqtt, config, clock, overload;
     davy_mono begun; /* when it was first looked */
     struct clock_watch clock_watch;
+    struct clock_corrections corrections;
+    struct unconfirmed_watch unconfirmed_watch;
     struct overload_watch overload_watch;
     bool config_refused;
     davy_mono disconnected_since; /* ns = 0: connected */

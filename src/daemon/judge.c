@@ -10,6 +10,11 @@
 #define RATE_WINDOW    (10 * DAVY_NS_PER_S)
 #define RATE_INTERVALS 4
 
+/* How long a clock must have been right, or at least steady, before ages are reckoned by it; what is no step to that. */
+#define TRUST         (6 * 3600 * DAVY_NS_PER_S)
+#define STEADY        (30 * 86400 * DAVY_NS_PER_S)
+#define STEADY_WITHIN (60 * DAVY_NS_PER_S)
+
 static bool lasts(davy_mono since, int64_t least, davy_mono now)
 {
     return since.ns != 0 && davy_mono_sub(now, since).ns >= least;
@@ -23,20 +28,24 @@ static davy_mono since(davy_mono before, bool is, davy_mono now)
     return before.ns != 0 ? before : now;
 }
 
-/* How far the wall clock has moved against the monotonic one since it was last looked at: what slewing cannot do. */
-static bool stepped(const struct clock_watch *watch, struct davy_stamp now)
+/* How far the wall clock has moved against the monotonic one between two looks at both; 0 where there was no first. */
+static int64_t moved_between(struct davy_stamp last, struct davy_stamp now)
 {
-    if (watch->last.mono.ns == 0)
-        return false;
-    int64_t wall = davy_mono_sub((davy_mono){now.wall.ns}, (davy_mono){watch->last.wall.ns}).ns;
-    int64_t mono = davy_mono_sub(now.mono, watch->last.mono).ns;
-    int64_t moved = davy_mono_sub((davy_mono){wall}, (davy_mono){mono}).ns;
-    return moved > STEP || moved < -STEP;
+    if (last.mono.ns == 0)
+        return 0;
+    int64_t wall = davy_mono_sub((davy_mono){now.wall.ns}, (davy_mono){last.wall.ns}).ns;
+    int64_t mono = davy_mono_sub(now.mono, last.mono).ns;
+    return davy_mono_sub((davy_mono){wall}, (davy_mono){mono}).ns;
+}
+
+static bool beyond(int64_t moved_ns, int64_t most_ns)
+{
+    return moved_ns > most_ns || moved_ns < -most_ns;
 }
 
 enum told clock_judge(struct clock_watch *watch, bool synchronized, struct davy_stamp now)
 {
-    bool step = stepped(watch, now);
+    bool step = beyond(moved_between(watch->last, now), STEP); /* what slewing cannot do */
     watch->last = now;
     watch->unsynchronized_since = since(watch->unsynchronized_since, !synchronized, now.mono);
     watch->calm_since = since(step ? (davy_mono){0} : watch->calm_since, synchronized, now.mono);
@@ -45,6 +54,54 @@ enum told clock_judge(struct clock_watch *watch, bool synchronized, struct davy_
     else if (lasts(watch->calm_since, CALM, now.mono))
         watch->state = TOLD_FALSE;
     return watch->state;
+}
+
+bool clock_corrected(struct clock_corrections *corrections, bool synchronized, struct davy_stamp now,
+                     int64_t *ret_moved_ns)
+{
+    int64_t moved = moved_between(corrections->last, now);
+    corrections->last = now;
+    if (beyond(moved, STEP))
+        corrections->pending_ns = davy_mono_add((davy_mono){corrections->pending_ns}, (davy_span){moved}).ns;
+    bool first = synchronized && !corrections->was_synchronized;
+    bool paused =
+        corrections->written_at.ns != 0 && davy_mono_sub(now.mono, corrections->written_at).ns < CORRECTION_PAUSE;
+    if ((corrections->pending_ns == 0 && !first) || paused)
+        return false;
+    *ret_moved_ns = corrections->pending_ns;
+    corrections->pending_ns = 0;
+    corrections->was_synchronized |= synchronized;
+    corrections->written_at = now.mono;
+    return true;
+}
+
+bool clock_trusted(struct clock_trust *trust, bool synchronized, struct davy_stamp now)
+{
+    bool step = trust->last.mono.ns == 0 || beyond(moved_between(trust->last, now), STEADY_WITHIN);
+    trust->last = now;
+    trust->steady_since = since(step ? (davy_mono){0} : trust->steady_since, true, now.mono);
+    trust->synchronized_since = since(step ? (davy_mono){0} : trust->synchronized_since, synchronized, now.mono);
+    return lasts(trust->synchronized_since, TRUST, now.mono) || lasts(trust->steady_since, STEADY, now.mono);
+}
+
+static davy_mono later(davy_mono a, davy_mono b)
+{
+    return a.ns > b.ns ? a : b;
+}
+
+bool unconfirmed_judge(struct unconfirmed_watch *watch, davy_wall oldest, struct davy_stamp now)
+{
+    if (oldest.ns == 0) {
+        *watch = (struct unconfirmed_watch){.not_before = now.mono};
+        return false;
+    }
+    if (oldest.ns != watch->oldest.ns) {
+        davy_span age = davy_mono_sub((davy_mono){now.wall.ns}, (davy_mono){oldest.ns});
+        davy_mono born = davy_mono_add(now.mono, (davy_span){age.ns > 0 ? -age.ns : 0});
+        watch->oldest = oldest;
+        watch->since = watch->not_before.ns == 0 ? born : later(born, watch->not_before);
+    }
+    return davy_mono_sub(now.mono, watch->since).ns >= UNCONFIRMED;
 }
 
 enum told overload_judge(struct overload_watch *watch, bool queue_full, bool slow, davy_mono now)

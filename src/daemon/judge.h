@@ -23,6 +23,55 @@ struct clock_watch {
 
 enum told clock_judge(struct clock_watch *watch, bool synchronized, struct davy_stamp now);
 
+/*
+ * Steps of the wall clock to be written down beside what was recorded before them: the first at once, others together
+ * after CORRECTION_PAUSE, so that a clock that jumps all the time cannot fill the ledger.
+ */
+#define CORRECTION_PAUSE (60 * DAVY_NS_PER_S)
+
+struct clock_corrections {
+    struct davy_stamp last; /* mono.ns = 0: not asked yet */
+    int64_t pending_ns;     /* not written down yet */
+    davy_mono written_at;   /* ns = 0: never */
+    bool was_synchronized;  /* since the first time that was written down */
+};
+
+/*
+ * synchronized  for the first time in this process: worth a line even without a step
+ * ret_moved_ns  by how much the wall clock moved since the last time that this was true
+ * Returns whether a correction is due; what was pending counts as written then.
+ */
+bool clock_corrected(struct clock_corrections *corrections, bool synchronized, struct davy_stamp now,
+                     int64_t *ret_moved_ns);
+
+/*
+ * Whether ages may be reckoned by the wall clock, so that what is older than its retention may go: after 6 h synchronized
+ * without a step of more than a minute; without synchronization, 30 d without one. Till then nobody has had time to see
+ * that the year is wrong (a receiver of GPS whose week number rolled over is synchronized, and 20 years off).
+ */
+struct clock_trust {
+    struct davy_stamp last;       /* mono.ns = 0: not asked yet */
+    davy_mono steady_since;       /* no step since */
+    davy_mono synchronized_since; /* ns = 0: it is not */
+};
+
+bool clock_trusted(struct clock_trust *trust, bool synchronized, struct davy_stamp now);
+
+/*
+ * Since when the oldest event waits that nobody took. The ledger knows its wall time only, which says nothing across a
+ * step: it is asked once, when the event becomes the oldest, and believed between what is known by the monotonic clock.
+ */
+#define UNCONFIRMED (600 * DAVY_NS_PER_S)
+
+struct unconfirmed_watch {
+    davy_wall oldest;     /* ns = 0: none */
+    davy_mono not_before; /* it cannot wait for longer; ns = 0: unknown, it was there at the start */
+    davy_mono since;
+};
+
+/* Whether it waits for 10 min or longer. oldest: its wall time, ns = 0: nothing waits. To be asked about once a second. */
+bool unconfirmed_judge(struct unconfirmed_watch *watch, davy_wall oldest, struct davy_stamp now);
+
 /* `overload`: true once a queue is over half full for 10 s, or points are slow; false after a minute without both. */
 struct overload_watch {
     davy_mono full_since; /* ns = 0: no queue is over half full */

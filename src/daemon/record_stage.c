@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "daemon/judge.h"
 #include "daemon/lock.h"
 #include "daemon/outbox.h"
 #include "daemon/platform.h"
@@ -48,6 +49,7 @@ struct record_stage {
     davy_mono commit_at;
     davy_mono retry_at;
     davy_mono housekeep_at;
+    struct clock_trust trust;
     struct recorder_status status;
 };
 
@@ -476,17 +478,24 @@ static void measure_storage(struct record_stage *stage)
         trouble(stage, "less than 64 MiB or 5 % are free in the state directory", -ENOSPC);
 }
 
+/* By a clock that may be wrong nothing is too old: readings then only go for their size. */
+static void trim(struct record_stage *stage, struct davy_stamp now)
+{
+    const davy_wall wall = clock_trusted(&stage->trust, davy_clock_synchronized(), now) ? now.wall : (davy_wall){0};
+    int rc = stage->readings ? davy_readings_prune(stage->readings, wall) : 0;
+    if (rc < 0)
+        give_up_readings(stage, "readings.db cannot be trimmed", rc);
+    if (stage->ledger &&
+        davy_ledger_prune(stage->ledger, before_retention(wall, stage->config->storage.event_retention)) < 0)
+        trouble(stage, "ledger.db cannot be trimmed", -EIO);
+}
+
 static void housekeep(struct record_stage *stage, struct davy_stamp now)
 {
     if (now.mono.ns < stage->housekeep_at.ns || stage->readings_open)
         return;
     stage->housekeep_at = davy_mono_add(now.mono, (davy_span){HOUSEKEEPING});
-    int rc = stage->readings ? davy_readings_prune(stage->readings, now.wall) : 0;
-    if (rc < 0)
-        give_up_readings(stage, "readings.db cannot be trimmed", rc);
-    if (stage->ledger &&
-        davy_ledger_prune(stage->ledger, before_retention(now.wall, stage->config->storage.event_retention)) < 0)
-        trouble(stage, "ledger.db cannot be trimmed", -EIO);
+    trim(stage, now);
     if (stage->ledger && davy_ledger_tend(stage->ledger, now) > 0 && ledger_ready(stage))
         commit_batch(stage, 0);
     measure_storage(stage);

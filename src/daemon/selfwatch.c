@@ -6,13 +6,11 @@
 #include "base/buf.h"
 #include "base/log.h"
 #include "daemon/internal.h"
+#include "daemon/write.h"
 #include "publish/certificate.h"
 
 /* Without a connection for this long, or after a refusal for this long. */
 #define MQTT_PATIENCE (60 * DAVY_NS_PER_S)
-
-/* Events that nobody confirms for this long. */
-#define UNCONFIRMED (600 * DAVY_NS_PER_S)
 
 /* How often our certificate is looked at. */
 #define CERTIFICATE_LOOK (3600 * DAVY_NS_PER_S)
@@ -93,11 +91,6 @@ static void add_trouble(struct davy_buf *why, bool is, const char *text)
         davy_buf_printf(why, "%s%s", why->length > 0 ? "; " : "", text);
 }
 
-static bool is_late(const struct recorder_status *recorder, davy_wall now)
-{
-    return recorder->oldest.ns != 0 && now.ns - recorder->oldest.ns >= UNCONFIRMED;
-}
-
 /* What troubles the way to the platform; nothing: all is well. */
 static void find_mqtt_troubles(struct daemon *daemon, const struct davy_publisher_status *publisher,
                                const struct recorder_status *recorder, struct davy_stamp now, struct davy_buf *why)
@@ -108,7 +101,8 @@ static void find_mqtt_troubles(struct daemon *daemon, const struct davy_publishe
     add_trouble(why, refused(watch, publisher->refused + publisher->unheard, now.mono) || recorder->parked > 0,
                 "the broker refuses, or nobody has subscribed");
     add_trouble(why, recorder->overdue, "the platform does not confirm");
-    add_trouble(why, !recorder->overdue && is_late(recorder, now.wall), "an event is not delivered for 10 min");
+    const bool late = unconfirmed_judge(&watch->unconfirmed_watch, recorder->oldest, now);
+    add_trouble(why, !recorder->overdue && late, "an event is not delivered for 10 min");
     add_trouble(why, certificate_due(daemon), "the certificate is about to end");
 }
 
@@ -163,6 +157,49 @@ static enum told storage_told(struct daemon *daemon, davy_mono now)
     return early && !troubled ? TOLD_NOTHING : told_of(troubled);
 }
 
+/*
+ * What was recorded keeps its times. That they were wrong, and by how much, is an action of the ledger: `before` is what the clock
+ * would show now without its steps, `last_seq` the last event that was stored by then.
+ */
+static void record_correction(struct daemon *daemon, bool synchronized, int64_t moved_ns, struct davy_stamp now)
+{
+    struct route *route = pipeline_route(daemon->pipeline);
+    struct recorder_status recorder;
+    char text[512], before[DAVY_WALL_TEXT], after[DAVY_WALL_TEXT];
+    davy_cell_get(&route->recorder, &recorder);
+    davy_wall_format((davy_wall){now.wall.ns - moved_ns}, before);
+    davy_wall_format(now.wall, after);
+    struct davy_buf detail;
+    davy_buf_init(&detail, text, sizeof text);
+    davy_json_open(&detail, '{');
+    davy_json_text(&detail, "boot_id", route->boot_id);
+    davy_json_text(&detail, "clock", synchronized ? "synchronized" : "unsynchronized");
+    davy_json_text(&detail, "before", before);
+    davy_json_text(&detail, "after", after);
+    davy_json_integer(&detail, "moved_ms", moved_ns / DAVY_NS_PER_MS);
+    davy_json_integer(&detail, "uptime_ms", now.mono.ns / DAVY_NS_PER_MS);
+    davy_json_integer(&detail, "last_seq", recorder.last_seq);
+    davy_json_close(&detail, '}');
+    struct record record = {.kind = RECORD_ACTION, .at = now};
+    record.action = (struct record_action){
+        .by = "davyd", .verb = "clock", .target = "gateway", .result = "noted", .detail = strdup(text)};
+    if (davy_queue_push(&route->records, &record) == DAVY_QUEUE_LOST)
+        record_done(&record);
+    if (moved_ns != 0)
+        davy_warning("clock", "the clock stepped from %s to %s", before, after);
+    else
+        davy_notice("clock", "the clock is synchronized");
+}
+
+static enum told clock_told(struct daemon *daemon, struct davy_stamp now)
+{
+    const bool synchronized = davy_clock_synchronized();
+    int64_t moved_ns;
+    if (clock_corrected(&daemon->watch.corrections, synchronized, now, &moved_ns))
+        record_correction(daemon, synchronized, moved_ns, now);
+    return clock_judge(&daemon->watch.clock_watch, synchronized, now);
+}
+
 void daemon_watch_self(struct daemon *daemon, struct davy_stamp now)
 {
     struct selfwatch *watch = &daemon->watch;
@@ -173,6 +210,6 @@ void daemon_watch_self(struct daemon *daemon, struct davy_stamp now)
     enum told mqtt = mqtt_told(daemon, now, &why);
     tell_why(daemon, DAVY_ALARM_MQTT, mqtt, text, &watch->mqtt);
     tell(daemon, DAVY_ALARM_CONFIG, told_of(watch->config_refused), &watch->config);
-    tell(daemon, DAVY_ALARM_CLOCK, clock_judge(&watch->clock_watch, davy_clock_synchronized(), now), &watch->clock);
+    tell(daemon, DAVY_ALARM_CLOCK, clock_told(daemon, now), &watch->clock);
     tell(daemon, DAVY_ALARM_OVERLOAD, overloaded(daemon, now.mono), &watch->overload);
 }

@@ -82,6 +82,126 @@ static void a_step_while_unsynchronized_stays_until_synchronized(void **unused)
     assert_int_equal(clock_over(&watch, 361, 361, true, 5000), TOLD_FALSE);
 }
 
+/* ---- corrections beside ---------------------------------------------------------------------------------------- */
+
+static void a_step_is_written_down_once_and_the_next_ones_together(void **unused)
+{
+    (void)unused;
+    struct clock_corrections corrections = {.pending_ns = 0};
+    int64_t moved = 0;
+    assert_true(
+        clock_corrected(&corrections, true, at(0, 0), &moved)); /* synchronized from the start is worth a line */
+    assert_int_equal(moved, 0);
+    assert_false(clock_corrected(&corrections, true, at(61, 1000), &moved)); /* slewed */
+    assert_true(clock_corrected(&corrections, true, at(62, 3601000), &moved));
+    assert_int_equal(moved, 3600 * DAVY_NS_PER_S);
+    assert_false(clock_corrected(&corrections, true, at(63, 3601000), &moved));
+    assert_false(clock_corrected(&corrections, true, at(64, 1000), &moved));
+    assert_false(clock_corrected(&corrections, true, at(65, -7199000), &moved));
+    assert_false(clock_corrected(&corrections, true, at(121, -7199000), &moved));
+    assert_true(clock_corrected(&corrections, true, at(122, -7199000), &moved));
+    assert_int_equal(moved, -10800 * DAVY_NS_PER_S);
+    assert_false(clock_corrected(&corrections, true, at(1000, -7199000), &moved));
+}
+
+static void a_clock_that_is_set_after_the_boot_is_written_down_with_how_far_it_was_off(void **unused)
+{
+    (void)unused;
+    struct clock_corrections corrections = {.pending_ns = 0};
+    const int64_t off_ms = INT64_C(56) * 365 * 86400 * 1000;
+    int64_t moved = 1;
+    assert_false(clock_corrected(&corrections, false, at(0, -off_ms), &moved));
+    assert_false(clock_corrected(&corrections, false, at(100, -off_ms), &moved));
+    assert_true(clock_corrected(&corrections, true, at(101, 0), &moved));
+    assert_int_equal(moved, off_ms * DAVY_NS_PER_MS);
+    assert_false(clock_corrected(&corrections, false, at(500, 0), &moved));
+    assert_false(clock_corrected(&corrections, true, at(501, 0), &moved)); /* it was before */
+}
+
+/* ---- trust ----------------------------------------------------------------------------------------------------- */
+
+static bool trusted_over(struct clock_trust *trust, int64_t from, int64_t to, bool synchronized, int64_t ahead_ms)
+{
+    bool trusted = false;
+    for (int64_t s = from; s < to; s += 10)
+        clock_trusted(trust, synchronized, at(s, ahead_ms));
+    trusted = clock_trusted(trust, synchronized, at(to, ahead_ms));
+    return trusted;
+}
+
+static void ages_are_reckoned_by_a_clock_that_was_right_for_six_hours(void **unused)
+{
+    (void)unused;
+    struct clock_trust trust = {.steady_since = {0}};
+    const int64_t h = 3600, year_ms = INT64_C(365) * 86400 * 1000;
+    assert_false(trusted_over(&trust, 0, 6 * h - 1, true, 0));
+    assert_true(trusted_over(&trust, 6 * h, 6 * h, true, 0));
+    assert_true(trusted_over(&trust, 7 * h, 7 * h, true, 60000));               /* a minute is no step to ages */
+    assert_false(trusted_over(&trust, 7 * h + 10, 13 * h, true, 20 * year_ms)); /* synchronized, 20 years on */
+    assert_false(trusted_over(&trust, 13 * h + 1, 19 * h, true, 0));            /* and back */
+    assert_true(trusted_over(&trust, 19 * h + 1, 19 * h + 1, true, 0));
+    assert_false(trusted_over(&trust, 19 * h + 2, 19 * h + 2, false, 0));
+}
+
+static void a_clock_that_nobody_keeps_is_believed_after_a_month_without_a_step(void **unused)
+{
+    (void)unused;
+    struct clock_trust trust = {.steady_since = {0}};
+    const int64_t day = 86400;
+    assert_false(trusted_over(&trust, 0, 30 * day - 1, false, 0));
+    assert_true(trusted_over(&trust, 30 * day, 30 * day, false, 0));
+    assert_false(trusted_over(&trust, 30 * day + 10, 59 * day, false, 3600000));
+}
+
+/* ---- what nobody takes ----------------------------------------------------------------------------------------- */
+
+/* Asked each second over [from, to]; the oldest was recorded `age_s` before `to`, by a clock that is `then_ms` ahead. */
+static bool unconfirmed_over(struct unconfirmed_watch *watch, int64_t from, int64_t to, int64_t born_s, int64_t then_ms,
+                             int64_t now_ms)
+{
+    bool overdue = false;
+    for (int64_t s = from; s <= to; s++)
+        overdue = unconfirmed_judge(watch, at(born_s, then_ms).wall, at(s, now_ms));
+    return overdue;
+}
+
+static void an_event_that_nobody_takes_is_overdue_after_ten_minutes_whatever_the_clock_does(void **unused)
+{
+    (void)unused;
+    static const int64_t steps_ms[] = {
+        0, 3600000, -3600000, 86400000, INT64_C(20) * 365 * 86400000, -INT64_C(20) * 365 * 86400000};
+    for (size_t i = 0; i < DAVY_LENGTH(steps_ms); i++) {
+        struct unconfirmed_watch watch = {.since = {0}};
+        unconfirmed_judge(&watch, (davy_wall){0}, at(9, 0));
+        assert_false(unconfirmed_over(&watch, 10, 100, 10, 0, 0));
+        assert_false(unconfirmed_over(&watch, 101, 609, 10, 0, steps_ms[i]));
+        assert_true(unconfirmed_over(&watch, 610, 611, 10, 0, steps_ms[i]));
+        assert_false(unconfirmed_judge(&watch, (davy_wall){0}, at(612, steps_ms[i])));
+    }
+}
+
+/* Delivered up to one that was recorded before the step: its wall time is of another clock. */
+static void the_next_one_is_no_older_than_those_before_it(void **unused)
+{
+    (void)unused;
+    struct unconfirmed_watch watch = {.since = {0}};
+    unconfirmed_judge(&watch, (davy_wall){0}, at(9, 0));
+    assert_false(unconfirmed_over(&watch, 10, 300, 10, 0, 0));
+    assert_false(unconfirmed_over(&watch, 301, 608, 200, 0, 3600000));
+    assert_true(unconfirmed_over(&watch, 609, 609, 200, 0, 3600000)); /* as old as it may be: sooner, not later */
+}
+
+static void what_waits_since_before_the_start_has_the_age_of_its_wall_time(void **unused)
+{
+    (void)unused;
+    struct unconfirmed_watch watch = {.since = {0}};
+    assert_false(unconfirmed_over(&watch, 500, 509, -90, 0, 0));
+    assert_true(unconfirmed_over(&watch, 510, 510, -90, 0, 0));
+    struct unconfirmed_watch after_1970 = {.since = {0}};
+    assert_false(unconfirmed_over(&after_1970, 500, 1099, -90, 0, -INT64_C(50) * 365 * 86400000));
+    assert_true(unconfirmed_over(&after_1970, 1100, 1100, -90, 0, -INT64_C(50) * 365 * 86400000));
+}
+
 static enum told load_over(struct overload_watch *watch, int64_t from, int64_t to, bool full, bool slow)
 {
     enum told told = TOLD_NOTHING;
@@ -155,6 +275,13 @@ int main(void)
         cmocka_unit_test(a_step_of_more_than_a_second_is_a_trouble_for_a_minute),
         cmocka_unit_test(slewing_is_no_step_however_far_it_goes),
         cmocka_unit_test(a_step_while_unsynchronized_stays_until_synchronized),
+        cmocka_unit_test(a_step_is_written_down_once_and_the_next_ones_together),
+        cmocka_unit_test(a_clock_that_is_set_after_the_boot_is_written_down_with_how_far_it_was_off),
+        cmocka_unit_test(ages_are_reckoned_by_a_clock_that_was_right_for_six_hours),
+        cmocka_unit_test(a_clock_that_nobody_keeps_is_believed_after_a_month_without_a_step),
+        cmocka_unit_test(an_event_that_nobody_takes_is_overdue_after_ten_minutes_whatever_the_clock_does),
+        cmocka_unit_test(the_next_one_is_no_older_than_those_before_it),
+        cmocka_unit_test(what_waits_since_before_the_start_has_the_age_of_its_wall_time),
         cmocka_unit_test(a_queue_that_stays_over_half_full_is_overload),
         cmocka_unit_test(a_short_burst_is_none_and_slow_points_are_at_once),
         cmocka_unit_test(a_point_is_slow_at_less_than_half_its_rate),
