@@ -15,6 +15,7 @@
 #include "base/notify.h"
 #include "daemon/internal.h"
 #include "daemon/lock.h"
+#include "daemon/process.h"
 #include "daemon/remote.h"
 #include "daemon/report.h"
 #include "daemon/setup.h"
@@ -24,13 +25,11 @@
 #define TICK         DAVY_NS_PER_S
 #define STATUS_SIZE  (256 * 1024)
 
-/* What malloc maps by itself: above the largest message. */
-#define LARGE_BLOCK (128 * 1024)
-#define KEPT_FREE   (1024 * 1024)
-#define ARENAS      2
-
 /* The watchdog is fed, or not, this often within the time that it allows. */
 #define WATCHDOG_PARTS 6
+
+/* Under a service manager, from a bad configuration to the exit. */
+#define BAD_CONFIG_PAUSE_S 10
 
 /* ---- folders --------------------------------------------------------------------------------------------------- */
 
@@ -81,17 +80,34 @@ static void take_notices(struct daemon *daemon)
     }
 }
 
-/* A restart helps against a stuck thread, and only then is the watchdog left unfed. */
+/*
+ * A restart helps against a stuck thread: the manager is asked for it at once, since its own patience is for this loop, which no
+ * alarm waits for.
+ */
+static void ask_for_restart(struct daemon *daemon, const char *stuck)
+{
+    char state[128];
+    snprintf(state, sizeof state, "WATCHDOG=trigger\nSTATUS=%s does not advance", stuck);
+    if (!daemon->stuck)
+        davy_error("davyd", "%s does not advance: %s", stuck,
+                   daemon->watchdog.ns != 0 ? "a restart is asked for" : "nobody is there to restart davyd");
+    daemon->stuck = true;
+    if (daemon->watchdog.ns != 0)
+        davy_notify(state);
+}
+
 static void feed_watchdog(struct daemon *daemon, davy_mono now)
 {
+    const char *stuck = NULL;
+    if (!pipeline_advanced(daemon->pipeline, now, &stuck)) {
+        ask_for_restart(daemon, stuck);
+        return;
+    }
+    daemon->stuck = false;
     if (daemon->watchdog.ns == 0 || now.ns < daemon->watchdog_at.ns)
         return;
     daemon->watchdog_at = davy_mono_add(now, daemon->watchdog);
-    const char *stuck = NULL;
-    if (pipeline_advanced(daemon->pipeline, now, &stuck))
-        davy_notify("WATCHDOG=1");
-    else
-        davy_error("davyd", "%s does not advance: the watchdog is not fed", stuck);
+    davy_notify("WATCHDOG=1");
 }
 
 static void tick(struct daemon *daemon, struct davy_stamp stamp)
@@ -158,41 +174,6 @@ static int loop(struct daemon *daemon)
 
 /* ---- life ------------------------------------------------------------------------------------------------------ */
 
-/*
- * Memory that is not used must not be resident. Large blocks are mappings of their own, also after a larger one was freed
- * (glibc would raise its threshold, and take queues from pages that the configuration's loading has touched); threads
- * share two arenas: few of them allocate, and seldom at once.
- */
-static void limit_memory(void)
-{
-    mallopt(M_MMAP_THRESHOLD, LARGE_BLOCK);
-    mallopt(M_TRIM_THRESHOLD, KEPT_FREE);
-    mallopt(M_ARENA_MAX, ARENAS);
-}
-
-/* Signals that the loop takes; blocked before any thread begins, which inherits that. */
-static sigset_t handled_signals(void)
-{
-    sigset_t handled;
-    sigemptyset(&handled);
-    sigaddset(&handled, SIGTERM);
-    sigaddset(&handled, SIGINT);
-    sigaddset(&handled, SIGHUP);
-    return handled;
-}
-
-static void prepare_process(void)
-{
-    limit_memory();
-    const sigset_t handled = handled_signals();
-    pthread_sigmask(SIG_BLOCK, &handled, NULL);
-    signal(SIGPIPE, SIG_IGN);
-    umask(0027);
-    /* The MQTT library would send alarms through whatever proxy the environment names. */
-    unsetenv("http_proxy");
-    unsetenv("https_proxy");
-}
-
 static int construct(struct daemon *daemon, const struct davy_config *config, int lock)
 {
     int rc = davy_waker_init(&daemon->waker);
@@ -202,7 +183,7 @@ static int construct(struct daemon *daemon, const struct davy_config *config, in
     if (rc < 0)
         return rc;
     open_control(daemon);
-    const sigset_t handled = handled_signals();
+    const sigset_t handled = process_signals();
     daemon->signals = signalfd(-1, &handled, SFD_CLOEXEC | SFD_NONBLOCK);
     daemon->watchdog.ns = davy_notify_watchdog().ns / WATCHDOG_PARTS;
     return daemon->signals < 0 ? -errno : pipeline_start(daemon->pipeline);
@@ -251,13 +232,28 @@ static int load(const struct options *options, struct davy_config **ret_config)
     return rc == 0 ? 0 : rc < 0 ? EXIT_SOFTWARE : EXIT_CONFIG;
 }
 
+/*
+ * Whoever starts us again and again is not to fill its journal, nor a flash, with the same problems. It never gives up:
+ * a mended file runs within seconds.
+ */
+static void pause_before_exit(void)
+{
+    const struct timespec pause = {.tv_sec = BAD_CONFIG_PAUSE_S};
+    const sigset_t handled = process_signals();
+    if (davy_notify("STATUS=nothing is monitored: the configuration is bad, it is tried again") == 0)
+        (void)sigtimedwait(&handled, NULL, &pause);
+}
+
 int daemon_run(const struct options *options)
 {
     struct davy_config *config;
-    prepare_process();
+    process_prepare();
     int status = load(options, &config);
+    if (status == EXIT_CONFIG)
+        pause_before_exit();
     if (status != 0)
         return status;
+    process_limit_descriptors(config);
     davy_timezone_use(config->gateway.timezone);
     struct daemon daemon = {
         .options = options, .clock = &davy_system_clock, .signals = -1, .waker = DAVY_WAKER_INIT, .generation = 1};

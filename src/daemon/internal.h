@@ -45,8 +45,9 @@ struct daemon {
     size_t reload_changes;
     davy_mono tick_at;     /* next look at the gateway itself */
     davy_mono status_at;   /* next davy.status/1 */
-    davy_mono watchdog_at; /* next judgement of the heartbeats */
+    davy_mono watchdog_at; /* next time that systemd's watchdog is fed */
     davy_span watchdog;    /* a sixth of systemd's; ns = 0: none */
+    bool stuck;            /* a thread does not advance, as was said */
 };
 
 /* commands.c: one request of a control client; the context is the daemon. */

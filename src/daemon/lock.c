@@ -3,20 +3,16 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdio.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+/* The folder itself: whatever the path or mount that leads to it, and though all files in it were removed. */
 int state_lock(const char *directory)
 {
-    char path[4200];
     if (mkdir(directory, 0750) < 0 && errno != EEXIST)
         return -errno;
-    int length = snprintf(path, sizeof path, "%s/lock", directory);
-    if (length < 0 || (size_t)length >= sizeof path)
-        return -ENAMETOOLONG;
-    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0640);
+    int fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0)
         return -errno;
     if (flock(fd, LOCK_EX | LOCK_NB) == 0)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Who owns a state directory: one davyd at a time, by a lock on DIRECTORY/lock. */
+/* Who owns a state directory: one davyd at a time, by a lock on the directory itself. */
 #pragma once
 
 /* A state directory and the descriptor that holds its lock; below 0: not held. */

@@ -32,7 +32,10 @@
  * and whoever did it publishes the answer. Nothing but `ack` reaches the evaluator on this way.
  */
 /* How long a thread may not turn without being called stuck; a poller, beyond its longest turn. */
-#define PATIENCE (10 * DAVY_NS_PER_S)
+#define PATIENCE (6 * DAVY_NS_PER_S)
+
+/* The publisher's: beyond what the resolver and the client's library take. While it stands nothing is heard of us. */
+#define PUBLISHER_PATIENCE (120 * DAVY_NS_PER_S)
 
 /* When the beats of a thread were last seen to change. */
 struct heartbeat {
@@ -51,6 +54,7 @@ struct pipeline {
     struct evaluate_stage *evaluator;
     struct record_stage *recorder;
     struct heartbeat evaluator_heartbeat;
+    struct heartbeat publisher_heartbeat;
     struct heartbeat *heartbeats; /* by bus of `config` */
 };
 
@@ -435,12 +439,16 @@ static bool turns(struct heartbeat *heartbeat, uint64_t beats, davy_span patienc
     return davy_mono_sub(now, heartbeat->at).ns <= patience.ns;
 }
 
-bool pipeline_advanced(struct pipeline *pipeline, davy_mono now, const char **ret_stuck)
+static bool publisher_turns(struct pipeline *pipeline, davy_mono now)
 {
-    bool advanced = turns(&pipeline->evaluator_heartbeat, atomic_load(&pipeline->evaluator_thread.beats),
-                          (davy_span){PATIENCE}, now);
-    if (!advanced)
-        *ret_stuck = "evaluator";
+    const struct davy_publisher *publisher = pipeline->route.publisher;
+    return !publisher ||
+           turns(&pipeline->publisher_heartbeat, davy_publisher_beats(publisher), (davy_span){PUBLISHER_PATIENCE}, now);
+}
+
+static bool pollers_turn(struct pipeline *pipeline, davy_mono now, const char **ret_stuck)
+{
+    bool advanced = true;
     if (!pipeline->heartbeats)
         pipeline->heartbeats = calloc(pipeline->config->bus_count + 1, sizeof *pipeline->heartbeats);
     for (uint32_t b = 0; pipeline->heartbeats && b < pipeline->config->bus_count; b++) {
@@ -449,6 +457,25 @@ bool pipeline_advanced(struct pipeline *pipeline, davy_mono now, const char **re
             continue;
         advanced = false;
         *ret_stuck = pipeline->config->buses[b].name;
+    }
+    return advanced;
+}
+
+bool pipeline_advanced(struct pipeline *pipeline, davy_mono now, const char **ret_stuck)
+{
+    const struct {
+        const char *name;
+        bool turns;
+    } threads[] = {
+        {"publisher", publisher_turns(pipeline, now)},
+        {"evaluator", turns(&pipeline->evaluator_heartbeat, atomic_load(&pipeline->evaluator_thread.beats),
+                            (davy_span){PATIENCE}, now)},
+    };
+    bool advanced = pollers_turn(pipeline, now, ret_stuck);
+    for (size_t i = 0; i < DAVY_LENGTH(threads); i++) {
+        advanced &= threads[i].turns;
+        if (!threads[i].turns)
+            *ret_stuck = threads[i].name;
     }
     return advanced;
 }

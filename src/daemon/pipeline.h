@@ -50,7 +50,7 @@ void pipeline_not_switched(struct pipeline *pipeline);
 void pipeline_switched(struct pipeline *pipeline);
 
 /*
- * Whether evaluator and pollers turn; `ret_stuck` names one that does not. The recorder and the publisher are not asked: a
- * restart repairs neither a disk nor a broker. To be called every few seconds.
+ * Whether evaluator, pollers and, with much more patience, the publisher turn; `ret_stuck` names one that does not. The
+ * recorder is not asked: a restart repairs no disk, and would be blind for as long as it hangs. To be called each second.
  */
 bool pipeline_advanced(struct pipeline *pipeline, davy_mono now, const char **ret_stuck);
