@@ -69,9 +69,10 @@ bool clock_corrected(struct clock_corrections *corrections, bool synchronized, s
     if ((corrections->pending_ns == 0 && !first) || paused)
         return false;
     *ret_moved_ns = corrections->pending_ns;
-    corrections->pending_ns = 0;
     corrections->was_synchronized |= synchronized;
-    corrections->written_at = now.mono;
+    if (corrections->pending_ns != 0)
+        corrections->written_at = now.mono;
+    corrections->pending_ns = 0;
     return true;
 }
 

@@ -32,7 +32,7 @@ enum told clock_judge(struct clock_watch *watch, bool synchronized, struct davy_
 struct clock_corrections {
     struct davy_stamp last; /* mono.ns = 0: not asked yet */
     int64_t pending_ns;     /* not written down yet */
-    davy_mono written_at;   /* ns = 0: never */
+    davy_mono written_at;   /* of the last step; ns = 0: none */
     bool was_synchronized;  /* since the first time that was written down */
 };
 
