@@ -112,6 +112,9 @@ int64_t davy_wall_local_day(davy_wall t);
  */
 void davy_timezone_use(const char *name);
 
+/* CLOCK_MONOTONIC, ns: only for a program that compares with it, as the service manager does. */
+int64_t davy_clock_monotonic(void);
+
 /* True while the kernel says that its clock is kept by NTP or the like (adjtimex). */
 bool davy_clock_synchronized(void);
 

@@ -23,6 +23,11 @@ static struct davy_stamp system_now(void *context)
     return (struct davy_stamp){.mono = {read_clock(CLOCK_BOOTTIME)}, .wall = {read_clock(CLOCK_REALTIME)}};
 }
 
+int64_t davy_clock_monotonic(void)
+{
+    return read_clock(CLOCK_MONOTONIC);
+}
+
 const struct davy_clock davy_system_clock = {.now = system_now};
 
 #define DAY_S 86400

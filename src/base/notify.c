@@ -8,7 +8,6 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
-#include <time.h>
 #include <unistd.h>
 
 /* A path, or "@name" in the abstract name space, where the first byte is NUL. Returns the address's length; 0: none. */
@@ -42,11 +41,9 @@ int davy_notify(const char *state)
 
 int davy_notify_reloading(void)
 {
-    struct timespec now;
     char state[96];
-    clock_gettime(CLOCK_MONOTONIC, &now);
     snprintf(state, sizeof state, "RELOADING=1\nMONOTONIC_USEC=%lld\nSTATUS=reloading",
-             (long long)now.tv_sec * 1000000 + now.tv_nsec / 1000);
+             (long long)(davy_clock_monotonic() / DAVY_NS_PER_US));
     return davy_notify(state);
 }
 
