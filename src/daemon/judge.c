@@ -60,16 +60,17 @@ bool clock_corrected(struct clock_corrections *corrections, bool synchronized, s
                      int64_t *ret_moved_ns)
 {
     int64_t moved = moved_between(corrections->last, now);
+    corrections->begun_unsynchronized |= corrections->last.mono.ns == 0 && !synchronized;
     corrections->last = now;
     if (beyond(moved, STEP))
         corrections->pending_ns = davy_mono_add((davy_mono){corrections->pending_ns}, (davy_span){moved}).ns;
-    bool first = synchronized && !corrections->was_synchronized;
+    bool first = synchronized && corrections->begun_unsynchronized;
     bool paused =
         corrections->written_at.ns != 0 && davy_mono_sub(now.mono, corrections->written_at).ns < CORRECTION_PAUSE;
     if ((corrections->pending_ns == 0 && !first) || paused)
         return false;
     *ret_moved_ns = corrections->pending_ns;
-    corrections->was_synchronized |= synchronized;
+    corrections->begun_unsynchronized &= !synchronized;
     if (corrections->pending_ns != 0)
         corrections->written_at = now.mono;
     corrections->pending_ns = 0;

@@ -30,14 +30,14 @@ enum told clock_judge(struct clock_watch *watch, bool synchronized, struct davy_
 #define CORRECTION_PAUSE (60 * DAVY_NS_PER_S)
 
 struct clock_corrections {
-    struct davy_stamp last; /* mono.ns = 0: not asked yet */
-    int64_t pending_ns;     /* not written down yet */
-    davy_mono written_at;   /* of the last step; ns = 0: none */
-    bool was_synchronized;  /* since the first time that was written down */
+    struct davy_stamp last;    /* mono.ns = 0: not asked yet */
+    int64_t pending_ns;        /* not written down yet */
+    davy_mono written_at;      /* of the last step; ns = 0: none */
+    bool begun_unsynchronized; /* and not synchronized since, as far as is written down */
 };
 
 /*
- * synchronized  for the first time in this process: worth a line even without a step
+ * synchronized  for the first time since a start without: worth a line even without a step
  * ret_moved_ns  by how much the wall clock moved since the last time that this was true
  * Returns whether a correction is due; what was pending counts as written then.
  */

@@ -89,9 +89,7 @@ static void a_step_is_written_down_once_and_the_next_ones_together(void **unused
     (void)unused;
     struct clock_corrections corrections = {.pending_ns = 0};
     int64_t moved = 0;
-    assert_true(
-        clock_corrected(&corrections, true, at(0, 0), &moved)); /* synchronized from the start is worth a line */
-    assert_int_equal(moved, 0);
+    assert_false(clock_corrected(&corrections, true, at(0, 0), &moved));
     assert_false(clock_corrected(&corrections, true, at(10, 1000), &moved)); /* slewed */
     assert_true(clock_corrected(&corrections, true, at(62, 3601000), &moved));
     assert_int_equal(moved, 3600 * DAVY_NS_PER_S);
@@ -102,6 +100,19 @@ static void a_step_is_written_down_once_and_the_next_ones_together(void **unused
     assert_true(clock_corrected(&corrections, true, at(122, -7199000), &moved));
     assert_int_equal(moved, -10800 * DAVY_NS_PER_S);
     assert_false(clock_corrected(&corrections, true, at(1000, -7199000), &moved));
+}
+
+static void a_clock_that_is_synchronized_without_a_step_is_worth_a_line_once(void **unused)
+{
+    (void)unused;
+    struct clock_corrections corrections = {.pending_ns = 0};
+    int64_t moved = 1;
+    assert_false(clock_corrected(&corrections, false, at(0, 0), &moved));
+    assert_true(clock_corrected(&corrections, true, at(1, 0), &moved));
+    assert_int_equal(moved, 0);
+    assert_false(clock_corrected(&corrections, false, at(2, 0), &moved));
+    assert_false(clock_corrected(&corrections, true, at(3, 0), &moved));
+    assert_true(clock_corrected(&corrections, true, at(4, 5000), &moved)); /* and holds up no step */
 }
 
 static void a_clock_that_is_set_after_the_boot_is_written_down_with_how_far_it_was_off(void **unused)
@@ -276,6 +287,7 @@ int main(void)
         cmocka_unit_test(slewing_is_no_step_however_far_it_goes),
         cmocka_unit_test(a_step_while_unsynchronized_stays_until_synchronized),
         cmocka_unit_test(a_step_is_written_down_once_and_the_next_ones_together),
+        cmocka_unit_test(a_clock_that_is_synchronized_without_a_step_is_worth_a_line_once),
         cmocka_unit_test(a_clock_that_is_set_after_the_boot_is_written_down_with_how_far_it_was_off),
         cmocka_unit_test(ages_are_reckoned_by_a_clock_that_was_right_for_six_hours),
         cmocka_unit_test(a_clock_that_nobody_keeps_is_believed_after_a_month_without_a_step),
