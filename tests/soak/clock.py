@@ -219,6 +219,8 @@ class Run:
         run out, and what is only looked at with a reading ends with the first one after."""
         stimulus = self.began[device]
         stopped = sum(length for at, length in self.stops if stimulus - length <= at <= stimulus + 1)
+        if device == "inh":  # looked at with a reading, of which there are none meanwhile
+            stopped += sum(at + length - due for at, length in self.stops if at <= due <= at + length)
         slept = [at for at in self.suspends if stimulus <= at <= due]
         early = due - slept[0] if slept and device in ("inh", "flt", "whn") else 0
         return -TOLERANCE - early, TOLERANCE + LATENESS + stopped, bool(slept)
