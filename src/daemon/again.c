@@ -50,10 +50,23 @@ static void take_oldest_mark(struct again *again)
     memmove(again->marks, again->marks + 1, again->mark_count * sizeof again->marks[0]);
 }
 
+/* Late at the first that is overdue, well again only when what follows is not about to be. */
+static void judge(struct again *again, davy_mono now)
+{
+    davy_span half = {again->patience.ns / 2};
+    bool old = again->mark_count > 0 && now.ns >= davy_mono_add(again->marks[0].opened, half).ns;
+    if (again->overdue > again->settled)
+        again->late = true;
+    else if (again->due <= again->settled && !old)
+        again->late = false;
+}
+
 static void age(struct again *again, davy_mono now)
 {
-    while (again->mark_count > 0 && now.ns >= mark_due(again, &again->marks[0]).ns)
+    while (again->mark_count > 0 &&
+           (again->marks[0].seq <= again->settled || now.ns >= mark_due(again, &again->marks[0]).ns))
         take_oldest_mark(again);
+    judge(again, now);
 }
 
 static void mark(struct again *again, int64_t seq, davy_mono now)
@@ -85,7 +98,7 @@ void again_answered(struct again *again, size_t count, int64_t seq, davy_mono no
 
 bool again_overdue(const struct again *again)
 {
-    return again->overdue > again->settled;
+    return again->late;
 }
 
 bool again_doubtful(const struct again *again)
@@ -125,6 +138,7 @@ void again_confirmed(struct again *again, int64_t settled, davy_mono now)
     again->cursor = higher(again->cursor, settled);
     again->moved = now;
     grow(again, confirmed);
+    age(again, now);
 }
 
 static davy_span patience_now(const struct again *again)

@@ -35,7 +35,8 @@ struct again {
     int64_t settled;    /* confirmed up to here */
     int64_t due;        /* acknowledged up to here long enough ago */
     int64_t overdue;    /* the same, of acknowledgements that this object was told of */
-    int64_t inherited;  /* `due` at the begin */
+    bool late;
+    int64_t inherited; /* `due` at the begin */
     struct again_mark marks[AGAIN_MARKS];
     size_t mark_count;
     int64_t cursor;                /* looked at up to here in this round */
@@ -80,7 +81,10 @@ void again_none(struct again *again, davy_mono now);
 /* When again_next() may have something though nothing arrives; DAVY_MONO_NEVER. */
 davy_mono again_due(const struct again *again);
 
-/* The platform does not confirm: an event is unconfirmed, `confirm_within` after an acknowledgement that we saw. */
+/*
+ * The platform does not confirm: an event is unconfirmed, `confirm_within` after an acknowledgement that we saw; until
+ * nothing is that is half as old.
+ */
 bool again_overdue(const struct again *again);
 
 /* Something from before the begin is unconfirmed: since when is not known. */

@@ -1,0 +1,135 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""A consumer that can prove that it missed no event, with the mosquitto clients and nothing else: see consumer.md.
+
+usage: consumer.py --base davy/v1/SITE/GATEWAY --file EVENTS [--confirm] [--host HOST] [--port PORT] [--from SEQ]
+
+EVENTS gets one event a line, each once, and is all the state there is: after a stop it goes on from there. --confirm tells
+the gateway up to where the file is whole, for `delivery = "platform"`; without it the gateway is only asked for what is
+missing. Ends with SIGTERM.
+"""
+import argparse
+import json
+import os
+import pathlib
+import selectors
+import subprocess
+import sys
+import time
+import uuid
+
+GRACE = 2.0    # s: what is missing may still be on its way
+ANSWER = 10.0  # s: a command, or its answer, may be lost too
+PIECE = 20     # events asked for at once: the broker's queue towards us may be short
+SAY = 0.2      # s between confirmations
+
+
+class Consumer:
+    def __init__(self, options):
+        self.options, self.whole = options, options.first - 1  # the file has every event up to `whole`
+        self.beyond = set()                                     # and these
+        self.last = 0                                           # the gateway has decided up to here
+        self.target = self.since = 0                            # what there was to be had at that time
+        self.asked = self.said_at = None
+        self.said = -1                                          # confirmed so far
+        path = pathlib.Path(options.file)
+        for line in path.read_bytes().split(b"\n")[:-1] if path.exists() else []:  # a last line without its end is half
+            self.count(json.loads(line)["seq"])
+        size = path.read_bytes().rfind(b"\n") + 1 if path.exists() else 0
+        self.file = open(path, "r+b" if path.exists() else "w+b")
+        self.file.truncate(size)
+        self.file.seek(size)
+
+    def count(self, seq):
+        self.beyond.add(seq)
+        while self.whole + 1 in self.beyond:
+            self.whole += 1
+            self.beyond.remove(self.whole)
+
+    def command(self, verb, **members):
+        options = self.options
+        text = json.dumps({"schema": "davy.command/1", "nonce": str(uuid.uuid4()), "by": options.name, **members})
+        return subprocess.run(["mosquitto_pub", "-h", options.host, "-p", options.port, "-V", "5", "-q", "1",
+                               "-t", f"{options.base}/cmd/{verb}", "-m", text], check=False).returncode == 0
+
+    def take(self, topic, payload):
+        if not payload:
+            return                      # a retained state that is cleared
+        data = json.loads(payload)
+        if topic.endswith("/status"):
+            self.last = max(self.last, data["last_seq"] or 0)
+        elif topic.endswith("/reply"):
+            if data["verb"] == "resend":
+                self.asked = None       # what it brought is in; ask for what is still missing
+                if not data["ok"]:
+                    print(f"resend: {data['reason']}", file=sys.stderr, flush=True)
+        elif data["seq"] is not None:   # null: a preview; the same event follows with its seq
+            self.take_event(data["seq"], payload)
+
+    def take_event(self, seq, payload):
+        if seq <= self.whole or seq in self.beyond:
+            self.said = -1              # sent again: our confirmation has not arrived
+            return
+        self.file.write(payload + b"\n")
+        self.file.flush()
+        os.fsync(self.file.fileno())    # first it is safe, then it counts
+        self.count(seq)
+
+    def tick(self, now):
+        if self.target <= self.whole:
+            self.target, self.since = max(self.last, max(self.beyond, default=0)), now
+        elif now - self.since > GRACE and (self.asked is None or now - self.asked > ANSWER):
+            first = self.whole + 1
+            until = min([self.target, first + PIECE - 1] + [seq - 1 for seq in self.beyond])
+            self.asked = now
+            self.command("resend", **{"from": first, "to": until})
+        if self.options.confirm and self.whole >= 1 and self.whole != self.said and (
+                self.said_at is None or now - self.said_at > SAY):
+            self.said_at = now
+            if self.command("confirm", seq=self.whole):
+                self.said = self.whole
+
+    def run(self):
+        options = self.options
+        topics = [part for rest in ("alarm/#", "status", "reply") for part in ("-t", f"{options.base}/{rest}")]
+        while True:
+            # A session that outlives us (-c, -x): the broker keeps what comes meanwhile, as far as its queue goes.
+            sub = subprocess.Popen(["mosquitto_sub", "-h", options.host, "-p", options.port, "-V", "5", "-q", "1", "-c",
+                                    "-x", "86400", "-i", options.name, "-F", "%t\t%p", *topics], stdout=subprocess.PIPE)
+            try:
+                self.read(sub.stdout)
+            finally:
+                sub.kill()
+                sub.wait()
+            time.sleep(0.2)
+
+    def read(self, pipe):
+        rest = b""
+        with selectors.DefaultSelector() as selector:
+            selector.register(pipe, selectors.EVENT_READ)
+            while True:
+                if selector.select(0.1):
+                    part = os.read(pipe.fileno(), 65536)
+                    if not part:
+                        return
+                    *lines, rest = (rest + part).split(b"\n")
+                    for line in lines:
+                        topic, payload = line.split(b"\t", 1)
+                        self.take(topic.decode(), payload)
+                self.tick(time.monotonic())
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--base", required=True, help="davy/v1/SITE/GATEWAY")
+    parser.add_argument("--file", required=True)
+    parser.add_argument("--confirm", action="store_true")
+    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--port", default="1883")
+    parser.add_argument("--name", default="consumer", help="of the session at the broker; one of its own each")
+    parser.add_argument("--from", dest="first", type=int, default=1, metavar="SEQ", help="the first event of interest")
+    Consumer(parser.parse_args()).run()
+
+
+if __name__ == "__main__":
+    main()
