@@ -53,12 +53,3 @@ struct davy_history_row {
 int davy_query_history(const char *file, const char *point, davy_wall since, davy_wall until, davy_span every,
                        bool (*each)(void *context, const struct davy_history_row *row), void *context, char *ret_error,
                        size_t error_size) DAVY_MUST_CHECK;
-
-/*
- * Check the hash chains of a ledger, of events and of operator actions, from their checkpoints on, and that seq, event,
- * state and level of each event are what its payload says. Rows taken off the end cannot be seen in the chain itself.
- * ret_rows   rows checked
- * returns    0; 1 with *ret_bad_seq the first row that does not fit; or a negative errno
- */
-int davy_query_verify(const char *file, int64_t *ret_rows, int64_t *ret_bad_seq, char *ret_error,
-                      size_t error_size) DAVY_MUST_CHECK;

@@ -154,6 +154,13 @@ void davy_table_done(struct table *table);
 /* RFC 3339, seconds since 1970, or a duration back from now. 0 or -EINVAL. */
 int davy_ctl_time(const struct ctl *ctl, const char *text, davy_wall *ret_t) DAVY_MUST_CHECK;
 
+/*
+ * The file of a database: --database, else `name` in the folder that the daemon names.
+ * ret_file  malloc'ed, untouched on failure
+ * returns   CTL_DONE, or why not, said already
+ */
+int davy_ctl_find_database(struct ctl *ctl, const char *name, char **ret_file) DAVY_MUST_CHECK;
+
 /* malloc and the like that end the program without memory. */
 void *davy_ctl_grow(void *memory, size_t count, size_t size);
 /* A value for the eye: six digits; --json has the exact one. Returns text. */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* events, history, verify: out of the databases, read-only, with the daemon running or not. */
+/* events, history: out of the databases, read-only, with the daemon running or not. */
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -14,8 +14,7 @@
 /* Rows of a table that are held back to line them up. */
 #define ROWS_AT_ONCE 500
 
-/* The file: --database, else `name` in the folder that the daemon names. Malloc'ed. */
-static int find_database(struct ctl *ctl, const char *name, char **ret_file)
+int davy_ctl_find_database(struct ctl *ctl, const char *name, char **ret_file)
 {
     const char *given = davy_ctl_option(ctl, "database");
     if (given) {
@@ -162,7 +161,7 @@ int davy_ctl_events(struct ctl *ctl)
     if (code == CTL_DONE)
         code = take_limit(ctl, &list);
     if (code == CTL_DONE)
-        code = find_database(ctl, "ledger.db", &file);
+        code = davy_ctl_find_database(ctl, "ledger.db", &file);
     if (code == CTL_DONE)
         code = list_events(&list, file, &filter);
     free(file);
@@ -278,35 +277,9 @@ int davy_ctl_history(struct ctl *ctl)
     char *file = NULL;
     int code = take_history(ctl, &query);
     if (code == CTL_DONE)
-        code = find_database(ctl, "readings.db", &file);
+        code = davy_ctl_find_database(ctl, "readings.db", &file);
     if (code == CTL_DONE)
         code = list_history(ctl, file, &query);
-    free(file);
-    return code;
-}
-
-static int verify(const struct ctl *ctl, const char *file)
-{
-    char error[256] = "";
-    int64_t rows = 0, bad_seq = 0;
-    int rc = davy_query_verify(file, &rows, &bad_seq, error, sizeof error);
-    if (rc < 0)
-        return davy_ctl_fail(ctl, CTL_REFUSED, "%s", *error ? error : strerror(-rc));
-    if (rc > 0)
-        return davy_ctl_fail(ctl, CTL_REFUSED, "%s: the chain does not hold at event %" PRId64, file, bad_seq);
-    if (ctl->json)
-        printf("{\"ok\": true, \"rows\": %" PRId64 "}\n", rows);
-    else
-        printf("%" PRId64 " rows, the chain holds\n", rows);
-    return CTL_DONE;
-}
-
-int davy_ctl_verify(struct ctl *ctl)
-{
-    char *file = NULL;
-    int code = find_database(ctl, "ledger.db", &file);
-    if (code == CTL_DONE)
-        code = verify(ctl, file);
     free(file);
     return code;
 }

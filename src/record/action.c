@@ -7,8 +7,15 @@
 #include "base/buf.h"
 #include "ledger_internal.h"
 
-static void action_text(struct davy_buf *out, const struct davy_ledger_action *action, int64_t seq)
+/*
+ * The hash covers the payload, so the event before it with its hash stands in there: neither strand can be moved against
+ * the other, or be cut alone, and the rule of the hash is the same for both, and for rows older than this.
+ */
+static void action_text(struct davy_buf *out, const struct davy_ledger_action *action, int64_t seq,
+                        const struct ledger_chain *event)
 {
+    char hash[2 * DAVY_HASH_SIZE + 1];
+    davy_chain_text(event->hash, hash);
     davy_json_open(out, '{');
     davy_json_integer(out, "seq", seq);
     davy_json_time(out, "time", action->time);
@@ -18,6 +25,8 @@ static void action_text(struct davy_buf *out, const struct davy_ledger_action *a
     davy_json_text(out, "note", action->note);
     davy_json_text(out, "result", action->result);
     davy_json_raw(out, "detail", action->detail ? action->detail : "null");
+    davy_json_integer(out, "after_seq", event->seq);
+    davy_json_text(out, "after_hash", hash);
     davy_json_close(out, '}');
 }
 
@@ -28,7 +37,7 @@ static size_t text_bound(const char *text)
 
 int davy_action_append(struct davy_ledger *ledger, const struct davy_ledger_action *action)
 {
-    size_t size = 256 + text_bound(action->by) + text_bound(action->verb) + text_bound(action->target) +
+    size_t size = 512 + text_bound(action->by) + text_bound(action->verb) + text_bound(action->target) +
                   text_bound(action->note) + text_bound(action->result) + text_bound(action->detail);
     DAVY_AUTO_FREE char *text = malloc(size);
     if (!text)
@@ -36,7 +45,7 @@ int davy_action_append(struct davy_ledger *ledger, const struct davy_ledger_acti
     struct ledger_chain *chain = &ledger->now.actions;
     struct davy_buf out;
     davy_buf_init(&out, text, size);
-    action_text(&out, action, chain->seq + 1);
+    action_text(&out, action, chain->seq + 1, &ledger->now.events);
     davy_chain_next(chain->hash, out.text, out.length, chain->hash);
     chain->seq++;
     return davy_db_do(&ledger->db, LEDGER_ACTION_INSERT, "iiht", chain->seq, action->time.ns / DAVY_NS_PER_US,

@@ -12,6 +12,12 @@ static void hex_of(const uint8_t hash[DAVY_HASH_SIZE], char text[2 * DAVY_HASH_S
     }
 }
 
+void davy_chain_text(const uint8_t hash[DAVY_HASH_SIZE], char text[2 * DAVY_HASH_SIZE + 1])
+{
+    hex_of(hash, text);
+    text[2 * DAVY_HASH_SIZE] = '\0';
+}
+
 void davy_chain_next(const uint8_t before[DAVY_HASH_SIZE], const char *payload, size_t length,
                      uint8_t ret_hash[DAVY_HASH_SIZE])
 {

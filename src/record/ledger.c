@@ -13,15 +13,19 @@ static int64_t micros(davy_wall t)
     return t.ns / DAVY_NS_PER_US;
 }
 
-/* The last row of `table`, or where there is none the row that the chain starts after. */
+/*
+ * The last row of `table`, or where there is none the row that the strand starts after; further on where the noted end is:
+ * no number is given twice because rows were taken away.
+ */
 static int load_chain(struct davy_ledger *ledger, const char *table, struct ledger_chain *ret)
 {
-    char sql[256];
+    char sql[320];
     sqlite3_stmt *statement = NULL;
     snprintf(sql, sizeof(sql),
-             "SELECT seq, hash FROM (SELECT seq, hash FROM %s UNION ALL SELECT seq, hash FROM chain"
-             " WHERE name = '%s') ORDER BY seq DESC LIMIT 1",
-             table, table);
+             "SELECT seq, hash FROM (SELECT * FROM (SELECT seq, hash FROM %s ORDER BY seq DESC LIMIT 1) UNION ALL"
+             " SELECT seq, hash FROM chain WHERE name = '%s' UNION ALL SELECT seq, hash FROM head WHERE name = '%s')"
+             " ORDER BY seq DESC LIMIT 1",
+             table, table, table);
     int r = davy_db_result(&ledger->db, sqlite3_prepare_v2(ledger->db.handle, sql, -1, &statement, NULL));
     if (r < 0)
         return r;
@@ -35,12 +39,22 @@ static int load_chain(struct davy_ledger *ledger, const char *table, struct ledg
     return r < 0 ? r : usable ? 0 : -EUCLEAN;
 }
 
+static int load_tally(struct davy_ledger *ledger, struct ledger_tally *ret)
+{
+    int r = davy_db_number(&ledger->db, "SELECT delivered FROM tally", &ret->delivered);
+    if (r == 0)
+        r = davy_db_number(&ledger->db, "SELECT unsent FROM tally", &ret->unsent);
+    return r == 0 ? davy_db_number(&ledger->db, "SELECT lost FROM tally", &ret->lost) : r;
+}
+
 static int load_state(struct davy_ledger *ledger)
 {
     struct ledger_state state = {.outbox_count = 0};
     int r = load_chain(ledger, "event", &state.events);
     if (r == 0)
         r = load_chain(ledger, "action", &state.actions);
+    if (r == 0)
+        r = load_tally(ledger, &state.tally);
     if (r == 0)
         r = davy_db_number(&ledger->db, "SELECT count(*) FROM outbox", &state.outbox_count);
     if (r == 0)
@@ -62,14 +76,46 @@ static int open_file(struct davy_ledger *ledger)
     return r;
 }
 
-/* In the new file the numbers go on after the old ones, and so does the chain where its end is known. */
+static int put_end(struct davy_ledger *ledger, enum ledger_statement which, const char *name,
+                   const struct ledger_chain *end)
+{
+    return davy_db_do(&ledger->db, which, "tih", name, end->seq, end->hash);
+}
+
+static int put_heads(struct davy_ledger *ledger)
+{
+    int r = 0;
+    if (ledger->now.events.seq != ledger->committed.events.seq)
+        r = put_end(ledger, LEDGER_HEAD_SET, "event", &ledger->now.events);
+    if (r == 0 && ledger->now.actions.seq != ledger->committed.actions.seq)
+        r = put_end(ledger, LEDGER_HEAD_SET, "action", &ledger->now.actions);
+    return r;
+}
+
+/* In the new file the numbers go on after the old ones, and so do the strands where their ends are known. */
+static int put_starts(struct davy_ledger *ledger, const struct ledger_state *before)
+{
+    int r = put_end(ledger, LEDGER_CHAIN_SET, "event", &before->events);
+    if (r == 0)
+        r = put_end(ledger, LEDGER_CHAIN_SET, "action", &before->actions);
+    if (r == 0)
+        r = put_end(ledger, LEDGER_CHAIN_SET, "tied", &before->actions);
+    if (r == 0)
+        r = put_end(ledger, LEDGER_HEAD_SET, "event", &before->events);
+    if (r == 0)
+        r = put_end(ledger, LEDGER_HEAD_SET, "action", &before->actions);
+    return r;
+}
+
 static int continue_chains(struct davy_ledger *ledger, const struct ledger_state *before)
 {
+    const struct ledger_tally *tally = &before->tally;
     int r = davy_db_begin(&ledger->db);
     if (r == 0)
-        r = davy_db_do(&ledger->db, LEDGER_CHAIN_SET, "tih", "event", before->events.seq, before->events.hash);
+        r = put_starts(ledger, before);
     if (r == 0)
-        r = davy_db_do(&ledger->db, LEDGER_CHAIN_SET, "tih", "action", before->actions.seq, before->actions.hash);
+        r = davy_db_do(&ledger->db, LEDGER_TALLY_SET, "iii", before->events.seq - tally->unsent - tally->lost,
+                       tally->unsent, tally->lost);
     if (r == 0)
         r = davy_delivery_carry(ledger, before);
     if (r == 0)
@@ -177,7 +223,9 @@ int davy_ledger_begin(struct davy_ledger *ledger)
 
 int davy_ledger_commit(struct davy_ledger *ledger)
 {
-    int r = davy_losses_put(ledger);
+    int r = davy_db_in_transaction(&ledger->db) ? davy_losses_put(ledger) : -EINVAL;
+    if (r == 0)
+        r = put_heads(ledger);
     if (r == 0)
         r = davy_db_commit(&ledger->db);
     if (r < 0)

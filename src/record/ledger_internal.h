@@ -41,6 +41,8 @@ enum ledger_statement {
     LEDGER_LOSS_ALL,
     LEDGER_LOSS_SET,
     LEDGER_CHAIN_SET,
+    LEDGER_HEAD_SET,
+    LEDGER_TALLY_SET,
     LEDGER_PRUNE_EVENT_FIND,
     LEDGER_PRUNE_EVENT_KEEP,
     LEDGER_PRUNE_EVENT_DELETE,
@@ -68,9 +70,17 @@ struct ledger_loss {
     char why[LEDGER_WHY_SIZE];
 };
 
+/* What became of the events up to the row that the strand starts after. */
+struct ledger_tally {
+    int64_t delivered;
+    int64_t unsent; /* were not to be sent */
+    int64_t lost;
+};
+
 struct ledger_state {
     struct ledger_chain events;
     struct ledger_chain actions;
+    struct ledger_tally tally;
     int64_t outbox_count;
     int64_t lost[DAVY_LOSS_COUNT_];               /* since the file began, with what waits */
     struct ledger_loss waiting[DAVY_LOSS_COUNT_]; /* in no row of the actions yet */

@@ -54,7 +54,31 @@ static const char version_4[] =
     " (SELECT iif(platform, max(seq, asked), 9223372036854775807) FROM confirmed)"
     " AND NOT EXISTS (SELECT 1 FROM outbox o WHERE o.row = 2 * e.seq);";
 
-static const char *const migrations[] = {version_1, version_2, version_3, version_4};
+/*
+ * head    the last row of each strand, also where that row is taken away
+ * tied    in chain: the last action of before; all behind it name the event before them, with its hash
+ * tally   what became of the events before the first that is kept
+ */
+static const char version_5[] =
+    "CREATE TABLE head (name TEXT PRIMARY KEY, seq INTEGER NOT NULL, hash BLOB NOT NULL) STRICT;"
+    "INSERT INTO head SELECT 'event', seq, hash FROM (SELECT seq, hash FROM event UNION ALL SELECT seq, hash FROM chain"
+    " WHERE name = 'event') ORDER BY seq DESC LIMIT 1;"
+    "INSERT INTO head SELECT 'action', seq, hash FROM (SELECT seq, hash FROM action UNION ALL SELECT seq, hash FROM "
+    "chain"
+    " WHERE name = 'action') ORDER BY seq DESC LIMIT 1;"
+    "INSERT INTO chain SELECT 'tied', seq, hash FROM head WHERE name = 'action';"
+    "CREATE TABLE tally (one INTEGER PRIMARY KEY CHECK (one = 1), delivered INTEGER NOT NULL, unsent INTEGER NOT NULL,"
+    " lost INTEGER NOT NULL) STRICT;"
+    "INSERT INTO tally SELECT 1, seq, 0, 0 FROM chain WHERE name = 'event';"
+    "DROP VIEW actions;"
+    "CREATE VIEW actions AS SELECT seq, time_us, json_extract(payload, '$.by') AS \"by\","
+    " json_extract(payload, '$.verb') AS verb, json_extract(payload, '$.target') AS target,"
+    " json_extract(payload, '$.note') AS note, json_extract(payload, '$.result') AS result,"
+    " json_extract(payload, '$.detail') AS detail, payload, lower(hex(hash)) AS hash,"
+    " json_extract(payload, '$.after_seq') AS after_seq, json_extract(payload, '$.after_hash') AS after_hash"
+    " FROM action;";
+
+static const char *const migrations[] = {version_1, version_2, version_3, version_4, version_5};
 
 #define OUTBOX_COLUMNS                                                                                                 \
     "SELECT o.row, t.name, e.payload, t.last_row > o.row, o.attempts > 0 FROM outbox o"                                \
@@ -114,8 +138,10 @@ static const char *const statements[LEDGER_STATEMENT_COUNT_] = {
     [LEDGER_LOSS_SET] = "UPDATE loss SET total = ?2, count = ?3, from_us = ?4, to_us = ?5, from_seq = ?6, to_seq = ?7,"
                         " why = ?8 WHERE what = ?1",
     [LEDGER_CHAIN_SET] = "UPDATE chain SET seq = ?2, hash = ?3 WHERE name = ?1",
+    [LEDGER_HEAD_SET] = "UPDATE head SET seq = ?2, hash = ?3 WHERE name = ?1",
+    [LEDGER_TALLY_SET] = "UPDATE tally SET delivered = ?1, unsent = ?2, lost = ?3",
     [LEDGER_PRUNE_EVENT_FIND] =
-        "SELECT seq, time_us, hash FROM event"
+        "SELECT seq, time_us, hash, topic IS NULL FROM event"
         " WHERE seq < coalesce((SELECT min(row) / 2 FROM outbox), 9223372036854775807)"
         " AND seq <= (SELECT iif(platform, max(seq, asked), 9223372036854775807) FROM confirmed)"
         " ORDER BY seq LIMIT ?1",

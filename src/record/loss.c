@@ -133,7 +133,7 @@ static int put_kind(struct davy_ledger *ledger, size_t kind)
 int davy_losses_put(struct davy_ledger *ledger)
 {
     int r = 0;
-    for (size_t k = 0; r == 0 && k < DAVY_LOSS_COUNT_ && davy_db_in_transaction(&ledger->db); k++)
+    for (size_t k = 0; r == 0 && k < DAVY_LOSS_COUNT_; k++)
         r = put_kind(ledger, k);
     return r;
 }

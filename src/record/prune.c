@@ -14,6 +14,7 @@ struct cut {
     enum ledger_statement remove;
     struct ledger_chain last; /* the last row to go; seq 0: none */
     int64_t rows;
+    int64_t unsent; /* of them */
 };
 
 /* Stops at the first row that is young enough: the clock may have been stepped, the chain has no holes. */
@@ -30,9 +31,20 @@ static int find_cut(struct davy_ledger *ledger, int64_t before_us, struct cut *c
         cut->last.seq = sqlite3_column_int64(statement, 0);
         memcpy(cut->last.hash, sqlite3_column_blob(statement, 2), DAVY_HASH_SIZE);
         cut->rows++;
+        cut->unsent += sqlite3_column_int(statement, 3);
     }
     sqlite3_reset(statement);
     return r < 0 ? r : 0;
+}
+
+/* Events go only when they were delivered, or were not to be sent. */
+static int count_cut(struct davy_ledger *ledger, const struct cut *cut)
+{
+    struct ledger_tally *tally = &ledger->now.tally;
+    tally->delivered += cut->rows - cut->unsent;
+    tally->unsent += cut->unsent;
+    int r = davy_db_do(&ledger->db, LEDGER_TALLY_SET, "iii", tally->delivered, tally->unsent, tally->lost);
+    return r == 0 ? davy_db_do(&ledger->db, LEDGER_PRUNE_EVENT_KEEP, "i", cut->last.seq) : r;
 }
 
 static int apply_cut(struct davy_ledger *ledger, const struct cut *cut)
@@ -41,7 +53,7 @@ static int apply_cut(struct davy_ledger *ledger, const struct cut *cut)
         return 0;
     int r = davy_db_do(&ledger->db, LEDGER_CHAIN_SET, "tih", cut->chain, cut->last.seq, cut->last.hash);
     if (r == 0 && cut->find == LEDGER_PRUNE_EVENT_FIND)
-        r = davy_db_do(&ledger->db, LEDGER_PRUNE_EVENT_KEEP, "i", cut->last.seq);
+        r = count_cut(ledger, cut);
     return r == 0 ? davy_db_do(&ledger->db, cut->remove, "i", cut->last.seq) : r;
 }
 

@@ -80,6 +80,7 @@ static int check_schema(struct reader *reader)
         return davy_reader_fail(reader, -EPROTONOSUPPORT, "is not the expected kind of database");
     if (version < 1 || version > reader->db.schema->version)
         return davy_reader_fail(reader, -EPROTONOSUPPORT, "has a newer schema than this program");
+    reader->version = version;
     return 0;
 }
 

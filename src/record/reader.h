@@ -9,6 +9,7 @@ extern const struct davy_db_schema davy_readings_schema;
 
 struct reader {
     struct davy_db db;
+    int64_t version; /* of the schema of the file */
     char *error;
     size_t error_size;
 };

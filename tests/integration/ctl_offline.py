@@ -173,11 +173,17 @@ def querying(b):
     b.check("never been recorded" in b.expect(1, "history", "GT-9.h2s", *readings).stderr, "an unknown point")
     b.check("no such event; a zone" in b.expect(0, "events", *ledger, "--zone", "Tank").stderr, "an unknown zone")
     b.check("1200 rows" in b.expect(0, "verify", *ledger).stdout, "verify")
-    b.check(json.loads(b.expect(0, "--json", "verify", *ledger).stdout) == {"ok": True, "rows": 1200}, "verify --json")
+    b.check("1200 events decided = 0 delivered + 1200 pending + 0 declared lost" in b.expect(0, "verify", *ledger).stdout,
+            "the sum in words")
+    proof = json.loads(b.expect(0, "--json", "verify", *ledger).stdout)
+    b.check(proof["ok"] and proof["rows"] == 1200 and proof["sum"]["pending"] == proof["sum"]["decided"] == 1200,
+            "verify --json", proof)
     with sqlite3.connect(b.folder / "ledger.db") as database:
         database.execute("UPDATE event SET payload = replace(payload, 'red', 'ted') WHERE seq = 600")
     database.close()
-    b.check("600" in b.expect(1, "verify", *ledger).stderr, "a changed row is found")
+    b.check("at event 600: " in b.expect(1, "verify", *ledger).stderr, "a changed row is found")
+    proof = json.loads(b.expect(1, "--json", "verify", *ledger).stdout)
+    b.check((proof["ok"], proof["strand"], proof["seq"]) == (False, "event", 600), "and named", proof)
 
 
 def main():

@@ -9,6 +9,7 @@
 #include "model/config.h"
 #include "record/query.h"
 #include "record/readings.h"
+#include "record/verify.h"
 
 #define EVENTS 8
 
@@ -79,11 +80,11 @@ static int64_t run(struct fixture *f, struct davy_ledger *ledger)
 static void check(struct fixture *f, int64_t stored)
 {
     char error[256] = "";
-    int64_t rows = 0;
-    int64_t bad = 0;
+    struct davy_ledger_check checked;
     const char *file = folder_file(&f->folder, "ledger.db");
-    assert_int_equal(davy_query_verify(file, &rows, &bad, error, sizeof(error)), 0);
-    assert_true(rows >= stored);
+    assert_int_equal(davy_ledger_verify(file, &checked, error, sizeof(error)), 0);
+    int64_t rows = checked.events.rows;
+    assert_true(rows >= stored && checked.pending == rows);
     assert_int_equal(look_number(file, "SELECT count(*) FROM events"), rows);
     assert_int_equal(look_number(file, "SELECT max(seq) FROM events"), rows);
     assert_int_equal(look_number(file, "SELECT count(*) FROM outbox"), rows);

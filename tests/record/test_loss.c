@@ -3,7 +3,7 @@
 #include "record_support.h"
 
 #include "fault_vfs.h"
-#include "record/query.h"
+#include "record/verify.h"
 
 struct fixture {
     struct folder folder;
@@ -202,8 +202,9 @@ static void a_commit_that_fails_anywhere_counts_no_loss_twice_or_never(void **st
         assert_int_equal(total(f, "telemetry"), sum);
     }
     char error[256] = "";
-    int64_t count, bad;
-    assert_int_equal(davy_query_verify(file_of(f), &count, &bad, error, sizeof error), 0);
+    struct davy_ledger_check check;
+    assert_int_equal(davy_ledger_verify(file_of(f), &check, error, sizeof error), 0);
+    assert_int_equal(check.lost_telemetry, sum);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)

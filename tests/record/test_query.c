@@ -232,104 +232,12 @@ static void a_point_that_was_never_recorded_has_no_history(void **state)
     assert_int_equal(rows.count, 0);
 }
 
-static int verify(struct fixture *f, int64_t *ret_rows, int64_t *ret_bad)
-{
-    return davy_query_verify(ledger_file(f), ret_rows, ret_bad, f->error, sizeof(f->error));
-}
-
-static void verify_says_how_many_rows_fit(void **state)
-{
-    struct fixture *f = *state;
-    int64_t rows = -1;
-    int64_t bad = 0;
-    assert_int_equal(verify(f, &rows, &bad), 0);
-    assert_int_equal(rows, 0);
-    fill(f, 1000);
-    assert_int_equal(davy_ledger_begin(f->ledger), 0);
-    assert_int_equal(davy_ledger_act(f->ledger, &(struct davy_ledger_action){.verb = "ack"}), 0);
-    assert_int_equal(davy_ledger_commit(f->ledger), 0);
-    assert_int_equal(verify(f, &rows, &bad), 0);
-    assert_int_equal(rows, 1001);
-}
-
-static void assert_tampering_found(struct fixture *f, const char *sql, int64_t expected)
-{
-    char text[16];
-    int64_t rows = 0;
-    int64_t bad = 0;
-    look(ledger_file(f), sql, text, sizeof(text));
-    if (verify(f, &rows, &bad) != 1)
-        fail_msg("not found: %s", sql);
-    assert_int_equal(bad, expected);
-    assert_non_null(strstr(f->error, "does not fit"));
-}
-
-static void verify_finds_a_changed_payload(void **state)
-{
-    struct fixture *f = *state;
-    fill(f, 50);
-    assert_tampering_found(f, "UPDATE event SET payload = replace(payload, 'unack', 'ack') WHERE seq = 23", 23);
-}
-
-static void verify_finds_a_row_taken_out(void **state)
-{
-    struct fixture *f = *state;
-    fill(f, 50);
-    assert_tampering_found(f, "DELETE FROM event WHERE seq = 23", 23);
-}
-
-static void verify_finds_rows_taken_off_the_beginning(void **state)
-{
-    struct fixture *f = *state;
-    fill(f, 50);
-    assert_tampering_found(f, "DELETE FROM event WHERE seq < 23", 1);
-}
-
-static void verify_finds_a_column_that_the_payload_contradicts(void **state)
-{
-    struct fixture *f = *state;
-    fill(f, 50);
-    assert_tampering_found(f, "UPDATE event SET state = 'acknowledged' WHERE seq = 9", 9);
-}
-
-static void verify_finds_a_changed_action(void **state)
-{
-    struct fixture *f = *state;
-    assert_int_equal(davy_ledger_begin(f->ledger), 0);
-    assert_int_equal(davy_ledger_act(f->ledger, &(struct davy_ledger_action){.by = "local:wang", .verb = "ack"}), 0);
-    assert_int_equal(davy_ledger_commit(f->ledger), 0);
-    assert_tampering_found(f, "UPDATE action SET payload = replace(payload, 'wang', 'li')", 1);
-}
-
-static void a_pruned_ledger_verifies_from_its_checkpoint(void **state)
-{
-    struct fixture *f = *state;
-    struct sample_event s;
-    int64_t rows = 0;
-    int64_t bad = 0;
-    assert_int_equal(davy_ledger_begin(f->ledger), 0);
-    for (int i = 1; i <= 50; i++) {
-        (void)sample(&s, i, 1, "unacknowledged");
-        s.event.topic = NULL;
-        assert_int_equal(davy_ledger_append(f->ledger, &s.event), 0);
-    }
-    assert_int_equal(davy_ledger_commit(f->ledger), 0);
-    assert_int_equal(davy_ledger_prune(f->ledger, wall_s(31)), 0);
-    assert_int_equal(verify(f, &rows, &bad), 0);
-    assert_int_equal(rows, 20);
-    assert_tampering_found(f, "UPDATE event SET payload = payload || ' ' WHERE seq = 31", 31);
-}
-
 static void queries_work_without_a_daemon_and_leave_nothing_behind(void **state)
 {
     struct fixture *f = *state;
-    int64_t rows = 0;
-    int64_t bad = 0;
     char path[160];
     fill(f, 10);
     f->ledger = davy_ledger_close(f->ledger);
-    assert_int_equal(verify(f, &rows, &bad), 0);
-    assert_int_equal(rows, 10);
     assert_int_equal(ask_events(f, &(struct davy_event_filter){.limit = 0}).count, 10);
     snprintf(path, sizeof(path), "%s/ledger.db-wal", f->folder.path);
     struct stat found;
@@ -350,40 +258,6 @@ static void queries_see_what_is_committed_while_a_transaction_is_open(void **sta
     assert_int_equal(ask_events(f, &(struct davy_event_filter){.limit = 0}).count, 11);
 }
 
-/* In a process of its own, as davyctl is. */
-static void verify_holds_beside_a_writer_that_prunes(void **state)
-{
-    struct fixture *f = *state;
-    char file[160];
-    snprintf(file, sizeof(file), "%s", ledger_file(f));
-    pid_t child = fork();
-    if (child == 0) {
-        for (int i = 0; i < 40; i++) {
-            int64_t rows = 0;
-            int64_t bad = 0;
-            char error[256] = "";
-            int r = davy_query_verify(file, &rows, &bad, error, sizeof(error));
-            if (r == 0)
-                continue;
-            fprintf(stderr, "verify %d: %d, row %lld: %s\n", i, r, (long long)bad, error);
-            _exit(1);
-        }
-        _exit(0);
-    }
-    int status = -1;
-    for (int64_t i = 1; waitpid(child, &status, WNOHANG) == 0; i++) {
-        struct sample_event s;
-        (void)sample(&s, i, 1, "unacknowledged");
-        s.event.topic = NULL;
-        assert_int_equal(davy_ledger_begin(f->ledger), 0);
-        assert_int_equal(davy_ledger_append(f->ledger, &s.event), 0);
-        assert_int_equal(davy_ledger_commit(f->ledger), 0);
-        assert_true(davy_ledger_prune(f->ledger, wall_s(i - 20)) >= 0);
-    }
-    assert_true(WIFEXITED(status));
-    assert_int_equal(WEXITSTATUS(status), 0);
-}
-
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -395,16 +269,8 @@ int main(void)
         TEST(history_is_that_of_one_point_between_two_times),
         TEST(steps_have_mean_min_max_and_the_worst_quality),
         TEST(a_point_that_was_never_recorded_has_no_history),
-        TEST(verify_says_how_many_rows_fit),
-        TEST(verify_finds_a_changed_payload),
-        TEST(verify_finds_a_row_taken_out),
-        TEST(verify_finds_rows_taken_off_the_beginning),
-        TEST(verify_finds_a_column_that_the_payload_contradicts),
-        TEST(verify_finds_a_changed_action),
-        TEST(a_pruned_ledger_verifies_from_its_checkpoint),
         TEST(queries_work_without_a_daemon_and_leave_nothing_behind),
         TEST(queries_see_what_is_committed_while_a_transaction_is_open),
-        TEST(verify_holds_beside_a_writer_that_prunes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -54,6 +54,8 @@ static void write_event(struct gateway *gateway, const struct davy_event *event)
     davy_buf_init(&out, payload, size);
     davy_payload_alarm(&out, gateway->config, event, &about);
     assert(!out.overflow);
+    const struct davy_subject *subject = &event->subject;
+    uint32_t zone = davy_subject_zone(gateway->config, subject);
     struct davy_ledger_event row = {
         .seq = about.seq,
         .time = event->at.wall,
@@ -61,12 +63,17 @@ static void write_event(struct gateway *gateway, const struct davy_event *event)
         .event = davy_event_name(event->type),
         .state = davy_state_name(event->state),
         .level = davy_level_name(event->level),
-        .rule = davy_subject_rule_name(gateway->config, &event->subject),
+        .rule = davy_subject_rule_name(gateway->config, subject),
+        .zone = zone == DAVY_NONE ? NULL : gateway->config->zones[zone].id,
+        .device = davy_topic_device(gateway->config, subject),
+        .point = subject->point == DAVY_NONE ? NULL : gateway->config->points[subject->point].name,
         .value = event->has_value ? event->value : NAN,
         .limit = event->has_limit ? event->limit : NAN,
+        .by = event->by[0] ? event->by : NULL,
+        .note = event->note[0] ? event->note : NULL,
         .payload = payload,
-        .topic = davy_topic_alarm(gateway->config, &event->subject, topic),
-        .alarm = davy_subject_key(gateway->config, &event->subject, key),
+        .topic = davy_topic_alarm(gateway->config, subject, topic),
+        .alarm = davy_subject_key(gateway->config, subject, key),
         .clear = event->ends,
     };
     int rc = davy_ledger_append(gateway->ledger, &row);

@@ -30,6 +30,7 @@
 #include "config/load.h"
 #include "gateway.h"
 #include "record/query.h"
+#include "record/verify.h"
 #include "support/cmocka_all.h"
 
 #define LINE_SIZE  512
@@ -430,7 +431,7 @@ static bool check_event(void *context, int64_t seq, const char *text)
 static void check_ledger(struct scenario *scenario)
 {
     char file[128], error[256] = "";
-    int64_t rows = 0, bad = 0;
+    struct davy_ledger_check check;
     snprintf(file, sizeof file, "%s/ledger.db", scenario->directory);
     int rc =
         davy_query_events(file, &(struct davy_event_filter){.limit = 0}, check_event, scenario, error, sizeof error);
@@ -438,10 +439,10 @@ static void check_ledger(struct scenario *scenario)
         fail_msg("%s", error);
     for (size_t i = scenario->seen; i < scenario->expected_count; i++, scenario->different++)
         say_line(scenario, "did not happen", &scenario->expected[i]);
-    rc = davy_query_verify(file, &rows, &bad, error, sizeof error);
+    rc = davy_ledger_verify(file, &check, error, sizeof error);
     if (rc != 0)
-        fail_msg("chain: %d at %lld: %s", rc, (long long)bad, error);
-    assert_true((size_t)rows >= scenario->seen);
+        fail_msg("ledger: %d at %lld: %s%s", rc, (long long)check.bad_seq, error, check.reason);
+    assert_true((size_t)check.events.rows >= scenario->seen);
 }
 
 static void remove_directory(const char *directory)

@@ -1,0 +1,579 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What is done to a ledger behind the daemon's back is found and named. A thousand seeds change, delete, swap, double, cut and
+ * hash anew; the few things that nobody can find are listed, and have to stay few.
+ */
+#include "record_support.h"
+
+#include <sys/wait.h>
+
+#include "base/buf.h"
+#include "record/verify.h"
+#include "src/record/chain.h"
+
+#define EVENTS  40
+#define SEEDS   1000
+#define PENDING 5 /* of the last ones */
+
+struct fixture {
+    struct folder folder;
+    struct davy_ledger *ledger;
+    struct davy_ledger_check check;
+    char error[256];
+};
+
+static int setup(void **state)
+{
+    struct fixture *f = calloc(1, sizeof(*f));
+    folder_new_in(&f->folder, access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp");
+    assert_int_equal(davy_ledger_open(f->folder.path, wall_s(0), NULL, &f->ledger), 0);
+    *state = f;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    struct fixture *f = *state;
+    davy_ledger_close(f->ledger);
+    folder_done(&f->folder);
+    free(f);
+    return 0;
+}
+
+static const char *file_of(struct fixture *f)
+{
+    return folder_file(&f->folder, "ledger.db");
+}
+
+static int verify(struct fixture *f)
+{
+    return davy_ledger_verify(file_of(f), &f->check, f->error, sizeof(f->error));
+}
+
+/* An event with all that its columns repeat, of one alarm of seven. */
+static void add_event(struct fixture *f, int64_t seq)
+{
+    char payload[640], topic[64], alarm[32];
+    struct davy_buf out;
+    davy_buf_init(&out, payload, sizeof payload);
+    davy_json_open(&out, '{');
+    davy_json_text(&out, "schema", "davy.alarm/1");
+    davy_json_integer(&out, "seq", seq);
+    davy_json_text(&out, "id", "0192f3c1-7b1e-7c44-9d0a-3f6f1f0a2b11");
+    davy_json_text(&out, "event", "raised");
+    davy_json_text(&out, "state", "unacknowledged");
+    davy_json_text(&out, "level", "red");
+    davy_json_time(&out, "time", wall_s(seq));
+    davy_json_text(&out, "zone", "A1");
+    davy_json_text(&out, "device", "GT-101");
+    davy_json_text(&out, "point", "h2s");
+    davy_json_text(&out, "rule", "h2s");
+    davy_json_number(&out, "value", 15.25);
+    davy_json_number(&out, "limit", 14);
+    davy_json_text(&out, "by", "local:wang");
+    davy_json_text(&out, "note", "罐区一");
+    davy_json_close(&out, '}');
+    snprintf(topic, sizeof topic, "davy/v1/s/g/alarm/A1/GT-%d/h2s/h2s", (int)(seq % 7));
+    snprintf(alarm, sizeof alarm, "h2s:GT-%d.h2s", (int)(seq % 7));
+    const struct davy_ledger_event event = {.seq = seq,
+                                            .time = wall_s(seq),
+                                            .id = "0192f3c1-7b1e-7c44-9d0a-3f6f1f0a2b11",
+                                            .event = "raised",
+                                            .state = "unacknowledged",
+                                            .level = "red",
+                                            .rule = "h2s",
+                                            .zone = "A1",
+                                            .device = "GT-101",
+                                            .point = "h2s",
+                                            .value = 15.25,
+                                            .limit = 14,
+                                            .by = "local:wang",
+                                            .note = "罐区一",
+                                            .payload = payload,
+                                            .topic = topic,
+                                            .alarm = alarm};
+    assert_int_equal(davy_ledger_append(f->ledger, &event), 0);
+}
+
+static void act(struct fixture *f, int64_t second)
+{
+    const struct davy_ledger_action action = {
+        .time = wall_s(second), .by = "local:wang", .verb = "ack", .target = "h2s:GT-1.h2s", .result = "done"};
+    assert_int_equal(davy_ledger_act(f->ledger, &action), 0);
+}
+
+static void begin(struct fixture *f)
+{
+    assert_int_equal(davy_ledger_begin(f->ledger), 0);
+}
+
+static void commit(struct fixture *f)
+{
+    assert_int_equal(davy_ledger_commit(f->ledger), 0);
+}
+
+/* Events with actions in between, a loss, all but the last delivered; ends with events, then an action, then an event. */
+static void fill(struct fixture *f)
+{
+    for (int64_t seq = 1; seq <= EVENTS; seq++) {
+        begin(f);
+        add_event(f, seq);
+        if (seq % 3 == 0)
+            act(f, seq);
+        if (seq <= EVENTS - PENDING)
+            assert_int_equal(davy_ledger_outbox_done(f->ledger, 2 * seq, wall_s(seq)), 0);
+        if (seq == 20) {
+            const struct davy_ledger_loss loss = {.kind = DAVY_LOSS_READINGS, .count = 7, .why = "full"};
+            davy_ledger_declare(f->ledger, &loss, (struct davy_stamp){{1}, wall_s(20)});
+        }
+        commit(f);
+    }
+}
+
+static void an_untouched_ledger_holds_and_its_sum_is_told(void **state)
+{
+    struct fixture *f = *state;
+    assert_int_equal(verify(f), 0);
+    assert_int_equal(f->check.decided, 0);
+    fill(f);
+    assert_int_equal(verify(f), 0);
+    assert_int_equal(f->check.events.rows, EVENTS);
+    assert_int_equal(f->check.events.last, EVENTS);
+    assert_int_equal(f->check.actions.rows, EVENTS / 3 + 1);
+    assert_int_equal(f->check.tied, EVENTS / 3 + 1);
+    assert_int_equal(f->check.untied, 0);
+    assert_int_equal(f->check.decided, EVENTS);
+    assert_int_equal(f->check.delivered, EVENTS - PENDING);
+    assert_int_equal(f->check.pending, PENDING);
+    assert_int_equal(f->check.declared + f->check.unsent, 0);
+    assert_int_equal(f->check.lost_readings, 7);
+    char hash[80];
+    look(file_of(f), "SELECT hash FROM actions ORDER BY seq DESC LIMIT 1", hash, sizeof hash);
+    assert_string_equal(f->check.actions.hash, hash);
+}
+
+static void events_lost_before_they_had_a_number_are_in_the_sum(void **state)
+{
+    struct fixture *f = *state;
+    fill(f);
+    begin(f);
+    const struct davy_ledger_loss loss = {.kind = DAVY_LOSS_EVENTS, .count = 2, .why = "too long"};
+    davy_ledger_declare(f->ledger, &loss, (struct davy_stamp){{1}, wall_s(50)});
+    commit(f);
+    assert_int_equal(verify(f), 0);
+    assert_int_equal(f->check.decided, EVENTS + 2);
+    assert_int_equal(f->check.declared, 2);
+}
+
+/* ---- tampering ------------------------------------------------------------------------------------------------- */
+
+static void run_sql(sqlite3 *base, const char *format, ...)
+{
+    char *error = NULL;
+    va_list arguments;
+    va_start(arguments, format);
+    char *sql = sqlite3_vmprintf(format, arguments);
+    va_end(arguments);
+    if (sqlite3_exec(base, sql, NULL, NULL, &error) != SQLITE_OK)
+        fail_msg("%s: %s", sql, error);
+    sqlite3_free(sql);
+}
+
+/* All hashes of `table` from row `from` on are computed anew, as somebody would who knows how. */
+static void hash_anew(sqlite3 *base, const char *table, int64_t from)
+{
+    char sql[160];
+    uint8_t hash[DAVY_HASH_SIZE] = {0};
+    sqlite3_stmt *read, *write;
+    snprintf(sql, sizeof sql, "SELECT seq, payload, hash FROM %s WHERE seq >= %lld ORDER BY seq", table,
+             (long long)from - 1);
+    assert_int_equal(sqlite3_prepare_v2(base, sql, -1, &read, NULL), SQLITE_OK);
+    snprintf(sql, sizeof sql, "UPDATE %s SET hash = ?2 WHERE seq = ?1", table);
+    assert_int_equal(sqlite3_prepare_v2(base, sql, -1, &write, NULL), SQLITE_OK);
+    while (sqlite3_step(read) == SQLITE_ROW) {
+        int64_t seq = sqlite3_column_int64(read, 0);
+        if (seq < from) {
+            memcpy(hash, sqlite3_column_blob(read, 2), DAVY_HASH_SIZE);
+            continue;
+        }
+        davy_chain_next(hash, (const char *)sqlite3_column_text(read, 1), (size_t)sqlite3_column_bytes(read, 1), hash);
+        sqlite3_bind_int64(write, 1, seq);
+        sqlite3_bind_blob(write, 2, hash, DAVY_HASH_SIZE, SQLITE_STATIC);
+        assert_int_equal(sqlite3_step(write), SQLITE_DONE);
+        sqlite3_reset(write);
+    }
+    sqlite3_finalize(read);
+    sqlite3_finalize(write);
+}
+
+static void move_head(sqlite3 *base, const char *table)
+{
+    run_sql(base,
+            "UPDATE head SET (seq, hash) = (SELECT seq, hash FROM %s ORDER BY seq DESC LIMIT 1) WHERE name = '%s'",
+            table, table);
+}
+
+/* Where it was done, and how. */
+struct deed {
+    sqlite3 *base;
+    struct davy_random *random;
+    const char *table;
+    int64_t last; /* of the table */
+    int64_t row;  /* the first that is touched */
+};
+
+static int64_t pick(struct deed *deed, int64_t low, int64_t high)
+{
+    return low + (int64_t)(davy_random_next(deed->random) % (uint64_t)(high - low + 1));
+}
+
+static void change_payload(struct deed *deed)
+{
+    run_sql(deed->base, "UPDATE %s SET payload = replace(payload, '\"20', '\"21') WHERE seq = %lld", deed->table,
+            (long long)deed->row);
+}
+
+static void change_hash(struct deed *deed)
+{
+    run_sql(deed->base, "UPDATE %s SET hash = randomblob(32) WHERE seq = %lld", deed->table, (long long)deed->row);
+}
+
+static void take_out(struct deed *deed)
+{
+    int64_t upto = pick(deed, deed->row, deed->last);
+    run_sql(deed->base, "DELETE FROM %s WHERE seq BETWEEN %lld AND %lld", deed->table, (long long)deed->row,
+            (long long)upto);
+}
+
+static void take_out_and_close_the_gap(struct deed *deed)
+{
+    run_sql(deed->base, "DELETE FROM %s WHERE seq = %lld", deed->table, (long long)deed->row);
+    run_sql(deed->base, "UPDATE %s SET seq = -seq + 1 WHERE seq > %lld", deed->table, (long long)deed->row);
+    run_sql(deed->base, "UPDATE %s SET seq = -seq WHERE seq < 0", deed->table);
+}
+
+static void swap_payloads(struct deed *deed)
+{
+    deed->row = pick(deed, 1, deed->last - 1);
+    int64_t other = pick(deed, deed->row + 1, deed->last);
+    run_sql(deed->base,
+            "UPDATE %s SET (payload, hash) = (SELECT payload, hash FROM %s o WHERE o.seq = %lld + %lld - %s.seq)"
+            " WHERE seq IN (%lld, %lld)",
+            deed->table, deed->table, (long long)deed->row, (long long)other, deed->table, (long long)deed->row,
+            (long long)other);
+}
+
+static void double_it(struct deed *deed)
+{
+    run_sql(deed->base,
+            "INSERT INTO %s (seq, time_us, hash, payload) SELECT %lld, time_us, hash, payload FROM %s"
+            " WHERE seq = %lld",
+            deed->table, (long long)deed->last + 1, deed->table, (long long)deed->row);
+    deed->row = deed->last + 1;
+}
+
+static void cut_the_end(struct deed *deed)
+{
+    run_sql(deed->base, "DELETE FROM %s WHERE seq >= %lld", deed->table, (long long)deed->row);
+}
+
+static void cut_the_beginning(struct deed *deed)
+{
+    deed->row = pick(deed, 2, deed->last);
+    run_sql(deed->base, "DELETE FROM %s WHERE seq < %lld", deed->table, (long long)deed->row);
+    deed->row = 1;
+}
+
+static void change_and_hash_anew(struct deed *deed)
+{
+    change_payload(deed);
+    hash_anew(deed->base, deed->table, deed->row);
+    deed->row = deed->last; /* it is the end that does not fit, if no tie before */
+}
+
+static void change_a_column(struct deed *deed)
+{
+    static const char *const columns[] = {"time_us = time_us + 1000",
+                                          "id = 'x'",
+                                          "event = 'cleared'",
+                                          "state = 'normal'",
+                                          "level = 'yellow'",
+                                          "rule = NULL",
+                                          "zone = 'B2'",
+                                          "device = 'GT-2'",
+                                          "point = 'co'",
+                                          "value = value - 1",
+                                          "value = NULL",
+                                          "\"limit\" = 99",
+                                          "\"by\" = 'local:li'",
+                                          "note = 'nothing'"};
+    bool event = strcmp(deed->table, "event") == 0;
+    const char *set = columns[event ? pick(deed, 0, (int64_t)DAVY_LENGTH(columns) - 1) : 0];
+    run_sql(deed->base, "UPDATE %s SET %s WHERE seq = %lld", deed->table, set, (long long)deed->row);
+}
+
+static void add_at_the_end(struct deed *deed)
+{
+    run_sql(deed->base,
+            "INSERT INTO %s (seq, time_us, hash, payload) SELECT seq + 1, time_us, hash,"
+            " replace(payload, '\"seq\":' || seq, '\"seq\":' || (seq + 1)) FROM %s WHERE seq = %lld",
+            deed->table, deed->table, (long long)deed->last);
+    hash_anew(deed->base, deed->table, deed->last + 1);
+    deed->row = deed->last + 1;
+}
+
+static void move_the_beginning(struct deed *deed)
+{
+    deed->row = pick(deed, 2, deed->last);
+    run_sql(deed->base, "UPDATE chain SET (seq, hash) = (SELECT seq, hash FROM %s WHERE seq = %lld) WHERE name = '%s'",
+            deed->table, (long long)deed->row - 1, deed->table);
+    run_sql(deed->base, "DELETE FROM %s WHERE seq < %lld", deed->table, (long long)deed->row);
+    if (strcmp(deed->table, "event") == 0)
+        return;
+    deed->row = 0; /* actions: the sum of losses, where one was taken away; else as if pruned */
+}
+
+static void tie_to_another_event(struct deed *deed)
+{
+    deed->table = "action";
+    deed->last = EVENTS / 3 + 1;
+    deed->row = pick(deed, 2, deed->last);
+    run_sql(deed->base,
+            "UPDATE action SET payload = json_set(payload, '$.after_seq', 1, '$.after_hash',"
+            " (SELECT hash FROM events WHERE seq = 1)) WHERE seq = %lld",
+            (long long)deed->row);
+    hash_anew(deed->base, "action", deed->row);
+    move_head(deed->base, "action"); /* even so */
+}
+
+static void untie(struct deed *deed)
+{
+    tie_to_another_event(deed);
+    run_sql(deed->base, "UPDATE action SET payload = json_remove(payload, '$.after_seq') WHERE seq = %lld",
+            (long long)deed->row);
+    hash_anew(deed->base, "action", deed->row);
+    move_head(deed->base, "action");
+}
+
+static void cut_events_and_their_noted_end(struct deed *deed)
+{
+    deed->table = "event";
+    deed->last = EVENTS;
+    deed->row = pick(deed, 2, EVENTS);
+    run_sql(deed->base, "DELETE FROM event WHERE seq >= %lld; DELETE FROM outbox WHERE row / 2 >= %lld",
+            (long long)deed->row, (long long)deed->row);
+    move_head(deed->base, "event");
+}
+
+static void forget_a_delivery(struct deed *deed)
+{
+    deed->table = "event";
+    deed->row = pick(deed, EVENTS - PENDING + 1, EVENTS);
+    run_sql(deed->base, "DELETE FROM outbox WHERE row / 2 = %lld", (long long)deed->row);
+}
+
+static void change_a_sum(struct deed *deed)
+{
+    static const char *const deeds[] = {"UPDATE loss SET total = total - 1 WHERE what = 'readings'",
+                                        "UPDATE tally SET delivered = delivered + 1", "UPDATE tally SET lost = 1",
+                                        "UPDATE loss SET total = 3 WHERE what = 'events'"};
+    run_sql(deed->base, "%s", deeds[pick(deed, 0, DAVY_LENGTH(deeds) - 1)]);
+    deed->row = 0;
+}
+
+static void (*const deeds[])(struct deed *deed) = {
+    change_payload,
+    change_hash,
+    take_out,
+    take_out_and_close_the_gap,
+    swap_payloads,
+    double_it,
+    cut_the_end,
+    cut_the_beginning,
+    change_and_hash_anew,
+    change_a_column,
+    add_at_the_end,
+    move_the_beginning,
+    tie_to_another_event,
+    untie,
+    cut_events_and_their_noted_end,
+    forget_a_delivery,
+    change_a_sum,
+};
+
+/* What nobody can find: a beginning of the actions that looks pruned, where the tied end and losses do not tell. */
+static bool unfindable(const struct deed *deed, size_t which)
+{
+    return deeds[which] == move_the_beginning && strcmp(deed->table, "action") == 0;
+}
+
+static void copy_file(const char *from, const char *to)
+{
+    char bytes[65536];
+    FILE *in = fopen(from, "rbe"), *out = fopen(to, "wbe");
+    size_t length;
+    assert_true(in && out);
+    while ((length = fread(bytes, 1, sizeof bytes, in)) > 0)
+        assert_int_equal(fwrite(bytes, 1, length, out), length);
+    fclose(in);
+    fclose(out);
+}
+
+static void tamper(struct fixture *f, struct davy_random *random, size_t which, uint64_t seed)
+{
+    char copy[160];
+    snprintf(copy, sizeof copy, "%s/copy.db", f->folder.path);
+    copy_file(file_of(f), copy);
+    bool event = davy_random_next(random) % 2;
+    struct deed deed = {.random = random, .table = event ? "event" : "action", .last = event ? EVENTS : EVENTS / 3 + 1};
+    deed.row = pick(&deed, 1, deed.last);
+    assert_int_equal(sqlite3_open_v2(copy, &deed.base, SQLITE_OPEN_READWRITE, NULL), SQLITE_OK);
+    deeds[which](&deed);
+    assert_int_equal(sqlite3_close(deed.base), SQLITE_OK);
+    int r = davy_ledger_verify(copy, &f->check, f->error, sizeof f->error);
+    if (unfindable(&deed, which) && r == 0)
+        return;
+    if (r != 1)
+        fail_msg("seed %llu: deed %zu on %s %lld: %d %s", (unsigned long long)seed, which, deed.table,
+                 (long long)deed.row, r, f->error);
+    assert_true(strcmp(f->check.bad_strand, "sum") == 0 || f->check.bad_seq > 0);
+    bool exact = which < 5 || deeds[which] == change_a_column || deeds[which] == double_it;
+    if (exact && (f->check.bad_seq != deed.row || strcmp(f->check.bad_strand, deed.table) != 0))
+        fail_msg("seed %llu: deed %zu on %s %lld is said to be %s %lld: %s", (unsigned long long)seed, which,
+                 deed.table, (long long)deed.row, f->check.bad_strand, (long long)f->check.bad_seq, f->check.reason);
+}
+
+static void a_thousand_ways_to_tamper_are_found(void **state)
+{
+    struct fixture *f = *state;
+    uint64_t first = test_seed();
+    fill(f);
+    f->ledger = davy_ledger_close(f->ledger);
+    for (uint64_t i = 0; i < SEEDS; i++) {
+        struct davy_random random = {first + i};
+        tamper(f, &random, i % DAVY_LENGTH(deeds), first + i);
+    }
+}
+
+/* Said in verify.h: an end made anew with all that tells of it, and a delivery that is noted where there was none. */
+static void what_nobody_can_find_is_little(void **state)
+{
+    struct fixture *f = *state;
+    sqlite3 *base;
+    char noted[DAVY_LEDGER_HASH_TEXT];
+    fill(f);
+    f->ledger = davy_ledger_close(f->ledger);
+    assert_int_equal(verify(f), 0);
+    snprintf(noted, sizeof noted, "%s", f->check.events.hash);
+    assert_int_equal(sqlite3_open_v2(file_of(f), &base, SQLITE_OPEN_READWRITE, NULL), SQLITE_OK);
+    run_sql(base, "UPDATE event SET note = 'y', payload = json_set(payload, '$.note', 'y') WHERE seq = %d", EVENTS);
+    hash_anew(base, "event", EVENTS);
+    move_head(base, "event");
+    run_sql(base, "DELETE FROM outbox WHERE row / 2 = %d; UPDATE event SET sent_us = 1 WHERE seq = %d", EVENTS, EVENTS);
+    assert_int_equal(sqlite3_close(base), SQLITE_OK);
+    assert_int_equal(verify(f), 0);
+    assert_string_not_equal(f->check.events.hash, noted); /* only who noted it, or holds the events, sees it */
+}
+
+/* ---- retention ------------------------------------------------------------------------------------------------- */
+
+static void check_after_prune(struct fixture *f, int64_t decided)
+{
+    if (verify(f) != 0)
+        fail_msg("%s %lld: %s", f->check.bad_strand, (long long)f->check.bad_seq, f->check.reason);
+    assert_int_equal(f->check.decided, decided);
+    assert_int_equal(f->check.events.after + f->check.events.rows, decided);
+    assert_int_equal(look_number(file_of(f), "SELECT seq FROM chain WHERE name = 'event'"), f->check.events.after);
+    assert_int_equal(look_number(file_of(f), "SELECT count(*) FROM action"), f->check.actions.rows);
+}
+
+/* Pruned anywhere, ever again, with what is delivered by chance: the rest holds, and the sum is that of all. */
+static void whatever_is_pruned_the_rest_holds(void **state)
+{
+    struct fixture *f = *state;
+    struct davy_random random = {test_seed()};
+    int64_t seq = 0, pruned = 0;
+    for (int round = 0; round < 150; round++) {
+        begin(f);
+        for (int64_t n = 1 + (int64_t)(davy_random_next(&random) % 12); n > 0; n--) {
+            add_event(f, ++seq);
+            if (davy_random_next(&random) % 3 == 0)
+                act(f, seq);
+        }
+        for (int64_t s = pruned + 1; s <= seq; s++)
+            if (davy_random_next(&random) % 4)
+                assert_int_equal(davy_ledger_outbox_done(f->ledger, 2 * s, wall_s(s)), 0);
+        commit(f);
+        int64_t before = pruned + (int64_t)(davy_random_next(&random) % (uint64_t)(seq + 2 - pruned));
+        assert_int_equal(davy_ledger_prune(f->ledger, wall_s(before)), 0);
+        check_after_prune(f, seq);
+        pruned = f->check.events.after;
+        if (round % 10 == 0) {
+            f->ledger = davy_ledger_close(f->ledger);
+            assert_int_equal(davy_ledger_open(f->folder.path, wall_s(seq), NULL, &f->ledger), 0);
+        }
+    }
+    assert_true(pruned > 0 && f->check.actions.after > 0);
+    char text[16];
+    look(file_of(f), "UPDATE event SET payload = payload || ' ' WHERE seq = (SELECT min(seq) FROM event)", text,
+         sizeof text);
+    assert_int_equal(verify(f), 1);
+    assert_int_equal(f->check.bad_seq, pruned + 1);
+}
+
+/* In a process of its own, as davyctl is. */
+static void verify_holds_beside_a_writer_that_prunes(void **state)
+{
+    struct fixture *f = *state;
+    (void)file_of(f);
+    pid_t child = fork();
+    if (child == 0) {
+        for (int i = 0; i < 60; i++) {
+            int r = davy_ledger_verify(f->folder.file, &f->check, f->error, sizeof f->error);
+            if (r == 0)
+                continue;
+            fprintf(stderr, "verify %d: %d, %s %lld: %s%s\n", i, r, f->check.bad_strand, (long long)f->check.bad_seq,
+                    f->check.reason, f->error);
+            _exit(1);
+        }
+        _exit(0);
+    }
+    int status = -1;
+    for (int64_t i = 1; waitpid(child, &status, WNOHANG) == 0; i++) {
+        begin(f);
+        add_event(f, i);
+        act(f, i);
+        if (i > 10)
+            assert_int_equal(davy_ledger_outbox_done(f->ledger, 2 * (i - 10), wall_s(i)), 0);
+        commit(f);
+        assert_true(davy_ledger_prune(f->ledger, wall_s(i - 20)) >= 0);
+    }
+    assert_true(WIFEXITED(status));
+    assert_int_equal(WEXITSTATUS(status), 0);
+}
+
+static void a_file_without_its_checkpoint_is_no_ledger_that_holds(void **state)
+{
+    struct fixture *f = *state;
+    char text[16];
+    fill(f);
+    look(file_of(f), "DELETE FROM chain WHERE name = 'tied'", text, sizeof text);
+    assert_int_equal(verify(f), 1);
+    assert_string_equal(f->check.bad_strand, "action");
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(an_untouched_ledger_holds_and_its_sum_is_told),
+        TEST(events_lost_before_they_had_a_number_are_in_the_sum),
+        TEST(a_thousand_ways_to_tamper_are_found),
+        TEST(what_nobody_can_find_is_little),
+        TEST(whatever_is_pruned_the_rest_holds),
+        TEST(verify_holds_beside_a_writer_that_prunes),
+        TEST(a_file_without_its_checkpoint_is_no_ledger_that_holds),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
