@@ -30,6 +30,9 @@ struct davy_ledger;
 int davy_ledger_open(const char *directory, davy_wall now, bool *ret_set_aside,
                      struct davy_ledger **ret_ledger) DAVY_MUST_CHECK;
 
+/* What an error of davy_ledger_open() means, for people. A constant text, or that of strerror(). */
+const char *davy_ledger_reason(int error);
+
 /* Checkpoint and close. Accepts NULL, returns NULL. */
 struct davy_ledger *davy_ledger_close(struct davy_ledger *ledger);
 

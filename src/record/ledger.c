@@ -165,6 +165,23 @@ int davy_ledger_open(const char *directory, davy_wall now, bool *ret_set_aside, 
     return 0;
 }
 
+const char *davy_ledger_reason(int error)
+{
+    switch (error) {
+    case -EPROTONOSUPPORT:
+        return "it was written by a newer version of davy, or by another program; it is left as it is: go back to that"
+               " version, or move the file away";
+    case -EUCLEAN:
+        return "it is damaged";
+    case -ELOOP:
+        return "it is a link";
+    case -EINVAL:
+        return "it is no regular file";
+    default:
+        return strerror(-error);
+    }
+}
+
 struct davy_ledger *davy_ledger_close(struct davy_ledger *ledger)
 {
     if (!ledger)
