@@ -30,7 +30,7 @@ struct davy_ledger;
 int davy_ledger_open(const char *directory, davy_wall now, bool *ret_set_aside,
                      struct davy_ledger **ret_ledger) DAVY_MUST_CHECK;
 
-/* What an error of davy_ledger_open() means, for people. A constant text, or that of strerror(). */
+/* What an error of opening a database means, for people. A constant text, or that of strerror(). */
 const char *davy_ledger_reason(int error);
 
 /* Checkpoint and close. Accepts NULL, returns NULL. */

@@ -57,7 +57,7 @@ struct record_stage {
 static void trouble(struct record_stage *stage, const char *what, int rc)
 {
     char text[sizeof stage->status.trouble];
-    snprintf(text, sizeof text, "%s: %s", what, rc < 0 ? strerror(-rc) : "slow");
+    snprintf(text, sizeof text, "%s: %s", what, rc < 0 ? davy_ledger_reason(rc) : "slow");
     if (strcmp(text, stage->status.trouble) != 0)
         davy_error("record", "%s", text);
     memcpy(stage->status.trouble, text, sizeof text);

@@ -169,10 +169,7 @@ const char *davy_ledger_reason(int error)
 {
     switch (error) {
     case -EPROTONOSUPPORT:
-        return "it was written by a newer version of davy, or by another program; it is left as it is: go back to that"
-               " version, or move the file away";
-    case -EUCLEAN:
-        return "it is damaged";
+        return "it is of a newer version of davy, or of another program; it is left as it is";
     case -ELOOP:
         return "it is a link";
     case -EINVAL:
