@@ -36,6 +36,12 @@ const char *davy_ledger_reason(int error);
 /* Checkpoint and close. Accepts NULL, returns NULL. */
 struct davy_ledger *davy_ledger_close(struct davy_ledger *ledger);
 
+/*
+ * Close the file, so that a disk that failed can be taken out and put back: the next davy_ledger_begin() opens it again, and
+ * goes on where it was. What is open in a transaction is rolled back.
+ */
+void davy_ledger_let_go(struct davy_ledger *ledger);
+
 /* The highest seq that is committed; 0 for none. */
 int64_t davy_ledger_last_seq(const struct davy_ledger *ledger);
 

@@ -27,6 +27,9 @@ int davy_readings_open(const char *directory, davy_wall now, bool *ret_set_aside
 /* Checkpoint and close. Accepts NULL, returns NULL. */
 struct davy_readings *davy_readings_close(struct davy_readings *readings);
 
+/* Close the file: the next davy_readings_begin() opens it again. What is open in a transaction is rolled back. */
+void davy_readings_let_go(struct davy_readings *readings);
+
 /*
  * Names and limits from now on: points are added to the table of points, retention and max_size are taken.
  * Not in a transaction. config must outlive the next call of this. Points keep their number in the file for ever.

@@ -193,6 +193,12 @@ struct davy_ledger *davy_ledger_close(struct davy_ledger *ledger)
     return NULL;
 }
 
+void davy_ledger_let_go(struct davy_ledger *ledger)
+{
+    davy_db_close(&ledger->db);
+    ledger->now = ledger->committed;
+}
+
 int64_t davy_ledger_last_seq(const struct davy_ledger *ledger)
 {
     return ledger->committed.events.seq;
