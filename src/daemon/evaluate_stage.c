@@ -94,7 +94,8 @@ static void on_event(void *context, const struct davy_event *event)
     struct davy_stamp now = davy_clock_now(stage->route->clock);
     struct record record = {.kind = RECORD_EVENT, .at = now, .event = *event};
     record.event.decided_after = davy_mono_sub(now.mono, event->at.mono);
-    preview_add(stage->preview, &record.event, ++stage->status.events, now.mono);
+    record.ordinal = ++stage->status.events;
+    preview_add(stage->preview, &record.event, record.ordinal, now.mono);
     davy_members_ref(event->members);
     hand_over(stage, &record);
     stage->news = true;

@@ -104,10 +104,20 @@ static bool post_event(struct outbox *outbox, const struct davy_outbox_row *row)
     return post(outbox, &message);
 }
 
+/*
+ * Outcomes wait for a transaction. Where there is none for long, no more may come than can wait: the publisher stops while
+ * nobody takes them, and then even what is announced before it is stored would not be sent.
+ */
+static bool has_room(const struct pile *pile)
+{
+    return pile->count < SETTLE_MAX / 2;
+}
+
 static void hand_over_events(struct outbox *outbox)
 {
     struct davy_outbox_row row;
-    while (outbox->ledger && davy_ledger_outbox_next(outbox->ledger, outbox->event_row, &row) == 0) {
+    while (outbox->ledger && has_room(&outbox->events) &&
+           davy_ledger_outbox_next(outbox->ledger, outbox->event_row, &row) == 0) {
         if (!post_event(outbox, &row))
             return;
         outbox->event_row = row.row;
@@ -127,7 +137,7 @@ static void hand_over_refused(struct outbox *outbox, davy_mono now)
 {
     struct davy_outbox_row row;
     int64_t after = 0;
-    while (outbox->connected && outbox->ledger && outbox->in_hand_count < IN_HAND_MAX &&
+    while (outbox->connected && outbox->ledger && outbox->in_hand_count < IN_HAND_MAX && has_room(&outbox->events) &&
            davy_ledger_outbox_due(outbox->ledger, after, now, &row) == 0) {
         after = row.row;
         if (is_in_hand(outbox, row.row))
@@ -187,7 +197,7 @@ static bool hand_over_range(struct outbox *outbox, int64_t *cursor, int64_t end,
 /* The newest first: what was made since the connection stands, then what piled up before. */
 static void hand_over_telemetry(struct outbox *outbox)
 {
-    if (!outbox->connected || !outbox->readings)
+    if (!outbox->connected || !outbox->readings || !has_room(&outbox->telemetry))
         return;
     int64_t committed = davy_readings_outbox_last(outbox->readings); /* later rows may still be taken back */
     if (hand_over_range(outbox, &outbox->live_row, committed, false))
@@ -201,10 +211,14 @@ static void begin_backlog(struct outbox *outbox)
     outbox->live_row = outbox->backlog_end;
 }
 
-void outbox_use(struct outbox *outbox, struct davy_ledger *ledger, struct davy_readings *readings)
+void outbox_use_ledger(struct outbox *outbox, struct davy_ledger *ledger)
+{
+    outbox->ledger = ledger;
+}
+
+void outbox_use_readings(struct outbox *outbox, struct davy_readings *readings)
 {
     bool other = outbox->readings != readings;
-    outbox->ledger = ledger;
     outbox->readings = readings;
     if (!other)
         return;

@@ -14,7 +14,8 @@ int outbox_new(struct route *route, struct outbox **ret_outbox) DAVY_MUST_CHECK;
 struct outbox *outbox_free(struct outbox *outbox);
 
 /* The stores from now on; NULL for one that is away. */
-void outbox_use(struct outbox *outbox, struct davy_ledger *ledger, struct davy_readings *readings);
+void outbox_use_ledger(struct outbox *outbox, struct davy_ledger *ledger);
+void outbox_use_readings(struct outbox *outbox, struct davy_readings *readings);
 
 /* readings.db was begun anew: its rows count from 1 again. */
 void outbox_renewed(struct outbox *outbox);

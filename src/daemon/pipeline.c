@@ -37,6 +37,9 @@
 /* The publisher's: beyond what the resolver and the client's library take. While it stands nothing is heard of us. */
 #define PUBLISHER_PATIENCE (120 * DAVY_NS_PER_S)
 
+/* How long the start waits for what the ledger remembers. */
+#define RECALL_PATIENCE (5 * DAVY_NS_PER_S)
+
 /* When the beats of a thread were last seen to change. */
 struct heartbeat {
     uint64_t beats;
@@ -45,6 +48,7 @@ struct heartbeat {
 
 struct pipeline {
     struct route route;
+    const char *directory; /* of the state; not owned */
     const struct davy_config *config;
     const struct davy_config *next;    /* a reload is under way */
     struct davy_poller **pollers;      /* by bus of `config` */
@@ -228,10 +232,8 @@ static int create_stages(struct pipeline *pipeline, const struct state_place *pl
     if (rc == 0)
         rc = create_evaluator(pipeline);
     if (rc == 0)
-        rc = record_stage_new(&pipeline->route, &pipeline->recorder_thread, pipeline->config, place, recalled, pipeline,
+        rc = record_stage_new(&pipeline->route, &pipeline->recorder_thread, pipeline->config, place,
                               &pipeline->recorder);
-    if (rc == 0)
-        evaluate_stage_refill(pipeline->evaluator, place->directory);
     return rc;
 }
 
@@ -243,6 +245,7 @@ int pipeline_new(const struct davy_config *config, const struct state_place *pla
         return -ENOMEM;
     pipeline->evaluator_thread = pipeline->recorder_thread = DAVY_THREAD_INIT;
     pipeline->config = davy_config_ref(config);
+    pipeline->directory = place->directory;
     pipeline->route.clock = clock;
     davy_boot_id(pipeline->route.boot_id);
     pipeline->route.started = davy_clock_now(clock).wall;
@@ -254,9 +257,21 @@ int pipeline_new(const struct davy_config *config, const struct state_place *pla
     return rc;
 }
 
+/* What was before the restart, unless the disk hangs: then polling begins without, and gets it later. */
+static void restore(struct pipeline *pipeline)
+{
+    if (record_stage_recall(pipeline->recorder, (davy_span){RECALL_PATIENCE}, recalled, pipeline))
+        evaluate_stage_refill(pipeline->evaluator, pipeline->directory);
+    else
+        davy_error("record", "the disk is slow: alarms are what they were only when it has answered, and windows "
+                             "start uncovered");
+}
+
 int pipeline_start(struct pipeline *pipeline)
 {
     int rc = record_stage_start(pipeline->recorder);
+    if (rc == 0)
+        restore(pipeline);
     if (rc == 0 && pipeline->route.publisher)
         rc = davy_publisher_start(pipeline->route.publisher);
     if (rc == 0)

@@ -13,7 +13,7 @@ struct pipeline;
 
 /*
  * config     planned (acquire/request.h); a reference is taken
- * place      of the state; its lock passes
+ * place      of the state; its lock passes, its directory must outlive the pipeline
  * waker      of the main thread: rung for replies, notices and demands
  */
 int pipeline_new(const struct davy_config *config, const struct state_place *place, const struct davy_clock *clock,

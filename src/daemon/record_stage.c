@@ -2,17 +2,21 @@
 #include "daemon/record_stage.h"
 
 #include <errno.h>
+#include <stdatomic.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/log.h"
+#include "daemon/disk.h"
 #include "daemon/judge.h"
 #include "daemon/lock.h"
 #include "daemon/outbox.h"
 #include "daemon/platform.h"
+#include "daemon/reading_store.h"
 #include "daemon/write.h"
-#include "publish/telemetry.h"
 #include "record/delivery.h"
-#include "record/readings.h"
 
 /* After a failure of the disk it is tried again this often. */
 #define RETRY DAVY_NS_PER_S
@@ -20,141 +24,226 @@
 /* Records of one transaction of the ledger. */
 #define BATCH_MAX 256
 
-/* Readings taken out of their queue at once. */
-#define READINGS_AT_ONCE 128
-
-/* How often the stores are trimmed and measured. */
+/* How often the stores are trimmed, and how often space is looked at. */
 #define HOUSEKEEPING (10 * DAVY_NS_PER_S)
+#define MEASURING    (2 * DAVY_NS_PER_S)
 
-/* Less free space than this, or than a twentieth of the file system, is a trouble of the storage. */
-#define LEAST_FREE       (INT64_C(64) << 20)
-#define LEAST_FREE_SHARE 20
+/* Who takes what the ledger remembers: main, while it waits for it at the start, else the evaluator that runs already. */
+enum recalling { RECALL_AWAITED, RECALL_DONE, RECALL_LATE };
 
 struct record_stage {
     struct route *route;
     struct davy_thread *thread;
     const struct davy_config *config; /* of the records */
-    const struct davy_config *reading_config;
     char *directory;
-    int lock;                       /* of the directory; below 0: not ours yet, so nothing is opened */
-    struct davy_ledger *ledger;     /* NULL while it cannot be opened */
-    struct davy_readings *readings; /* NULL likewise */
-    struct davy_telemetry_batcher *telemetry;
+    int lock;                   /* of the directory; below 0: not ours, so nothing is opened */
+    dev_t device;               /* that it was on; 0: not known yet */
+    struct davy_ledger *ledger; /* NULL while it cannot be opened */
+    struct disk disk;
+    struct reading_store *readings;
     struct outbox *outbox;
     struct platform *platform;
     struct record batch[BATCH_MAX];
     size_t batch_count;
-    bool recalled;      /* the memories of alarms were read */
-    bool readings_open; /* a transaction of readings is open */
-    davy_mono commit_at;
+    bool recalled;             /* the memories of alarms were read */
+    struct ask memories;       /* at the start, until `recalling` is settled */
+    atomic_int recalling;      /* enum recalling */
+    struct davy_waker settled; /* rung when it is */
     davy_mono retry_at;
+    davy_mono measure_at;
     davy_mono housekeep_at;
     struct clock_trust trust;
-    struct recorder_status status;
 };
 
-/* Say once what troubles the storage, and since when; the alarm `storage` follows from it. */
-static void trouble(struct record_stage *stage, const char *what, int rc)
+static davy_mono mono_now(const struct record_stage *stage)
 {
-    char text[sizeof stage->status.trouble];
-    snprintf(text, sizeof text, "%s: %s", what, rc < 0 ? davy_ledger_reason(rc) : "slow");
-    if (strcmp(text, stage->status.trouble) != 0)
-        davy_error("record", "%s", text);
-    memcpy(stage->status.trouble, text, sizeof text);
-    stage->status.troubled_at = davy_clock_now(stage->route->clock).mono;
+    return davy_clock_now(stage->route->clock).mono;
+}
+
+/* ---- the directory --------------------------------------------------------------------------------------------- */
+
+/* The file system that the directory is on, or would be; 0: not known. */
+static dev_t device_of(const char *directory)
+{
+    struct stat found;
+    char parent[4200];
+    if (stat(directory, &found) == 0)
+        return found.st_dev;
+    snprintf(parent, sizeof parent, "%s", directory);
+    char *slash = strrchr(parent, '/');
+    if (slash)
+        slash[slash == parent] = '\0';
+    return slash && stat(parent, &found) == 0 ? found.st_dev : 0;
+}
+
+static bool has_ledger(const char *directory)
+{
+    char path[4200];
+    int length = snprintf(path, sizeof path, "%s/ledger.db", directory);
+    return length > 0 && (size_t)length < sizeof path && access(path, F_OK) == 0;
+}
+
+/* Nothing of the file system stays open, so that it can be unmounted, mended and mounted again. */
+static void let_go(struct record_stage *stage)
+{
+    if (stage->ledger)
+        davy_ledger_let_go(stage->ledger);
+    reading_store_let_go(stage->readings);
+    if (stage->lock >= 0)
+        close(stage->lock);
+    stage->lock = -1;
+    stage->disk.ours = false;
+}
+
+/*
+ * The directory, locked. Where the disk was taken out, that below its mount point must not be taken for it: there is no
+ * ledger in it, and it is on another file system.
+ */
+static int take_place(struct record_stage *stage)
+{
+    dev_t device = device_of(stage->directory);
+    bool other = stage->device != 0 && device != stage->device;
+    if (other && stage->lock >= 0)
+        let_go(stage);
+    if (other && !has_ledger(stage->directory))
+        return -ENODEV;
+    if (stage->lock < 0)
+        stage->lock = state_lock(stage->directory);
+    if (stage->lock < 0)
+        return stage->lock;
+    stage->device = device_of(stage->directory);
+    stage->disk.ours = true;
+    return 0;
 }
 
 static void open_ledger(struct record_stage *stage)
 {
     bool set_aside = false;
-    if (stage->lock < 0)
-        stage->lock = state_lock(stage->directory);
-    int rc = stage->lock;
-    if (rc >= 0)
+    int rc = take_place(stage);
+    if (rc == 0 && !stage->ledger)
         rc = davy_ledger_open(stage->directory, davy_clock_now(stage->route->clock).wall, &set_aside, &stage->ledger);
-    stage->status.failing = rc < 0;
-    if (rc < 0)
-        trouble(stage, "ledger.db cannot be opened", rc);
-    else if (set_aside)
-        trouble(stage, "ledger.db was damaged and is set aside, a new one is begun", -EUCLEAN);
-    outbox_use(stage->outbox, stage->ledger, stage->readings);
-}
-
-static void open_readings(struct record_stage *stage)
-{
-    bool set_aside = false;
-    if (stage->lock < 0)
-        return;
-    int rc =
-        davy_readings_open(stage->directory, davy_clock_now(stage->route->clock).wall, &set_aside, &stage->readings);
-    if (rc == 0)
-        rc = davy_readings_configure(stage->readings, stage->reading_config);
     if (rc < 0) {
-        trouble(stage, "readings.db cannot be opened", rc);
-        stage->readings = davy_readings_close(stage->readings);
+        stage->disk.status.failing = true;
+        disk_trouble(&stage->disk, "ledger.db cannot be opened", rc);
+        let_go(stage);
     } else if (set_aside) {
-        trouble(stage, "readings.db was damaged and is set aside, a new one is begun", -EUCLEAN);
+        disk_trouble(&stage->disk, "ledger.db was damaged and is set aside, a new one is begun", -EUCLEAN);
     }
-    outbox_use(stage->outbox, stage->ledger, stage->readings);
+    outbox_use_ledger(stage->outbox, stage->ledger);
 }
 
-static void recall(struct record_stage *stage, void (*each)(void *context, const struct davy_alarm_memory *memory),
-                   void *context)
-{
-    struct davy_stamp now = davy_clock_now(stage->route->clock);
-    int rc = davy_ledger_recall(stage->ledger, now, stage->route->boot_id, each, context);
-    if (rc != 0)
-        trouble(stage, "the state of alarms cannot be read whole", rc < 0 ? rc : -EUCLEAN);
-    stage->recalled = true;
-    outbox_clear_moved(stage->outbox, stage->config);
-}
+/* ---- status ---------------------------------------------------------------------------------------------------- */
 
-static void collect(void *context, const struct davy_alarm_memory *memory)
+static void note_outbox(struct record_stage *stage)
 {
-    struct ask *ask = context;
-    struct davy_alarm_memory *grown = reallocarray(ask->memories, ask->memory_count + 1, sizeof *grown);
-    if (!grown)
-        return;
-    ask->memories = grown;
-    ask->memories[ask->memory_count++] = *memory;
-}
-
-/* The ledger was away at the start and is here now: what it remembers goes to the running evaluator. */
-static void recall_late(struct record_stage *stage)
-{
-    struct ask ask = {.kind = ASK_RESTORE};
-    recall(stage, collect, &ask);
-    if (davy_queue_push(&stage->route->asks, &ask) == DAVY_QUEUE_LOST) {
-        free(ask.memories);
-        stage->recalled = false;
+    struct recorder_status *status = &stage->disk.status;
+    struct davy_outbox_state state = {0};
+    struct davy_readings *readings = reading_store_readings(stage->readings);
+    if (stage->ledger && davy_ledger_outbox_state(stage->ledger, &state) == 0) {
+        status->last_seq = davy_ledger_last_seq(stage->ledger);
+        status->confirmed_seq = davy_ledger_confirmed_seq(stage->ledger);
+        status->outbox_events = davy_ledger_outbox_count(stage->ledger);
+        status->unconfirmed = davy_ledger_unconfirmed(stage->ledger);
+        status->parked = state.parked;
+        status->oldest = state.oldest;
     }
+    status->outbox_telemetry = readings ? davy_readings_outbox_count(readings) : 0;
+    status->refused = outbox_refusals(stage->outbox);
+    status->overdue = platform_overdue(stage->platform);
+    status->doubtful = platform_doubtful(stage->platform);
 }
 
 static void put_status(struct record_stage *stage)
 {
-    struct davy_stamp now = davy_clock_now(stage->route->clock);
-    struct davy_outbox_state state = {0};
-    if (stage->ledger && davy_ledger_outbox_state(stage->ledger, &state) == 0) {
-        stage->status.last_seq = davy_ledger_last_seq(stage->ledger);
-        stage->status.confirmed_seq = davy_ledger_confirmed_seq(stage->ledger);
-        stage->status.outbox_events = davy_ledger_outbox_count(stage->ledger);
-        stage->status.unconfirmed = davy_ledger_unconfirmed(stage->ledger);
-        stage->status.parked = state.parked;
-        stage->status.oldest = state.oldest;
+    struct recorder_status *status = &stage->disk.status;
+    note_outbox(stage);
+    if (davy_mono_sub(mono_now(stage), status->troubled_at).ns > 60 * DAVY_NS_PER_S)
+        status->trouble[0] = '\0'; /* the next one is news again */
+    davy_cell_put(&stage->route->recorder, status);
+}
+
+/* ---- what alarms were before the start ------------------------------------------------------------------------- */
+
+/* Without memory for one of them all are read again later: what an alarm was must not be forgotten. */
+static void collect(void *context, const struct davy_alarm_memory *memory)
+{
+    struct ask *ask = context;
+    struct davy_alarm_memory *grown =
+        ask->kind == ASK_RESTORE ? reallocarray(ask->memories, ask->memory_count + 1, sizeof *grown) : NULL;
+    if (!grown) {
+        ask->kind = ASK_MEMORIES;
+        return;
     }
-    if (davy_mono_sub(now.mono, stage->status.troubled_at).ns > 60 * DAVY_NS_PER_S)
-        stage->status.trouble[0] = '\0'; /* the next one is news again */
-    stage->status.outbox_telemetry = stage->readings ? davy_readings_outbox_count(stage->readings) : 0;
-    stage->status.refused = outbox_refusals(stage->outbox);
-    stage->status.overdue = platform_overdue(stage->platform);
-    stage->status.doubtful = platform_doubtful(stage->platform);
-    davy_cell_put(&stage->route->recorder, &stage->status);
+    ask->memories = grown;
+    ask->memories[ask->memory_count++] = *memory;
+}
+
+/* Read them all. False: to be tried again. */
+static bool recall(struct record_stage *stage, struct ask *ret_ask)
+{
+    struct davy_stamp now = davy_clock_now(stage->route->clock);
+    *ret_ask = (struct ask){.kind = ASK_RESTORE};
+    int rc = davy_ledger_recall(stage->ledger, now, stage->route->boot_id, collect, ret_ask);
+    if (rc != 0)
+        disk_trouble(&stage->disk, "the state of alarms cannot be read whole", rc < 0 ? rc : -EUCLEAN);
+    if (rc < 0 || ret_ask->kind != ASK_RESTORE) {
+        free(ret_ask->memories);
+        return false;
+    }
+    outbox_clear_moved(stage->outbox, stage->config);
+    return true;
+}
+
+/* The ledger was away at the start, or slow, and is here now: what it remembers goes to the running evaluator. */
+static void restore_late(struct record_stage *stage, struct ask *ask)
+{
+    stage->recalled = davy_queue_push(&stage->route->asks, ask) != DAVY_QUEUE_LOST;
+    if (!stage->recalled)
+        free(ask->memories);
+}
+
+static void recall_late(struct record_stage *stage)
+{
+    struct ask ask;
+    if (recall(stage, &ask))
+        restore_late(stage, &ask);
+}
+
+/* The thread's first work. main waits for it, but not for ever. */
+static void recall_first(struct record_stage *stage)
+{
+    int awaited = RECALL_AWAITED;
+    disk_works(&stage->disk);
+    open_ledger(stage);
+    disk_measure(&stage->disk);
+    stage->recalled = stage->ledger && recall(stage, &stage->memories);
+    platform_turn(stage->platform, stage->ledger, stage->config, mono_now(stage));
+    put_status(stage); /* what waits is known before anybody judges it */
+    bool in_time = atomic_compare_exchange_strong(&stage->recalling, &awaited, RECALL_DONE);
+    if (in_time)
+        davy_waker_ring(&stage->settled);
+    else if (stage->recalled)
+        restore_late(stage, &stage->memories);
+}
+
+bool record_stage_recall(struct record_stage *stage, davy_span patience,
+                         void (*each)(void *context, const struct davy_alarm_memory *memory), void *context)
+{
+    int awaited = RECALL_AWAITED;
+    davy_mono until = davy_mono_add(mono_now(stage), patience);
+    while (atomic_load(&stage->recalling) == RECALL_AWAITED && mono_now(stage).ns < until.ns)
+        davy_waker_wait(&stage->settled, davy_mono_sub(until, mono_now(stage)));
+    if (atomic_compare_exchange_strong(&stage->recalling, &awaited, RECALL_LATE))
+        return false;
+    for (size_t i = 0; i < stage->memories.memory_count; i++)
+        each(context, &stage->memories.memories[i]);
+    free(stage->memories.memories);
+    stage->memories = (struct ask){.kind = ASK_RESTORE};
+    return true;
 }
 
 int record_stage_new(struct route *route, struct davy_thread *thread, const struct davy_config *config,
-                     const struct state_place *place,
-                     void (*recalled)(void *context, const struct davy_alarm_memory *memory), void *context,
-                     struct record_stage **ret_stage)
+                     const struct state_place *place, struct record_stage **ret_stage)
 {
     struct record_stage *stage = calloc(1, sizeof *stage);
     if (!stage)
@@ -162,26 +251,22 @@ int record_stage_new(struct route *route, struct davy_thread *thread, const stru
     stage->route = route;
     stage->thread = thread;
     stage->config = davy_config_ref(config);
-    stage->reading_config = davy_config_ref(config);
     stage->directory = strdup(place->directory);
     stage->lock = place->lock;
-    int rc = stage->directory ? outbox_new(route, &stage->outbox) : -ENOMEM;
+    stage->settled = DAVY_WAKER_INIT;
+    stage->disk = (struct disk){.route = route, .directory = stage->directory};
+    int rc = stage->directory ? davy_waker_init(&stage->settled) : -ENOMEM;
+    if (rc == 0)
+        rc = outbox_new(route, &stage->outbox);
     if (rc == 0)
         rc = platform_new(route, stage->outbox, &stage->platform);
     if (rc == 0)
-        rc = davy_telemetry_new(config, &stage->telemetry);
-    if (rc < 0) {
+        rc = reading_store_new(route, &stage->disk, stage->outbox, config, &stage->readings);
+    if (rc < 0)
         record_stage_free(stage);
-        return rc;
-    }
-    open_ledger(stage);
-    open_readings(stage);
-    if (stage->ledger)
-        recall(stage, recalled, context);
-    platform_turn(stage->platform, stage->ledger, config, davy_clock_now(route->clock).mono);
-    put_status(stage); /* what waits is known before anybody judges it */
-    *ret_stage = stage;
-    return 0;
+    else
+        *ret_stage = stage;
+    return rc;
 }
 
 /* ---- ledger ---------------------------------------------------------------------------------------------------- */
@@ -190,7 +275,7 @@ int record_stage_new(struct route *route, struct davy_thread *thread, const stru
 static void ask_for_memories(struct record_stage *stage)
 {
     const struct ask ask = {.kind = ASK_MEMORIES};
-    trouble(stage, "ledger.db was damaged or taken away, a new one is begun", -EUCLEAN);
+    disk_trouble(&stage->disk, "ledger.db was damaged or taken away, a new one is begun", -EUCLEAN);
     davy_queue_push(&stage->route->asks, &ask);
 }
 
@@ -206,10 +291,31 @@ static void give_up(struct record_stage *stage, struct record *record)
     if (record->kind == RECORD_EVENT)
         davy_subject_key(stage->config, &record->event.subject, key);
     davy_error("record", "a record cannot be written and is left out: %s", key);
-    stage->status.left_out++;
+    stage->disk.status.left_out++;
+    disk_lose(&stage->disk, DAVY_LOSS_EVENTS, 1, record->at.wall, "cannot be written");
     if (record->kind == RECORD_EVENT)
-        stage->status.events++; /* nobody waits for it any more */
+        stage->disk.status.events = record->ordinal; /* nobody waits for it any more */
     record_done(record);
+}
+
+/* Outcome of write_batch(): one record was left out, the rest is to be written again. */
+#define LEFT_OUT 1
+
+static int write_all(struct record_stage *stage, size_t count)
+{
+    int rc = 0;
+    for (size_t i = 0; i < count && rc == 0; i++) {
+        rc = write_record(stage->ledger, stage->route, stage->config, &stage->batch[i]);
+        if (is_permanent(rc)) {
+            give_up(stage, &stage->batch[i]);
+            return LEFT_OUT;
+        }
+    }
+    if (rc == 0)
+        rc = outbox_settle(stage->outbox);
+    if (rc == 0)
+        rc = platform_settle(stage->platform, stage->ledger);
+    return rc;
 }
 
 static int write_batch(struct record_stage *stage, size_t count)
@@ -219,21 +325,11 @@ static int write_batch(struct record_stage *stage, size_t count)
         ask_for_memories(stage);
     if (rc < 0)
         return rc;
-    rc = 0;
-    for (size_t i = 0; i < count && rc == 0; i++) {
-        rc = write_record(stage->ledger, stage->route, stage->config, &stage->batch[i]);
-        if (is_permanent(rc))
-            give_up(stage, &stage->batch[i]);
-    }
+    rc = write_all(stage, count);
     if (rc == 0)
-        rc = outbox_settle(stage->outbox);
-    if (rc == 0)
-        rc = platform_settle(stage->platform, stage->ledger);
-    if (rc < 0) {
-        davy_ledger_rollback(stage->ledger);
-        return rc;
-    }
-    return davy_ledger_commit(stage->ledger);
+        return davy_ledger_commit(stage->ledger);
+    davy_ledger_rollback(stage->ledger);
+    return rc;
 }
 
 /* What a record owns goes when it is out of the batch. */
@@ -245,45 +341,56 @@ static void forget_records(struct record_stage *stage, size_t count)
     memmove(stage->batch, stage->batch + count, stage->batch_count * sizeof *stage->batch);
 }
 
-static uint64_t count_events(const struct record_stage *stage, size_t count)
+/* By the number of the last one: those that the queue could not take are gone as well, and nobody must wait for them. */
+static void note_events(struct record_stage *stage, size_t count)
 {
-    uint64_t events = 0;
     for (size_t i = 0; i < count; i++)
-        events += stage->batch[i].kind == RECORD_EVENT;
-    return events;
+        if (stage->batch[i].kind == RECORD_EVENT)
+            stage->disk.status.events = stage->batch[i].ordinal;
 }
 
-static void try_later(struct record_stage *stage, const char *what, int rc)
+/* The disk is there, and in order, but for that. */
+static bool is_passing(int rc)
 {
-    trouble(stage, what, rc);
-    stage->retry_at = davy_mono_add(davy_clock_now(stage->route->clock).mono, (davy_span){RETRY});
+    return rc == -ENOSPC || rc == -ENOMEM || rc == -EBUSY;
+}
+
+static void commit_failed(struct record_stage *stage, int rc)
+{
+    stage->disk.status.failing = true;
+    disk_trouble(&stage->disk, "the ledger cannot be written", rc);
+    stage->retry_at = davy_mono_add(mono_now(stage), (davy_span){RETRY});
+    outbox_unsettled(stage->outbox);
+    if (!is_passing(rc))
+        let_go(stage);
+}
+
+static void committed(struct record_stage *stage, size_t count)
+{
+    stage->disk.status.failing = false;
+    outbox_settled(stage->outbox);
+    platform_settled(stage->platform);
+    note_events(stage, count);
+    forget_records(stage, count);
+    put_status(stage); /* before anything is sent: nobody announces any more what is stored */
 }
 
 /* Commit the first `count` of the batch and take them out of it; on failure they stay for the next try. */
 static bool commit_batch(struct record_stage *stage, size_t count)
 {
-    davy_mono begun = davy_clock_now(stage->route->clock).mono;
-    stage->status.committing_since = begun;
-    davy_cell_put(&stage->route->recorder, &stage->status);
-    int rc = write_batch(stage, count);
-    stage->status.committing_since = (davy_mono){0};
-    davy_span took = davy_mono_sub(davy_clock_now(stage->route->clock).mono, begun);
-    if (is_permanent(rc))
-        return commit_batch(stage, count); /* without the one that was given up */
+    int rc;
+    davy_mono begun = mono_now(stage);
+    disk_works(&stage->disk);
+    do
+        rc = write_batch(stage, count);
+    while (rc == LEFT_OUT || (rc == -ENOSPC && disk_give_back(&stage->disk)));
     if (rc < 0) {
-        stage->status.failing = true;
-        try_later(stage, "the ledger cannot be written", rc);
-        outbox_unsettled(stage->outbox);
+        commit_failed(stage, rc);
         return false;
     }
-    if (took.ns > stage->config->storage.announce_within.ns)
-        trouble(stage, "a commit of the ledger took longer than announce_within", 0);
-    stage->status.failing = false;
-    outbox_settled(stage->outbox);
-    platform_settled(stage->platform);
-    stage->status.events += count_events(stage, count);
-    forget_records(stage, count);
-    put_status(stage); /* before anything is sent: nobody announces any more what is stored */
+    disk_took(&stage->disk, begun, stage->config->storage.announce_within,
+              "a commit of the ledger took longer than announce_within");
+    committed(stage, count);
     return true;
 }
 
@@ -312,16 +419,17 @@ static void fill_batch(struct record_stage *stage)
 /* Whether the disk may be tried: it is open, or it is time to open it again. */
 static bool ledger_ready(struct record_stage *stage)
 {
-    davy_mono now = davy_clock_now(stage->route->clock).mono;
+    davy_mono now = mono_now(stage);
     if (now.ns < stage->retry_at.ns)
         return false;
-    if (!stage->ledger)
-        open_ledger(stage);
-    if (stage->ledger && !stage->recalled)
+    disk_works(&stage->disk);
+    open_ledger(stage);
+    bool open = stage->ledger && stage->disk.ours;
+    if (open && !stage->recalled)
         recall_late(stage);
-    if (!stage->ledger)
+    if (!open)
         stage->retry_at = davy_mono_add(now, (davy_span){RETRY});
-    return stage->ledger != NULL;
+    return open;
 }
 
 static void write_records(struct record_stage *stage)
@@ -339,124 +447,6 @@ static void write_records(struct record_stage *stage)
     }
 }
 
-/* ---- readings -------------------------------------------------------------------------------------------------- */
-
-static void give_up_readings(struct record_stage *stage, const char *what, int rc)
-{
-    try_later(stage, what, rc);
-    stage->readings_open = false;
-}
-
-static void open_transaction(struct record_stage *stage)
-{
-    if (stage->readings_open || !stage->readings || davy_clock_now(stage->route->clock).mono.ns < stage->retry_at.ns)
-        return;
-    int rc = davy_readings_begin(stage->readings);
-    if (rc < 0)
-        give_up_readings(stage, "readings cannot be written", rc);
-    if (rc == DAVY_READINGS_RENEWED) {
-        trouble(stage, "readings.db was damaged or taken away, a new one is begun", -EUCLEAN);
-        outbox_renewed(stage->outbox);
-    }
-    stage->readings_open = rc >= 0;
-}
-
-static void switch_readings(struct record_stage *stage, const struct davy_config *config);
-
-static void add_telemetry(void *context, const char *topic, const char *payload)
-{
-    struct record_stage *stage = context;
-    open_transaction(stage);
-    if (!stage->readings_open)
-        return;
-    int rc = davy_readings_outbox_add(stage->readings, topic, payload);
-    if (rc < 0)
-        give_up_readings(stage, "telemetry cannot be written", rc);
-}
-
-/* A batch that is full is written at once, to be sent after the commit: more would not fit. */
-static void report_reading(struct record_stage *stage, const struct davy_reading *reading)
-{
-    davy_telemetry_add(stage->telemetry, reading);
-    if (davy_telemetry_full(stage->telemetry))
-        davy_telemetry_flush(stage->telemetry, DAVY_MONO_NEVER, true, add_telemetry, stage);
-}
-
-static void take_reading(struct record_stage *stage, const struct davy_reading *reading)
-{
-    report_reading(stage, reading);
-    open_transaction(stage);
-    if (!stage->readings_open)
-        return;
-    int rc = davy_readings_append(stage->readings, reading);
-    if (rc < 0)
-        give_up_readings(stage, "a reading cannot be written", rc);
-}
-
-static void take_readings(struct record_stage *stage)
-{
-    struct record_reading items[READINGS_AT_ONCE];
-    size_t count;
-    while ((count = davy_queue_pop_some(&stage->route->readings, items, READINGS_AT_ONCE)) > 0) {
-        for (size_t i = 0; i < count; i++) {
-            if (items[i].config)
-                switch_readings(stage, items[i].config);
-            else
-                take_reading(stage, &items[i].reading);
-        }
-    }
-}
-
-static void commit_readings(struct record_stage *stage)
-{
-    if (!stage->readings)
-        return;
-    if (outbox_telemetry_waits(stage->outbox))
-        open_transaction(stage);
-    if (!stage->readings_open)
-        return;
-    int rc = outbox_settle_telemetry(stage->outbox);
-    if (rc == 0)
-        rc = davy_readings_commit(stage->readings);
-    stage->readings_open = false;
-    if (rc == 0)
-        outbox_telemetry_settled(stage->outbox);
-    else
-        give_up_readings(stage, "readings cannot be committed", rc);
-}
-
-static void switch_readings(struct record_stage *stage, const struct davy_config *config)
-{
-    davy_telemetry_flush(stage->telemetry, DAVY_MONO_NEVER, true, add_telemetry, stage);
-    commit_readings(stage);
-    struct davy_telemetry_batcher *telemetry;
-    if (davy_telemetry_new(config, &telemetry) == 0) {
-        davy_telemetry_free(stage->telemetry);
-        stage->telemetry = telemetry;
-    }
-    if (stage->readings) {
-        int rc = davy_readings_configure(stage->readings, config);
-        if (rc < 0)
-            give_up_readings(stage, "readings.db cannot take the new configuration", rc);
-    }
-    davy_config_unref(stage->reading_config);
-    stage->reading_config = config;
-}
-
-static void write_readings(struct record_stage *stage, davy_mono now)
-{
-    take_readings(stage);
-    if (now.ns < stage->commit_at.ns)
-        return;
-    stage->commit_at = davy_mono_add(now, stage->reading_config->storage.commit_interval);
-    if (!stage->readings && now.ns >= stage->retry_at.ns)
-        open_readings(stage);
-    /* At the commit that is next to its time: one just before it must not wait for another whole interval. */
-    davy_span half = {stage->reading_config->storage.commit_interval.ns / 2};
-    davy_telemetry_flush(stage->telemetry, davy_mono_add(now, half), false, add_telemetry, stage);
-    commit_readings(stage);
-}
-
 /* ---- the rest -------------------------------------------------------------------------------------------------- */
 
 static davy_wall before_retention(davy_wall now, davy_span retention)
@@ -464,41 +454,29 @@ static davy_wall before_retention(davy_wall now, davy_span retention)
     return (davy_wall){now.ns > retention.ns ? now.ns - retention.ns : 0};
 }
 
-static void measure_storage(struct record_stage *stage)
-{
-    struct davy_disk_usage usage;
-    int rc = davy_storage_measure(stage->directory, &usage);
-    if (rc < 0) {
-        trouble(stage, "the state directory cannot be read", rc);
-        return;
-    }
-    stage->status.bytes = usage.bytes;
-    stage->status.free_bytes = usage.free_bytes;
-    if (usage.free_bytes < LEAST_FREE || usage.free_bytes < usage.total_bytes / LEAST_FREE_SHARE)
-        trouble(stage, "less than 64 MiB or 5 % are free in the state directory", -ENOSPC);
-}
-
 /* By a clock that may be wrong nothing is too old: readings then only go for their size. */
 static void trim(struct record_stage *stage, struct davy_stamp now)
 {
     const davy_wall wall = clock_trusted(&stage->trust, davy_clock_synchronized(), now) ? now.wall : (davy_wall){0};
-    int rc = stage->readings ? davy_readings_prune(stage->readings, wall) : 0;
-    if (rc < 0)
-        give_up_readings(stage, "readings.db cannot be trimmed", rc);
+    reading_store_trim(stage->readings, wall);
+    disk_works(&stage->disk);
     if (stage->ledger &&
         davy_ledger_prune(stage->ledger, before_retention(wall, stage->config->storage.event_retention)) < 0)
-        trouble(stage, "ledger.db cannot be trimmed", -EIO);
+        disk_trouble(&stage->disk, "ledger.db cannot be trimmed", -EIO);
 }
 
 static void housekeep(struct record_stage *stage, struct davy_stamp now)
 {
-    if (now.mono.ns < stage->housekeep_at.ns || stage->readings_open)
+    if (now.mono.ns >= stage->measure_at.ns) {
+        stage->measure_at = davy_mono_add(now.mono, (davy_span){MEASURING});
+        disk_measure(&stage->disk);
+    }
+    if (now.mono.ns < stage->housekeep_at.ns)
         return;
     stage->housekeep_at = davy_mono_add(now.mono, (davy_span){HOUSEKEEPING});
     trim(stage, now);
     if (stage->ledger && davy_ledger_tend(stage->ledger, now) > 0 && ledger_ready(stage))
         commit_batch(stage, 0);
-    measure_storage(stage);
 }
 
 /* Acknowledgements of the broker are settled with the next event, or after commit_interval; the platform's at once. */
@@ -511,6 +489,7 @@ static void settle_acknowledgements(struct record_stage *stage, davy_mono now)
 
 static void turn(struct record_stage *stage)
 {
+    disk_works(&stage->disk);
     write_records(stage);
     put_status(stage);
     struct davy_stamp now = davy_clock_now(stage->route->clock);
@@ -518,26 +497,30 @@ static void turn(struct record_stage *stage)
     platform_turn(stage->platform, stage->ledger, stage->config, now.mono);
     settle_acknowledgements(stage, now.mono);
     outbox_hand_over(stage->outbox);
-    write_readings(stage, now.mono);
+    reading_store_turn(stage->readings, now.mono);
     housekeep(stage, now);
+    disk_declare(&stage->disk, stage->ledger);
+    disk_rests(&stage->disk);
 }
 
 /* Until the next commit of readings, or until the platform is due something; a second while the disk fails. */
 static davy_span time_to_sleep(const struct record_stage *stage, davy_mono now)
 {
-    davy_span sleep = davy_mono_sub(davy_mono_min(stage->commit_at, platform_due(stage->platform)), now);
+    davy_mono due = davy_mono_min(reading_store_due(stage->readings), platform_due(stage->platform));
+    davy_span sleep = davy_mono_sub(due, now);
     return sleep.ns < DAVY_NS_PER_S ? sleep : davy_span_s(1);
 }
 
 static void run(struct davy_thread *thread, void *context)
 {
     struct record_stage *stage = context;
+    recall_first(stage);
     while (!davy_thread_stopping(thread)) {
         turn(stage);
         davy_thread_beat(thread);
-        davy_waker_wait(&thread->waker, time_to_sleep(stage, davy_clock_now(stage->route->clock).mono));
+        davy_waker_wait(&thread->waker, time_to_sleep(stage, mono_now(stage)));
     }
-    stage->commit_at = (davy_mono){0};
+    reading_store_hurry(stage->readings);
     turn(stage);
 }
 
@@ -550,12 +533,15 @@ int record_stage_start(struct record_stage *stage)
 static void drop_records(struct record_stage *stage)
 {
     struct record record;
+    size_t lost = stage->batch_count;
     forget_records(stage, stage->batch_count);
-    while (davy_queue_pop(&stage->route->records, &record))
+    for (; davy_queue_pop(&stage->route->records, &record); lost++)
         record_done(&record);
     struct record_reading item;
     while (davy_queue_pop(&stage->route->readings, &item))
         davy_config_unref(item.config);
+    if (lost > 0)
+        davy_error("record", "the disk takes nothing to the end: %zu events and states of alarms are lost", lost);
 }
 
 struct record_stage *record_stage_free(struct record_stage *stage)
@@ -566,18 +552,19 @@ struct record_stage *record_stage_free(struct record_stage *stage)
         struct davy_stamp now = davy_clock_now(stage->route->clock);
         outbox_take_deliveries(stage->outbox, stage->config, now);
         write_records(stage);
+        disk_declare(&stage->disk, stage->ledger);
         commit_batch(stage, 0);
     }
     drop_records(stage);
     platform_free(stage->platform);
+    reading_store_free(stage->readings);
     outbox_free(stage->outbox);
-    davy_telemetry_free(stage->telemetry);
-    davy_readings_close(stage->readings);
     davy_ledger_close(stage->ledger);
     if (stage->lock >= 0)
         close(stage->lock);
+    davy_waker_done(&stage->settled);
     davy_config_unref(stage->config);
-    davy_config_unref(stage->reading_config);
+    free(stage->memories.memories);
     free(stage->directory);
     free(stage);
     return NULL;

@@ -97,15 +97,16 @@ static void broker_member(struct davy_buf *out, struct route *route)
     davy_json_close(out, '}');
 }
 
-/* What was lost on the way, by queue; all zero on a healthy box. */
+/* What was lost on the way; all zero on a healthy box. All but blocks are declared in the ledger as well. */
 static void loss_member(struct davy_buf *out, struct route *route)
 {
-    struct evaluator_status evaluator;
-    davy_cell_get(&route->evaluator, &evaluator);
+    struct recorder_status recorder;
+    davy_cell_get(&route->recorder, &recorder);
     davy_json_key_open(out, "lost", '{');
     davy_json_integer(out, "blocks", (int64_t)davy_queue_lost(&route->blocks));
-    davy_json_integer(out, "records", (int64_t)evaluator.lost_records);
-    davy_json_integer(out, "readings", (int64_t)evaluator.lost_readings);
+    davy_json_integer(out, "records", (int64_t)recorder.lost[DAVY_LOSS_EVENTS]);
+    davy_json_integer(out, "readings", (int64_t)recorder.lost[DAVY_LOSS_READINGS]);
+    davy_json_integer(out, "telemetry", (int64_t)recorder.lost[DAVY_LOSS_TELEMETRY]);
     davy_json_close(out, '}');
 }
 

@@ -76,6 +76,7 @@ struct record_action {
 struct record {
     enum record_kind kind;
     struct davy_stamp at;
+    uint64_t ordinal; /* of an event: the evaluator's how manieth it is */
     /* Of an event, set at the first try to write it, so that another try writes the same row: */
     int64_t seq;
     davy_span stored_after;
@@ -113,7 +114,7 @@ struct evaluator_status {
 
 /* The recorder's figures, copied out. */
 struct recorder_status {
-    uint64_t events; /* of the evaluator, committed */
+    uint64_t events; /* of the evaluator: all up to this one are committed, or lost and counted */
     int64_t last_seq;
     int64_t confirmed_seq; /* by the platform; 0: none */
     int64_t outbox_events; /* not delivered: in the outbox, or not confirmed by the platform where it is asked */
@@ -121,16 +122,17 @@ struct recorder_status {
     bool overdue;          /* the platform does not confirm in time */
     bool doubtful;         /* whether it does is not known yet after the start */
     int64_t outbox_telemetry;
-    uint64_t refused;           /* by the broker, so far */
-    uint64_t left_out;          /* records that could not be written at all */
-    int64_t parked;             /* rows that wait after a refusal */
-    davy_wall oldest;           /* time of the oldest event that is not delivered; ns = 0: none */
-    davy_mono committing_since; /* of the commit that runs; ns = 0: none */
-    int64_t bytes;              /* of the databases */
-    int64_t free_bytes;         /* of the file system */
-    bool failing;               /* the ledger cannot be written now */
-    davy_mono troubled_at;      /* last failure, slow commit or want of space; ns = 0: never */
-    char trouble[160];          /* what it was */
+    uint64_t refused;                /* by the broker, so far */
+    uint64_t left_out;               /* records that could not be written at all */
+    int64_t parked;                  /* rows that wait after a refusal */
+    davy_wall oldest;                /* time of the oldest event that is not delivered; ns = 0: none */
+    davy_mono working_since;         /* it may be hanging in the disk since; ns = 0: it is not at work */
+    int64_t bytes;                   /* of the databases */
+    int64_t free_bytes;              /* of the file system */
+    bool failing;                    /* the ledger cannot be written now */
+    davy_mono troubled_at;           /* last failure, slow commit or want of space; ns = 0: never */
+    char trouble[160];               /* what it was */
+    uint64_t lost[DAVY_LOSS_COUNT_]; /* since the start: all that is declared, or will be */
 };
 
 /* Items that a queue holds. Blocks drop the oldest and are counted; asks are refused; records see evaluate_stage.c. */

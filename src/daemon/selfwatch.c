@@ -33,14 +33,14 @@ static void tell(struct daemon *daemon, enum davy_alarm_kind kind, enum told now
     tell_why(daemon, kind, now, "", told);
 }
 
-static bool storage_troubled(struct daemon *daemon, davy_mono now)
+/* What troubles the storage; NULL: all is well. */
+static const char *storage_trouble(const struct recorder_status *recorder, davy_span patience, davy_mono now)
 {
-    struct recorder_status recorder;
-    davy_cell_get(&pipeline_route(daemon->pipeline)->recorder, &recorder);
-    davy_span patience = pipeline_config(daemon->pipeline)->storage.announce_within;
-    bool hangs = recorder.committing_since.ns != 0 && davy_mono_sub(now, recorder.committing_since).ns > patience.ns;
-    bool lately = recorder.troubled_at.ns != 0 && davy_mono_sub(now, recorder.troubled_at).ns < STORAGE_CALM;
-    return hangs || recorder.failing || lately;
+    bool hangs = recorder->working_since.ns != 0 && davy_mono_sub(now, recorder->working_since).ns > patience.ns;
+    bool lately = recorder->troubled_at.ns != 0 && davy_mono_sub(now, recorder->troubled_at).ns < STORAGE_CALM;
+    if (hangs)
+        return "the disk does not answer";
+    return recorder->failing || lately ? recorder->trouble : NULL;
 }
 
 /* A refusal, or an acknowledgement that says that nobody subscribed, within MQTT_PATIENCE. */
@@ -147,14 +147,18 @@ static enum told told_of(bool condition)
 }
 
 /* What stood before the start is not over before a minute without it has passed. */
-static enum told storage_told(struct daemon *daemon, davy_mono now)
+static void watch_storage(struct daemon *daemon, davy_mono now)
 {
     struct selfwatch *watch = &daemon->watch;
+    struct recorder_status recorder;
+    davy_cell_get(&pipeline_route(daemon->pipeline)->recorder, &recorder);
     if (watch->begun.ns == 0)
         watch->begun = now;
-    bool troubled = storage_troubled(daemon, now);
-    bool early = watch->storage == TOLD_NOTHING && davy_mono_sub(now, watch->begun).ns < STORAGE_CALM;
-    return early && !troubled ? TOLD_NOTHING : told_of(troubled);
+    const char *why = storage_trouble(&recorder, pipeline_config(daemon->pipeline)->storage.announce_within, now);
+    if (why)
+        tell_why(daemon, DAVY_ALARM_STORAGE, TOLD_TRUE, why, &watch->storage);
+    else if (watch->storage != TOLD_NOTHING || davy_mono_sub(now, watch->begun).ns >= STORAGE_CALM)
+        tell(daemon, DAVY_ALARM_STORAGE, TOLD_FALSE, &watch->storage);
 }
 
 /*
@@ -203,7 +207,7 @@ static enum told clock_told(struct daemon *daemon, struct davy_stamp now)
 void daemon_watch_self(struct daemon *daemon, struct davy_stamp now)
 {
     struct selfwatch *watch = &daemon->watch;
-    tell(daemon, DAVY_ALARM_STORAGE, storage_told(daemon, now.mono), &watch->storage);
+    watch_storage(daemon, now.mono);
     char text[DAVY_NOTE_SIZE];
     struct davy_buf why;
     davy_buf_init(&why, text, sizeof text);
