@@ -53,6 +53,8 @@ struct evaluate_stage {
     bool *flagged;                /* by device: an event may have changed whether it is in alarm */
     struct pace *paces;           /* by point */
     bool any_flagged;
+    struct record held; /* the newest of the records, where holds: the one before it is with the recorder */
+    bool holds;
     struct next next; /* during a reload */
     struct evaluator_status status;
     davy_mono counted_at; /* when status was last put */
@@ -64,14 +66,33 @@ struct evaluate_stage {
 };
 
 /* What the record owns passes, or goes with it. */
-static void hand_over(struct evaluate_stage *stage, struct record *record)
+static void pass_on(struct evaluate_stage *stage, enum record_place place)
 {
+    struct record *record = &stage->held;
     bool room = davy_queue_space(&stage->route->records) > ROOM_FOR_SWITCH;
+    stage->holds = false;
+    record->place = place;
     if (room && davy_queue_push(&stage->route->records, record) == 0)
         return;
     record_done(record);
     if (stage->status.lost_records++ == 0)
         davy_error("evaluate", "the recorder takes nothing more: events are lost, and counted");
+}
+
+/* One behind, so that the last of a cause can say so. */
+static void hand_over(struct evaluate_stage *stage, const struct record *record)
+{
+    if (stage->holds)
+        pass_on(stage, RECORD_MORE);
+    stage->held = *record;
+    stage->holds = true;
+}
+
+/* The cause is dealt with: what it made of alarms may be written. */
+static void end_cause(struct evaluate_stage *stage)
+{
+    if (stage->holds)
+        pass_on(stage, RECORD_LAST);
 }
 
 /* Devices whose alarm_interval the event may begin or end: that of the point, or of each member of a vote. */
@@ -107,8 +128,9 @@ static bool on_memory(void *context, const struct davy_alarm_memory *memory)
 {
     struct evaluate_stage *stage = context;
     struct record record = {.kind = RECORD_MEMORY, .at = davy_clock_now(stage->route->clock), .memory = *memory};
-    bool taken = davy_queue_space(&stage->route->records) > ROOM_FOR_EVENTS &&
-                 davy_queue_push(&stage->route->records, &record) == 0;
+    bool taken = davy_queue_space(&stage->route->records) > ROOM_FOR_EVENTS;
+    if (taken)
+        hand_over(stage, &record);
     stage->memories_left_out |= !taken;
     return taken;
 }
@@ -184,6 +206,8 @@ struct evaluate_stage *evaluate_stage_free(struct evaluate_stage *stage)
 {
     if (!stage)
         return NULL;
+    if (stage->holds)
+        record_done(&stage->held);
     preview_free(stage->preview);
     davy_zones_free(stage->zones);
     davy_decoder_free(stage->decoder);
@@ -255,6 +279,7 @@ static void take_block(struct evaluate_stage *stage, const struct davy_block *bl
         record_reading(stage, &stage->readings[i]);
         davy_engine_reading(stage->engine, &stage->readings[i]);
         tell_of_point(stage, stage->readings[i].point);
+        end_cause(stage);
     }
     tell_pollers(stage);
 }
@@ -355,6 +380,7 @@ static void on_switched(void *context)
     struct record record = {.kind = RECORD_SWITCH, .config = davy_config_ref(stage->config)};
     struct record_reading reading = {.config = davy_config_ref(stage->config)};
     hand_over_readings(stage); /* those of the old configuration */
+    end_cause(stage);
     if (davy_queue_push(&stage->route->records, &record) == DAVY_QUEUE_LOST)
         davy_config_unref(record.config);
     if (davy_queue_push(&stage->route->readings, &reading) == DAVY_QUEUE_LOST)
@@ -460,8 +486,10 @@ static void take_ask(struct evaluate_stage *stage, const struct ask *ask)
 static void take_asks(struct evaluate_stage *stage)
 {
     struct ask ask;
-    while (davy_queue_pop(&stage->route->asks, &ask))
+    while (davy_queue_pop(&stage->route->asks, &ask)) {
         take_ask(stage, &ask);
+        end_cause(stage);
+    }
 }
 
 static void publish_zone(void *context, uint32_t zone, const struct davy_zone_view *view)
@@ -520,17 +548,20 @@ static void run(struct davy_thread *thread, void *context)
 {
     struct evaluate_stage *stage = context;
     davy_engine_start(stage->engine, davy_clock_now(stage->route->clock), true);
+    end_cause(stage);
     while (!davy_thread_stopping(thread)) {
         davy_waker_wait(&thread->waker, time_to_sleep(stage, davy_clock_now(stage->route->clock).mono));
         take_asks(stage);
         take_blocks(stage);
         struct davy_stamp now = davy_clock_now(stage->route->clock);
         davy_engine_advance(stage->engine, now);
+        end_cause(stage);
         tell_pollers(stage);
         hand_over_readings(stage);
         preview_turn(stage->preview, now.mono);
         tell_left_out(stage);
         put_status(stage, now);
+        end_cause(stage);
         davy_thread_beat(thread);
     }
     take_blocks(stage);
@@ -539,6 +570,7 @@ static void run(struct davy_thread *thread, void *context)
     tell_of_devices(stage, now.mono);
     judge_zones(stage, now);
     davy_engine_tell_all(stage->engine); /* how far delays have run goes on after the restart */
+    end_cause(stage);
 }
 
 int evaluate_stage_start(struct evaluate_stage *stage)

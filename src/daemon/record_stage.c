@@ -24,6 +24,9 @@
 /* Records of one transaction of the ledger. */
 #define BATCH_MAX 256
 
+/* The rest of a cause comes at once; it is not waited for any longer than this. */
+#define TORN_MAX (100 * DAVY_NS_PER_MS)
+
 /* How often the stores are trimmed, and how often space is looked at. */
 #define HOUSEKEEPING (10 * DAVY_NS_PER_S)
 #define MEASURING    (2 * DAVY_NS_PER_S)
@@ -45,6 +48,7 @@ struct record_stage {
     struct platform *platform;
     struct record batch[BATCH_MAX];
     size_t batch_count;
+    davy_mono torn_since;      /* the rest of a cause is awaited; 0: no */
     bool recalled;             /* the memories of alarms were read */
     struct ask memories;       /* at the start, until `recalling` is settled */
     atomic_int recalling;      /* enum recalling */
@@ -403,6 +407,20 @@ static size_t before_switch(const struct record_stage *stage)
     return count;
 }
 
+/* The records that can be written now, as whole causes; one that is larger than a batch, or whose end is lost, in parts. */
+static size_t writable(struct record_stage *stage)
+{
+    size_t whole = records_whole(stage->batch, stage->batch_count);
+    davy_mono now = mono_now(stage);
+    if (whole > 0 || stage->torn_since.ns == 0)
+        stage->torn_since = whole < stage->batch_count ? now : (davy_mono){0};
+    bool waited = stage->torn_since.ns != 0 && davy_mono_sub(now, stage->torn_since).ns >= TORN_MAX;
+    if (whole == 0 && (waited || stage->batch_count == BATCH_MAX))
+        whole = stage->batch_count;
+    size_t here = before_switch(stage);
+    return whole < here ? whole : here;
+}
+
 static void switch_records(struct record_stage *stage)
 {
     davy_config_unref(stage->config);
@@ -437,11 +455,12 @@ static void write_records(struct record_stage *stage)
     if (!ledger_ready(stage))
         return;
     for (fill_batch(stage); stage->batch_count > 0; fill_batch(stage)) {
-        size_t count = before_switch(stage);
-        if (count > 0 && !commit_batch(stage, count))
-            return;
-        if (count == 0)
+        size_t count = writable(stage);
+        bool switches = stage->batch[0].kind == RECORD_SWITCH;
+        if (switches)
             switch_records(stage);
+        else if (count == 0 || !commit_batch(stage, count))
+            return;
         else
             outbox_hand_over(stage->outbox);
     }
@@ -508,6 +527,8 @@ static davy_span time_to_sleep(const struct record_stage *stage, davy_mono now)
 {
     davy_mono due = davy_mono_min(reading_store_due(stage->readings), platform_due(stage->platform));
     davy_span sleep = davy_mono_sub(due, now);
+    if (stage->torn_since.ns != 0 && sleep.ns > TORN_MAX)
+        return (davy_span){TORN_MAX};
     return sleep.ns < DAVY_NS_PER_S ? sleep : davy_span_s(1);
 }
 

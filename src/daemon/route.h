@@ -73,8 +73,19 @@ struct record_action {
     char *detail; /* JSON or NULL; passes, freed when it is written */
 };
 
+/*
+ * What one cause makes of alarms is written in one transaction: after a crash an event whose memory is missing would be
+ * decided anew.
+ */
+enum record_place {
+    RECORD_ALONE, /* an action from elsewhere; may stand between the others */
+    RECORD_MORE,  /* the next of its cause follows */
+    RECORD_LAST,
+};
+
 struct record {
     enum record_kind kind;
+    enum record_place place;
     struct davy_stamp at;
     uint64_t ordinal; /* of an event: the evaluator's how manieth it is */
     /* Of an event, set at the first try to write it, so that another try writes the same row: */

@@ -126,6 +126,19 @@ int write_record(struct davy_ledger *ledger, const struct route *route, const st
     return 0;
 }
 
+size_t records_whole(const struct record *records, size_t count)
+{
+    size_t whole = 0;
+    bool open = false;
+    for (size_t i = 0; i < count; i++) {
+        if (records[i].place != RECORD_ALONE)
+            open = records[i].place == RECORD_MORE;
+        if (!open)
+            whole = i + 1;
+    }
+    return whole;
+}
+
 void record_done(struct record *record)
 {
     if (record->kind == RECORD_EVENT)
