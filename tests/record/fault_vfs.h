@@ -115,15 +115,24 @@ static int fault_read(sqlite3_file *file, void *bytes, int length, sqlite3_int64
 
 static int fault_write(sqlite3_file *file, const void *bytes, int length, sqlite3_int64 at)
 {
-    int result = fault_strikes(fault_of(file)->fault);
-    if (result == SQLITE_OK)
-        fault_record(fault_of(file), at, length);
-    return result ? result : fault_real(file)->pMethods->xWrite(fault_real(file), bytes, length, at);
+    struct fault *fault = fault_of(file)->fault;
+    int result = fault_strikes(fault);
+    bool torn = result != SQLITE_OK && fault->recording && fault->fired == 1; /* under way when the power went */
+    if (result != SQLITE_OK && !torn)
+        return result;
+    fault_record(fault_of(file), at, length);
+    int written = fault_real(file)->pMethods->xWrite(fault_real(file), bytes, length, at);
+    return torn ? result : written;
 }
 
+/* What is cut off may be there again after a power cut, as long as no sync came. */
 static int fault_truncate(sqlite3_file *file, sqlite3_int64 size)
 {
+    sqlite3_int64 before = 0;
     int result = fault_strikes(fault_of(file)->fault);
+    if (result == SQLITE_OK && fault_real(file)->pMethods->xFileSize(fault_real(file), &before) == SQLITE_OK &&
+        before > size)
+        fault_record(fault_of(file), size, (int)(before - size));
     return result ? result : fault_real(file)->pMethods->xTruncate(fault_real(file), size);
 }
 

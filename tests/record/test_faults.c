@@ -143,81 +143,6 @@ static void a_disk_that_is_full_for_a_while_loses_nothing(void **state)
     every_operation_fails_in_turn(*state, SQLITE_FULL, true);
 }
 
-/* Close without a checkpoint, so that the next cut meets a file with a -wal. */
-static void leave_wal(struct fixture *f, struct davy_ledger *ledger)
-{
-    f->fault.countdown = 1;
-    f->fault.lasting = true;
-    f->fault.result = SQLITE_IOERR_WRITE;
-    davy_ledger_close(ledger);
-    f->fault.countdown = 0;
-}
-
-/* Store one event a transaction until the power is cut; the number of the last that was reported stored. */
-static int64_t run_until_dark(struct fixture *f, struct davy_ledger *ledger)
-{
-    struct sample_event s;
-    int64_t stored = davy_ledger_last_seq(ledger);
-    while (f->fault.fired == 0) {
-        int64_t seq = stored + 1;
-        if (davy_ledger_begin(ledger) != 0 ||
-            davy_ledger_append(ledger, sample(&s, seq, (int)(seq % 3), "unacknowledged")) != 0 ||
-            davy_ledger_commit(ledger) != 0)
-            break;
-        stored = seq;
-    }
-    return stored;
-}
-
-/* The ledger of before lives on: cut after cut. */
-static int64_t one_cut(struct fixture *f, struct davy_random *random, int64_t stored)
-{
-    struct davy_ledger *ledger = NULL;
-    bool aside = false;
-    f->fault.recording = true;
-    f->fault.fired = 0;
-    f->fault.countdown = 1 + (int)(davy_random_next(random) % 60);
-    f->fault.result = SQLITE_IOERR_WRITE;
-    f->fault.lasting = true;
-    if (davy_ledger_open(f->folder.path, wall_s(0), &aside, &ledger) == 0) {
-        assert_true(davy_ledger_last_seq(ledger) >= stored);
-        stored = run_until_dark(f, ledger);
-    }
-    davy_ledger_close(ledger);
-    assert_false(aside);
-    fault_settle(&f->fault, NULL, random);
-    f->fault.recording = false;
-    f->fault.countdown = 0;
-    return stored;
-}
-
-static void what_was_committed_survives_power_cuts(void **state)
-{
-    struct fixture *f = *state;
-    struct davy_random random = {test_seed()};
-    int64_t stored = 0;
-    struct davy_ledger *ledger = NULL;
-    folder_new_in(&f->folder, access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp");
-    assert_int_equal(davy_ledger_open(f->folder.path, wall_s(0), NULL, &ledger), 0);
-    davy_ledger_close(ledger);
-    for (int i = 0; i < 300; i++) {
-        bool aside = true;
-        stored = one_cut(f, &random, stored);
-        assert_int_equal(davy_ledger_open(f->folder.path, wall_s(0), &aside, &ledger), 0);
-        assert_false(aside);
-        assert_true(davy_ledger_last_seq(ledger) >= stored);
-        stored = davy_ledger_last_seq(ledger);
-        if (i % 2)
-            davy_ledger_close(ledger);
-        else
-            leave_wal(f, ledger);
-        check(f, stored);
-    }
-    print_message("%lld events\n", (long long)stored);
-    assert_true(stored > 300);
-    folder_done(&f->folder);
-}
-
 /* One batch of readings and a message of telemetry. */
 static int attempt_batch(struct davy_readings *readings, int64_t batch)
 {
@@ -303,7 +228,6 @@ int main(void)
         TEST(a_write_or_sync_that_fails_once_loses_nothing),
         TEST(a_disk_that_fails_for_a_while_loses_nothing),
         TEST(a_disk_that_is_full_for_a_while_loses_nothing),
-        TEST(what_was_committed_survives_power_cuts),
         TEST(readings_go_on_after_any_fault),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
