@@ -150,14 +150,18 @@ def identity(event):
 
 
 def replaced(ledger, seen, torn=False):
-    """torn: a crash came between; a preview may also be followed by another later event of its alarm."""
+    """
+    torn: a crash came between; a preview may also be followed by another later event of its alarm, and what the gateway
+    said of itself may have ended with it.
+    """
     known = {identity(row.event) for row in ledger.rows}
     last = {key_of(row.event): row.event["time"] for row in ledger.rows}
     problems = []
     for m in alarms(seen):
         event = m.data
         if event and event["seq"] is None and identity(event) not in known:
-            if not torn or last.get(key_of(event), "") < event["time"]:
+            followed = event["device"] == "gateway" or last.get(key_of(event), "") >= event["time"]
+            if not torn or not followed:
                 problems.append(f"preview: {event['event']} of {named(event)} at {event['time']} was never stored")
     return few(problems)
 

@@ -221,6 +221,8 @@ def exceptions(new):
     assert audit.replaced(case.ledger(), case.seen, torn=True) == []
     case = preview(new(), id="0192f3c1-7b1e-7c44-9d0a-bbbbbbbbbbbb", time="2026-11-23T09:00:00.000Z")
     assert audit.replaced(case.ledger(), case.seen, torn=True)
+    case = preview(new(), rule="storage", device="gateway", point=None, id="0192f3c1-7b1e-7c44-9d0a-bbbbbbbbbbbb")
+    assert audit.replaced(case.ledger(), case.seen, torn=True) == [] and audit.replaced(case.ledger(), case.seen)
     case = new().swap(4, 5)
     assert audit.ordered(case.ledger(), case.seen, asked={5}) == [] and audit.ordered(case.ledger(), case.seen, asked={6})
 
