@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""HACKING.md, Lines that misbehave: no row is missing, and every test that one names is there."""
+"""HACKING.md, Lines that misbehave, and Failures: no row of lines is missing, and every test that one names is there."""
 import pathlib
 import re
 import sys
@@ -9,10 +9,10 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 ROWS = [f"L{i}" for i in range(1, 28)]
 
 
-def table(text):
+def table(text, section, letters):
     """{row: names of tests}."""
-    section = text.split("## Lines that misbehave")[1].split("\n## ")[0]
-    rows = [line.strip("| ").split(" | ") for line in section.splitlines() if re.match(r"\| L\d", line)]
+    part = text.split(f"\n## {section}\n")[1].split("\n## ")[0]
+    rows = [line.strip("| ").split(" | ") for line in part.splitlines() if re.match(rf"\| [{letters}]\d", line)]
     return {cells[0]: re.findall(r"`([^`]+)`", cells[-1]) for cells in rows}
 
 
@@ -27,7 +27,8 @@ def known_names():
 
 
 def main():
-    rows, names = table((ROOT / "HACKING.md").read_text(encoding="utf-8")), known_names()
+    text, names = (ROOT / "HACKING.md").read_text(encoding="utf-8"), known_names()
+    rows = {**table(text, "Lines that misbehave", "L"), **table(text, "Failures and the tests that hold them", "NPRSX")}
     wrong = [f"row {row} is missing" for row in ROWS if row not in rows]
     wrong += [f"row {row} names no test" for row, tests in rows.items() if not tests]
     wrong += [f"row {row}: there is no {test}" for row, tests in rows.items() for test in tests if test not in names]
