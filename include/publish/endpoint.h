@@ -7,6 +7,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "base/attr.h"
 #include "model/config.h"
@@ -17,7 +18,8 @@
 
 struct davy_endpoint {
     bool tls;
-    char url[DAVY_ENDPOINT_URL_SIZE]; /* paho's form, tcp://HOST:PORT or ssl://HOST:PORT */
+    char url[DAVY_ENDPOINT_URL_SIZE];  /* paho's form, tcp://HOST:PORT or ssl://HOST:PORT */
+    char host[DAVY_ENDPOINT_URL_SIZE]; /* without port and brackets */
 };
 
 /*
@@ -43,3 +45,9 @@ int davy_endpoint_password(const struct davy_mqtt *mqtt, char *ret_password, cha
 
 /* All files of the settings that must be there, for a clear sentence before TLS says nothing. 0 or a negative errno. */
 int davy_endpoint_check_files(const struct davy_mqtt *mqtt, char *error) DAVY_MUST_CHECK;
+
+/*
+ * A number that is another one when any of the settings' files (authority, certificate, key, password) is another one than
+ * before, by device, inode, size and time of change; a file that is missing counts as one.
+ */
+uint64_t davy_endpoint_fingerprint(const struct davy_mqtt *mqtt);

@@ -16,21 +16,35 @@
 #include "publish/command.h"
 
 enum davy_mqtt_notice_kind {
-    DAVY_MQTT_CONNECTED, /* window: how many may be in flight */
-    DAVY_MQTT_REFUSED,   /* the connect failed; text says why */
-    DAVY_MQTT_LOST,
-    DAVY_MQTT_ACKED,          /* token; reason_code */
+    DAVY_MQTT_CONNECTED, /* terms */
+    DAVY_MQTT_REFUSED,   /* the connect failed; text says why, reason_code where the broker gave one */
+    DAVY_MQTT_LEAVES,    /* the broker says why it will close the connection; text, reason_code */
+    DAVY_MQTT_LOST,      /* text */
+    DAVY_MQTT_ACKED,     /* token; reason_code */
+    DAVY_MQTT_SUBSCRIBED,
     DAVY_MQTT_NOT_SUBSCRIBED, /* the broker refuses the subscription; text */
     DAVY_MQTT_FAILED, /* token: refused with reason_code >= 0x80; below that not acknowledged, to be sent again */
 };
+
+/* What the broker's CONNACK allows. */
+struct davy_mqtt_terms {
+    uint16_t window;           /* how many may be in flight */
+    uint32_t max_packet;       /* bytes; 0: no limit named */
+    bool no_qos_1;             /* all goes with QoS 0: nothing is ever acknowledged, and fails with reason 0x9B */
+    bool no_retain;            /* all goes unretained */
+    uint16_t keep_alive_s;     /* of the server, where it is shorter than ours; 0: ours */
+    bool again;                /* connect again, for the keep alive to take effect */
+    davy_wall certificate_end; /* of the server's certificate; ns = 0: not known */
+};
+
+#define DAVY_MQTT_TEXT_SIZE 256
 
 struct davy_mqtt_notice {
     enum davy_mqtt_notice_kind kind;
     uint64_t token;
     uint8_t reason_code;
-    uint16_t window;
-    uint32_t max_packet; /* 0: no limit named */
-    char text[160];
+    struct davy_mqtt_terms terms;
+    char text[DAVY_MQTT_TEXT_SIZE];
 };
 
 struct davy_mqtt_will {
@@ -40,8 +54,8 @@ struct davy_mqtt_will {
 
 struct davy_mqtt_ops {
     /*
-     * Begin to connect to one url; the outcome comes as a notice. Never waits for the network.
-     * Also what is wrong with a file (missing, readable by others) comes as a notice, for its text.
+     * Begin to connect to one url; the outcome comes as a notice. Never waits for the network. All files are read anew.
+     * What an earlier CONNACK of that url demands of a connect (will, keep alive) is heeded. Also what is wrong with a file (missing, readable by others) comes as a notice, for its text.
      * 0 or a negative errno (-EBUSY: a connection that was dropped is not gone yet; -ENOMEM): then no notice follows.
      */
     int (*connect)(void *client, const char *url, const struct davy_mqtt_will *will);

@@ -8,11 +8,13 @@
 
 #include "base/queue.h"
 #include "model/config.h"
+#include "publish/account.h"
 #include "publish/incoming.h"
 #include "publish/mqtt.h"
 #include "publish/publisher.h"
 #include "publish/session.h"
 #include "publish/retained.h"
+#include "publish/rotation.h"
 
 /* How long an acknowledgement or the answer to a connect may take before the connection is dropped. */
 #define DAVY_OUTGOING_ACK_DEADLINE_S     30
@@ -31,10 +33,14 @@ struct davy_outgoing {
     struct davy_retained_set states;
     uint64_t last_id; /* of tokens */
     uint32_t max_packet;
-    size_t url;
+    size_t url;             /* to connect to next, or that is */
+    size_t tried;           /* connected to last */
+    bool told;              /* why this connection ends */
+    davy_mono subscribe_by; /* when the answer to a subscription is overdue; ns = 0: none is awaited */
     struct davy_random random;
-    uint8_t refusal_logged; /* reason code that was logged last in this session */
-    davy_wall now;          /* of the notice, or the turn, that is at work */
+    davy_wall now; /* of the notice, or the turn, that is at work */
+    struct davy_rotation rotation;
+    struct davy_account account;
     struct davy_publisher_status status;
 };
 

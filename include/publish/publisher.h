@@ -34,10 +34,17 @@ struct davy_publisher_options {
 #define DAVY_PUBLISHER_ROOM       256
 #define DAVY_PUBLISHER_STATE_ROOM 1024
 
+/* As many as a configuration may name. */
+#define DAVY_PUBLISHER_URLS        8
+#define DAVY_PUBLISHER_URL_SIZE    256 /* longer ones are cut off in the status */
+#define DAVY_PUBLISHER_LIMITS_SIZE 256
+
 struct davy_publisher_status {
     bool connected;
     davy_wall since; /* of `connected` */
     davy_mono since_mono;
+    char url[DAVY_PUBLISHER_URL_SIZE]; /* of the connection; else the one that is tried */
+    bool unstable;                     /* five connects in a row failed, or held for less than a minute */
     uint64_t connects;
     uint64_t published;
     uint64_t acknowledged;
@@ -45,7 +52,19 @@ struct davy_publisher_status {
     uint64_t unheard;  /* acknowledged with 0x10: nobody subscribed */
     uint64_t commands; /* taken over MQTT, done or refused */
     int64_t sent_row;  /* the highest row of an event that was given to the network; 0: none yet */
-    char last_error[160];
+    /* The last trouble with a connection; stays when there is one again. */
+    char last_error[DAVY_MQTT_TEXT_SIZE + 64];
+    char error_url[DAVY_PUBLISHER_URL_SIZE];
+    davy_wall error_first; /* of the same text with the same broker, in a row */
+    davy_wall error_last;
+    uint64_t error_count;
+    davy_mono duplicate_at; /* when another client with our id was last seen; ns = 0: never */
+    /* The last message that was refused. */
+    uint8_t refusal_code; /* 0: none was */
+    char refusal_topic[DAVY_PUBLISHER_URL_SIZE];
+    davy_wall refusal_at;
+    char limits[DAVY_PUBLISHER_LIMITS_SIZE]; /* what the broker's CONNACK restricts; empty: nothing */
+    davy_wall server_certificate_end;        /* ns = 0: no TLS, or not known */
 };
 
 /* new: starts no thread; 0 or a negative errno. start: its thread; 0 or a negative errno. */

@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "base/attr.h"
+#include "base/clock.h"
 #include "model/message.h"
 
 /* Topics at most. */
@@ -20,13 +21,15 @@ struct davy_retained {
     uint64_t id;
     struct davy_message message;
     uint64_t due; /* order of sending; 0: sent */
+    bool refused; /* and to be sent again */
 };
 
 struct davy_retained_set {
     struct davy_retained *items;
     size_t count;
     size_t room;
-    uint64_t last_id; /* of states, and of their order */
+    uint64_t last_id;   /* of states, and of their order */
+    davy_mono again_at; /* when those that were refused are due again; ns = 0: none was */
 };
 
 /*
@@ -40,6 +43,12 @@ struct davy_retained *davy_retained_find(const struct davy_retained_set *states,
 
 /* The one that has waited longest; NULL: none waits. */
 struct davy_retained *davy_retained_due(const struct davy_retained_set *states);
+
+/* The broker did not take it: it is due again after a minute. */
+void davy_retained_refuse(struct davy_retained_set *states, struct davy_retained *state, davy_mono now);
+
+/* Those whose minute is over are to be sent. */
+void davy_retained_wake(struct davy_retained_set *states, davy_mono now);
 
 /* All are to be sent, in the order that they have. */
 void davy_retained_repeat(struct davy_retained_set *states);

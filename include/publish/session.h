@@ -25,6 +25,7 @@ enum davy_session_input {
     DAVY_SESSION_LOST,      /* the connection is gone */
     DAVY_SESSION_STUCK,     /* a deadline of ours passed, or the client does not take messages */
     DAVY_SESSION_SWITCH,    /* other settings */
+    DAVY_SESSION_RENEW,     /* other files, or other terms of the broker: the same connection anew */
     DAVY_SESSION_STOP,      /* leave when all is sent */
     DAVY_SESSION_DRAINED,   /* all is sent, or the time for it is over */
     DAVY_SESSION_INPUT_COUNT_
@@ -54,6 +55,7 @@ struct davy_session_cell davy_session_next(enum davy_session_state state, enum d
 struct davy_session {
     enum davy_session_state state;
     unsigned failures; /* connects that failed, or held only briefly, in a row */
+    unsigned brief;    /* connections that held only briefly, in a row */
     davy_mono retry_at;
     davy_mono entered; /* when `state` was entered */
 };

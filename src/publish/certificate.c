@@ -35,3 +35,29 @@ int davy_certificate_end(const char *file, davy_wall *ret_end)
     *ret_end = earliest;
     return 0;
 }
+
+/* A key with a passphrase cannot be used by a service; never ask a terminal for one. */
+static int no_passphrase(char *text, int size, int writing, void *context)
+{
+    (void)text, (void)size, (void)writing, (void)context;
+    return -1;
+}
+
+int davy_certificate_fits(const char *file, const char *key_file)
+{
+    DAVY_AUTO_FILE FILE *stream = fopen(file, "re");
+    if (!stream)
+        return -errno;
+    DAVY_AUTO_FILE FILE *key_stream = fopen(key_file, "re");
+    if (!key_stream)
+        return -errno;
+    X509 *certificate = PEM_read_X509(stream, NULL, NULL, NULL);
+    EVP_PKEY *key = PEM_read_PrivateKey(key_stream, NULL, no_passphrase, NULL);
+    int rc = certificate && key ? 0 : -EINVAL;
+    if (rc == 0 && X509_check_private_key(certificate, key) != 1)
+        rc = -EKEYREJECTED;
+    X509_free(certificate);
+    EVP_PKEY_free(key);
+    ERR_clear_error();
+    return rc;
+}

@@ -54,6 +54,8 @@ int davy_endpoint_parse(const char *url, struct davy_endpoint *ret)
         snprintf(endpoint.url, sizeof endpoint.url, "%s%.*s:%d", scheme->paho, (int)host, address, (int)number);
     if (length < 0 || (size_t)length >= sizeof endpoint.url)
         return -EINVAL;
+    const size_t brackets = address[0] == '[' ? 1 : 0;
+    snprintf(endpoint.host, sizeof endpoint.host, "%.*s", (int)(host - 2 * brackets), address + brackets);
     *ret = endpoint;
     return 0;
 }
@@ -102,16 +104,21 @@ static int read_first_line(const char *path, char *ret_line, char *error)
     return 0;
 }
 
+/* Of the settings, else the service credential where there is one; NULL: none. */
+static const char *password_path(const struct davy_mqtt *mqtt, char credential[PATH_MAX])
+{
+    const char *directory = getenv("CREDENTIALS_DIRECTORY");
+    if (mqtt->password_file || !directory)
+        return mqtt->password_file;
+    snprintf(credential, PATH_MAX, "%s/mqtt-password", directory);
+    return access(credential, F_OK) == 0 ? credential : NULL;
+}
+
 int davy_endpoint_password(const struct davy_mqtt *mqtt, char *ret_password, char *error)
 {
     char credential[PATH_MAX];
-    const char *path = mqtt->password_file;
-    const char *directory = getenv("CREDENTIALS_DIRECTORY");
+    const char *path = password_path(mqtt, credential);
     ret_password[0] = '\0';
-    if (!path && directory) {
-        snprintf(credential, sizeof credential, "%s/mqtt-password", directory);
-        path = access(credential, F_OK) == 0 ? credential : NULL;
-    }
     if (!path)
         return 0;
     int rc = davy_endpoint_check_secret(path, error);
@@ -125,4 +132,28 @@ int davy_endpoint_check_files(const struct davy_mqtt *mqtt, char *error)
     if (mqtt->cert_file && access(mqtt->cert_file, R_OK) < 0)
         return fail_errno(error, "cert_file", mqtt->cert_file);
     return mqtt->key_file ? davy_endpoint_check_secret(mqtt->key_file, error) : 0;
+}
+
+/* FNV-1a, only to tell one state of the files from another. */
+static uint64_t mix(uint64_t hash, uint64_t value)
+{
+    for (int byte = 0; byte < 8; byte++)
+        hash = (hash ^ (value >> 8 * byte & 0xFF)) * UINT64_C(0x100000001b3);
+    return hash;
+}
+
+uint64_t davy_endpoint_fingerprint(const struct davy_mqtt *mqtt)
+{
+    char credential[PATH_MAX];
+    const char *const paths[] = {mqtt->ca_file, mqtt->cert_file, mqtt->key_file, password_path(mqtt, credential)};
+    uint64_t hash = UINT64_C(0xcbf29ce484222325);
+    for (size_t i = 0; i < DAVY_LENGTH(paths); i++) {
+        struct stat status = {0};
+        if (paths[i])
+            (void)!stat(paths[i], &status); /* zero where there is none */
+        hash = mix(mix(hash, status.st_dev), status.st_ino);
+        hash = mix(mix(hash, (uint64_t)status.st_size), (uint64_t)status.st_mtim.tv_sec);
+        hash = mix(hash, (uint64_t)status.st_mtim.tv_nsec);
+    }
+    return hash;
 }

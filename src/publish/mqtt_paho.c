@@ -7,8 +7,8 @@
  *   - MQTTAsync_destroy races with paho's threads: one handle for life, a drop is a disconnect that ends by callback
  *   - what was in flight comes back as a failure without a reason code when the next session begins: by then the
  *     publisher has other tokens
- * Not reachable through paho 1.3.12: the socket (TCP_USER_TIMEOUT), MQTT 5 Server Keep Alive
- * (ours is at most what the configuration allows), the second address of a host name.
+ * Not reachable through paho 1.3.12: the socket (TCP_USER_TIMEOUT), the second address of a host name, lists of revoked
+ * certificates, a bound of what is received.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -58,7 +58,9 @@ static void paho_free(void *client)
 {
     struct paho *paho = client;
     davy_paho_destroy(paho);
-    MQTTAsync_destroy(&paho->anchor);
+    davy_paho_unwatch_tls(paho);
+    if (paho->anchor)
+        MQTTAsync_destroy(&paho->anchor);
     davy_waker_done(&paho->left);
     free(paho);
 }
@@ -77,21 +79,22 @@ int davy_mqtt_paho_new(const struct davy_mqtt *mqtt, struct davy_queue *notices,
     struct paho *paho = calloc(1, sizeof *paho);
     if (!paho)
         return -ENOMEM;
+    paho->left = (struct davy_waker)DAVY_WAKER_INIT;
     paho->mqtt = mqtt;
     paho->notices = notices;
     paho->incoming = incoming;
     davy_queue_ring_each(notices, NOTICES_RING);
+    paho->of_url = &paho->demands[0];
     int rc = davy_waker_init(&paho->left);
-    if (rc < 0) {
-        free(paho);
-        return rc;
-    }
+    if (rc == 0)
+        rc = davy_paho_watch_tls(paho);
     MQTTAsync_global_init(&init);
-    if (MQTTAsync_create(&paho->anchor, "tcp://127.0.0.1:1", "davy-anchor", MQTTCLIENT_PERSISTENCE_NONE, NULL) !=
-        MQTTASYNC_SUCCESS) {
-        davy_waker_done(&paho->left);
-        free(paho);
-        return -ENOMEM;
+    if (rc == 0 && MQTTAsync_create(&paho->anchor, "tcp://127.0.0.1:1", "davy-anchor", MQTTCLIENT_PERSISTENCE_NONE,
+                                    NULL) != MQTTASYNC_SUCCESS)
+        rc = -ENOMEM;
+    if (rc < 0) {
+        paho_free(paho);
+        return rc;
     }
     *ret_client = (struct davy_mqtt_client){.ops = &paho_ops, .client = paho};
     return 0;

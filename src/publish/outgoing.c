@@ -9,14 +9,13 @@
 #include "base/buf.h"
 #include "base/log.h"
 #include "publish/payload.h"
+#include "publish/reason.h"
 #include "publish/topic.h"
 
 #define STATUS_SIZE 2048
 
-/* MQTT 5 reason codes (OASIS MQTT 5.0, 2.4). */
-#define REASON_NOBODY_SUBSCRIBED 0x10
-#define REASON_FAILURE           0x80
-#define REASON_PACKET_TOO_LARGE  0x95
+/* Connects that failed or held only briefly, in a row, from which on the broker counts as away. */
+#define UNSTABLE_FROM 5
 
 /* Fixed header, topic length, packet id, properties with expiry, content type, format and schema: at most this. */
 #define PACKET_OVERHEAD 96
@@ -41,14 +40,11 @@ static void report(struct davy_outgoing *out, enum davy_delivery_kind kind, cons
         davy_queue_ring(out->deliveries); /* telemetry that was sent is no news: the queue says when it is too much */
 }
 
-/* Log a failed connect or a loss once, until the text changes or a session begins. */
-static void note_error(struct davy_outgoing *out, const char *what, const char *text)
+/* Of the broker that is, or was last, connected or connected to. */
+static void note_error(struct davy_outgoing *out, const char *what, const char *text, struct davy_stamp now)
 {
-    char error[sizeof out->status.last_error];
-    snprintf(error, sizeof error, "%s: %.100s", what, text[0] ? text : "no reason given");
-    if (strcmp(error, out->status.last_error) != 0)
-        davy_warning("mqtt", "%s (%s)", error, out->config->mqtt.urls[out->url]);
-    memcpy(out->status.last_error, error, sizeof error);
+    davy_account_error(&out->account, &out->status, out->tried, out->config->mqtt.urls[out->tried], what, text,
+                       now.wall);
 }
 
 /* Take the posted states into the cache, the latest of each topic. */
@@ -72,13 +68,10 @@ static bool fits(const struct davy_outgoing *out, const struct davy_message *mes
                (size_t)out->max_packet;
 }
 
-static void refused(struct davy_outgoing *out, const struct davy_message *message, uint8_t reason_code)
+static void refused(struct davy_outgoing *out, const struct davy_message *message, uint8_t reason_code,
+                    struct davy_stamp now)
 {
-    out->status.refused++;
-    if (out->refusal_logged != reason_code)
-        davy_warning("mqtt", "%s: the broker refuses, reason code 0x%02x; tried again later", message->topic,
-                     reason_code);
-    out->refusal_logged = reason_code;
+    davy_account_refusal(&out->account, &out->status, message->topic, reason_code, now.wall);
     report(out, DAVY_DELIVERY_REFUSED, message, reason_code);
 }
 
@@ -100,45 +93,45 @@ static int hand_over(struct davy_outgoing *out, const struct davy_message *messa
 }
 
 /* Send again what was in flight when a connection ended. False: the client takes none. */
-static bool send_waiting(struct davy_outgoing *out, struct davy_flight *flight, davy_mono now)
+static bool send_waiting(struct davy_outgoing *out, struct davy_flight *flight, struct davy_stamp now)
 {
     if (flight->token != 0 && flight->message.class != DAVY_MESSAGE_REPLY)
         flight->message.length = davy_payload_mark_replayed(flight->message.payload);
     uint64_t token = ++out->last_id;
     int rc = hand_over(out, &flight->message, token);
     if (rc == -EMSGSIZE) {
-        refused(out, &flight->message, REASON_PACKET_TOO_LARGE);
+        refused(out, &flight->message, DAVY_REASON_PACKET_TOO_LARGE, now);
         davy_inflight_remove(&out->window, flight);
     } else if (rc == 0) {
-        davy_inflight_resend(&out->window, flight, token, now);
+        davy_inflight_resend(&out->window, flight, token, now.mono);
     }
     return rc == 0 || rc == -EMSGSIZE;
 }
 
-static bool send_state(struct davy_outgoing *out, struct davy_retained *state, davy_mono now)
+static bool send_state(struct davy_outgoing *out, struct davy_retained *state, struct davy_stamp now)
 {
     const struct davy_message none = {.class = DAVY_MESSAGE_STATE};
     uint64_t token = ++out->last_id;
     int rc = hand_over(out, &state->message, token);
     if (rc == 0)
-        davy_inflight_add(&out->window, &none, token, now)->state = state->id;
+        davy_inflight_add(&out->window, &none, token, now.mono)->state = state->id;
     else if (rc == -EMSGSIZE)
-        refused(out, &state->message, REASON_PACKET_TOO_LARGE);
+        refused(out, &state->message, DAVY_REASON_PACKET_TOO_LARGE, now);
     if (rc == 0 || rc == -EMSGSIZE)
         state->due = 0;
     return rc == 0 || rc == -EMSGSIZE;
 }
 
-static bool send_new(struct davy_outgoing *out, struct davy_message *message, davy_mono now)
+static bool send_new(struct davy_outgoing *out, struct davy_message *message, struct davy_stamp now)
 {
     uint64_t token = ++out->last_id;
     int rc = hand_over(out, message, token);
     if (rc == -EMSGSIZE) {
-        refused(out, message, REASON_PACKET_TOO_LARGE);
+        refused(out, message, DAVY_REASON_PACKET_TOO_LARGE, now);
         davy_message_done(message);
         return true;
     }
-    struct davy_flight *flight = davy_inflight_add(&out->window, message, token, now);
+    struct davy_flight *flight = davy_inflight_add(&out->window, message, token, now.mono);
     if (rc != 0)
         davy_inflight_withhold(&out->window, flight);
     return rc == 0;
@@ -163,7 +156,7 @@ static bool pop_posted(struct davy_outgoing *out, enum davy_message_class class,
 }
 
 /* Send the next message of one class, if it has any. */
-static enum sending send_one(struct davy_outgoing *out, enum davy_message_class class, davy_mono now)
+static enum sending send_one(struct davy_outgoing *out, enum davy_message_class class, struct davy_stamp now)
 {
     struct davy_message message;
     bool taken;
@@ -185,15 +178,24 @@ static enum sending send_one(struct davy_outgoing *out, enum davy_message_class 
     return taken ? SENDING_DONE : SENDING_BLOCKED;
 }
 
+/* The client takes nothing: mostly the connection is gone, and the notice that says why is on its way. */
+static void take_back(struct davy_outgoing *out, struct davy_stamp now)
+{
+    const size_t url = out->url;
+    apply(out, DAVY_SESSION_STUCK, now);
+    if (out->session.brief <= 1)
+        out->url = url;
+}
+
 /* Fill the window, the most urgent class first. */
 static void send_all(struct davy_outgoing *out, struct davy_stamp now)
 {
     unsigned class = 0;
     while (class < DAVY_MESSAGE_CLASS_COUNT_ && davy_inflight_open(&out->window) &&
            davy_queue_space(out->deliveries) >= DAVY_OUTGOING_REPORTS) {
-        enum sending outcome = send_one(out, (enum davy_message_class) class, now.mono);
+        enum sending outcome = send_one(out, (enum davy_message_class) class, now);
         if (outcome == SENDING_BLOCKED) {
-            apply(out, DAVY_SESSION_STUCK, now);
+            take_back(out, now);
             return;
         }
         class = outcome == SENDING_DONE ? 0 : class + 1;
@@ -209,21 +211,29 @@ static void begin_connect(struct davy_outgoing *out, struct davy_stamp now)
     davy_buf_init(&payload, text, sizeof text);
     davy_payload_will(&payload, out->config, out->boot_id, now.wall);
     struct davy_mqtt_will will = {.topic = davy_topic(out->config, "status", topic), .payload = text};
-    int rc = out->client.ops->connect(out->client.client, out->config->mqtt.urls[out->url], &will);
-    if (rc < 0) {
-        note_error(out, "cannot connect", strerror(-rc));
-        apply(out, DAVY_SESSION_REFUSED, now);
-    }
+    const size_t url = out->tried = out->url;
+    out->told = false;
+    davy_rotation_connect(&out->rotation, &out->config->mqtt, now.mono);
+    int rc = out->client.ops->connect(out->client.client, out->config->mqtt.urls[url], &will);
+    if (rc == 0)
+        return;
+    if (rc != -EBUSY)
+        note_error(out, "cannot connect", strerror(-rc), now);
+    apply(out, DAVY_SESSION_REFUSED, now);
+    out->url = url; /* it is not the broker's fault */
 }
 
-static void subscribe(struct davy_outgoing *out)
+static void subscribe(struct davy_outgoing *out, struct davy_stamp now)
 {
     char filter[DAVY_TOPIC_SIZE];
+    out->subscribe_by = (davy_mono){0};
     if (out->config->mqtt.commands == 0 || !out->commands)
         return;
     int rc = out->client.ops->subscribe(out->client.client, davy_topic(out->config, "cmd/+", filter));
     if (rc < 0)
-        note_error(out, "no commands until the next connect, cannot subscribe", strerror(-rc));
+        note_error(out, "no commands until the next connect, cannot subscribe", strerror(-rc), now);
+    else
+        out->subscribe_by = davy_mono_add(now.mono, davy_span_s(DAVY_OUTGOING_ACK_DEADLINE_S));
 }
 
 /* A session began: report it first, then all states are due again, in the order they have. */
@@ -234,11 +244,9 @@ static void begin_session(struct davy_outgoing *out, struct davy_stamp now)
     out->status.since = now.wall;
     out->status.since_mono = now.mono;
     out->status.connects++;
-    out->status.last_error[0] = '\0';
-    out->refusal_logged = 0;
     report(out, DAVY_DELIVERY_CONNECTED, NULL, 0);
     davy_retained_repeat(&out->states);
-    subscribe(out);
+    subscribe(out, now);
 }
 
 static void end_session(struct davy_outgoing *out, struct davy_stamp now)
@@ -250,6 +258,12 @@ static void end_session(struct davy_outgoing *out, struct davy_stamp now)
     report(out, DAVY_DELIVERY_LOST, NULL, 0);
 }
 
+/* The one that worked is tried first, unless its connections do not hold. */
+static bool takes_next(const struct davy_outgoing *out, unsigned actions, enum davy_session_input input)
+{
+    return actions & DAVY_SESSION_DO_BACKOFF && (input != DAVY_SESSION_LOST || out->session.brief > 1);
+}
+
 static void apply(struct davy_outgoing *out, enum davy_session_input input, struct davy_stamp now)
 {
     unsigned actions = davy_session_step(&out->session, input, now.mono, &out->random);
@@ -259,7 +273,7 @@ static void apply(struct davy_outgoing *out, enum davy_session_input input, stru
         out->client.ops->drop(out->client.client);
     if (actions & DAVY_SESSION_DO_DISCONNECT)
         out->client.ops->disconnect(out->client.client, davy_span_ms(500));
-    if (actions & DAVY_SESSION_DO_BACKOFF && input != DAVY_SESSION_LOST)
+    if (takes_next(out, actions, input))
         out->url = (out->url + 1) % out->config->mqtt.url_count;
     if (actions & DAVY_SESSION_DO_CONNECT)
         begin_connect(out, now);
@@ -270,7 +284,7 @@ static void apply(struct davy_outgoing *out, enum davy_session_input input, stru
 static void acknowledged(struct davy_outgoing *out, struct davy_flight *flight, uint8_t reason_code)
 {
     out->status.acknowledged++;
-    if (reason_code == REASON_NOBODY_SUBSCRIBED)
+    if (reason_code == DAVY_REASON_NOBODY_SUBSCRIBED)
         out->status.unheard++;
     report(out, DAVY_DELIVERY_DONE, &flight->message, reason_code);
     struct davy_retained *state = flight->state ? davy_retained_find(&out->states, flight->state) : NULL;
@@ -279,22 +293,61 @@ static void acknowledged(struct davy_outgoing *out, struct davy_flight *flight, 
     davy_inflight_remove(&out->window, flight);
 }
 
+static void not_taken(struct davy_outgoing *out, struct davy_flight *flight, uint8_t reason_code, struct davy_stamp now)
+{
+    struct davy_retained *state = flight->state ? davy_retained_find(&out->states, flight->state) : NULL;
+    refused(out, state ? &state->message : &flight->message, reason_code, now);
+    if (state)
+        davy_retained_refuse(&out->states, state, now.mono);
+    davy_inflight_remove(&out->window, flight);
+}
+
+/* The broker said why it leaves; what follows from that is no news. */
+static void note_leave(struct davy_outgoing *out, const struct davy_mqtt_notice *notice, struct davy_stamp now)
+{
+    char text[DAVY_MQTT_TEXT_SIZE];
+    if (notice->reason_code != DAVY_REASON_TAKEN_OVER) {
+        note_error(out, "connection lost", notice->text, now);
+    } else {
+        out->status.duplicate_at = now.mono;
+        snprintf(text, sizeof text, "another client connects with the client id %.170s (session taken over, 0x8e)",
+                 out->config->mqtt.client_id);
+        note_error(out, "duplicate identity", text, now);
+    }
+    out->told = true;
+}
+
+static void note_loss(struct davy_outgoing *out, const char *what, const char *text, struct davy_stamp now)
+{
+    if (!out->told)
+        note_error(out, what, text, now);
+}
+
 static void settle(struct davy_outgoing *out, const struct davy_mqtt_notice *notice, struct davy_stamp now)
 {
     struct davy_flight *flight = davy_inflight_find(&out->window, notice->token);
     if (!flight)
         return; /* of a connection that is over, or twice */
-    if (notice->reason_code >= REASON_FAILURE) {
-        const struct davy_retained *state = flight->state ? davy_retained_find(&out->states, flight->state) : NULL;
-        refused(out, state ? &state->message : &flight->message, notice->reason_code);
-        davy_inflight_remove(&out->window, flight);
+    if (notice->reason_code >= DAVY_REASON_FAILURE) {
+        not_taken(out, flight, notice->reason_code, now);
     } else if (notice->kind == DAVY_MQTT_ACKED) {
         acknowledged(out, flight, notice->reason_code);
     } else {
         /* Only a new connection keeps the order of what follows. */
-        note_error(out, "not acknowledged", notice->text);
+        note_loss(out, "not acknowledged", notice->text, now);
         apply(out, DAVY_SESSION_STUCK, now);
     }
+}
+
+static void take_terms(struct davy_outgoing *out, const struct davy_mqtt_terms *terms, struct davy_stamp now)
+{
+    out->max_packet = terms->max_packet;
+    out->window.limit = terms->window < DAVY_INFLIGHT_MAX ? terms->window : DAVY_INFLIGHT_MAX;
+    if (out->session.state == DAVY_SESSION_CONNECTING)
+        davy_account_session(&out->account, &out->status, terms);
+    apply(out, DAVY_SESSION_CONNECTED, now);
+    if (terms->again)
+        apply(out, DAVY_SESSION_RENEW, now);
 }
 
 void davy_outgoing_notice(struct davy_outgoing *out, const struct davy_mqtt_notice *notice, struct davy_stamp now)
@@ -302,22 +355,27 @@ void davy_outgoing_notice(struct davy_outgoing *out, const struct davy_mqtt_noti
     out->now = now.wall;
     switch (notice->kind) {
     case DAVY_MQTT_CONNECTED:
-        out->max_packet = notice->max_packet;
-        out->window.limit = notice->window < DAVY_INFLIGHT_MAX ? notice->window : DAVY_INFLIGHT_MAX;
-        apply(out, DAVY_SESSION_CONNECTED, now);
+        take_terms(out, &notice->terms, now);
         break;
     case DAVY_MQTT_REFUSED:
         if (out->session.state == DAVY_SESSION_CONNECTING)
-            note_error(out, "cannot connect", notice->text);
+            note_error(out, "cannot connect", notice->text, now);
         apply(out, DAVY_SESSION_REFUSED, now);
         break;
+    case DAVY_MQTT_LEAVES:
+        note_leave(out, notice, now);
+        break;
     case DAVY_MQTT_LOST:
-        if (out->status.connected)
-            note_error(out, "connection lost", notice->text);
+        note_loss(out, "connection lost", notice->text, now);
         apply(out, DAVY_SESSION_LOST, now);
         break;
+    case DAVY_MQTT_SUBSCRIBED:
+        out->subscribe_by = (davy_mono){0};
+        break;
     case DAVY_MQTT_NOT_SUBSCRIBED:
-        note_error(out, "no commands until the next connect, cannot subscribe", notice->text);
+        if (out->subscribe_by.ns != 0) /* else of a connection that is over */
+            note_error(out, "no commands until the next connect, cannot subscribe", notice->text, now);
+        out->subscribe_by = (davy_mono){0};
         break;
     case DAVY_MQTT_ACKED:
     case DAVY_MQTT_FAILED:
@@ -360,23 +418,57 @@ static davy_mono deadline(const struct davy_outgoing *out)
 {
     if (out->session.state == DAVY_SESSION_CONNECTING)
         return davy_mono_add(out->session.entered, davy_span_s(DAVY_OUTGOING_CONNECT_DEADLINE_S));
-    if (is_online(out))
-        return davy_mono_add(davy_inflight_oldest(&out->window), davy_span_s(DAVY_OUTGOING_ACK_DEADLINE_S));
-    return DAVY_MONO_NEVER;
+    if (!is_online(out))
+        return DAVY_MONO_NEVER;
+    davy_mono oldest = davy_mono_add(davy_inflight_oldest(&out->window), davy_span_s(DAVY_OUTGOING_ACK_DEADLINE_S));
+    return out->subscribe_by.ns != 0 ? davy_mono_min(oldest, out->subscribe_by) : oldest;
+}
+
+/* Nothing that anybody waits for is on its way. */
+static bool is_calm(const struct davy_outgoing *out)
+{
+    bool calm = davy_queue_count(&out->posted[DAVY_MESSAGE_PREVIEW]) == 0 &&
+                davy_queue_count(&out->posted[DAVY_MESSAGE_EVENT]) == 0;
+    for (size_t i = 0; calm && i < out->window.count; i++)
+        calm = out->window.flights[i].message.class > DAVY_MESSAGE_EVENT;
+    return calm;
+}
+
+/* Other certificates, or another password, are proven while somebody is near who can mend them. */
+static void follow_files(struct davy_outgoing *out, struct davy_stamp now)
+{
+    bool urgent;
+    if (out->session.state != DAVY_SESSION_ONLINE || davy_queue_space(out->deliveries) < DAVY_OUTGOING_REPORTS ||
+        !davy_rotation_due(&out->rotation, &out->config->mqtt, now.mono, &urgent) || !(urgent || is_calm(out)))
+        return;
+    davy_notice("mqtt", "certificate, key, authority or password has changed on disk: connect again");
+    apply(out, DAVY_SESSION_RENEW, now);
+}
+
+static void keep_status(struct davy_outgoing *out, davy_mono now)
+{
+    const bool held =
+        is_online(out) && davy_mono_sub(now, out->session.entered).ns >= DAVY_SESSION_STABLE_S * DAVY_NS_PER_S;
+    out->status.unstable = out->session.failures >= UNSTABLE_FROM && !held;
+    snprintf(out->status.url, sizeof out->status.url, "%s", out->config->mqtt.urls[out->url]);
 }
 
 void davy_outgoing_pump(struct davy_outgoing *out, struct davy_stamp now)
 {
     out->now = now.wall;
     take_states(out);
+    davy_retained_wake(&out->states, now.mono);
+    follow_files(out, now);
     if (now.mono.ns >= deadline(out).ns && davy_queue_space(out->deliveries) >= DAVY_OUTGOING_REPORTS) {
-        note_error(out, "no answer from the broker", is_online(out) ? "acknowledgement is overdue" : "connect");
+        note_error(out, "no answer from the broker",
+                   is_online(out) ? "an acknowledgement is overdue" : "to the connect, for 45 s", now);
         apply(out, DAVY_SESSION_STUCK, now);
     }
     if (out->session.state == DAVY_SESSION_OFFLINE && now.mono.ns >= out->session.retry_at.ns)
         apply(out, DAVY_SESSION_RETRY, now);
     if (is_online(out))
         send_all(out, now);
+    keep_status(out, now.mono);
 }
 
 davy_mono davy_outgoing_due(const struct davy_outgoing *out)
@@ -401,6 +493,7 @@ void davy_outgoing_switch(struct davy_outgoing *out, const struct davy_config *c
     out->config = config;
     out->client = *client;
     out->url = 0;
+    out->tried = 0;
     davy_retained_keep(&out->states, davy_topic(config, "", base)); /* others would come back at each connect */
 }
 

@@ -24,8 +24,19 @@ enum paho_phase { PAHO_IDLE, PAHO_CONNECTING, PAHO_UP, PAHO_LEAVING };
 struct paho_slot {
     struct paho *paho;
     uint64_t token;
-    bool patient; /* telemetry: that it arrived is no news */
+    bool patient;  /* telemetry: that it arrived is no news */
+    bool unproven; /* sent with QoS 0: nobody says whether it arrived */
 };
+
+/* What a broker demands of a CONNECT, as far as its last answer told. */
+struct paho_demands {
+    uint16_t keep_alive_s; /* 0: none */
+    bool no_qos_1;
+    bool no_retain;
+};
+
+/* As many as a configuration may name; for more, the last one's is shared. */
+#define PAHO_URLS 8
 
 struct paho {
     const struct davy_mqtt *mqtt;
@@ -40,9 +51,15 @@ struct paho {
     struct paho_slot slots[PAHO_SLOTS];
     size_t next_slot;
     atomic_int awaited; /* of this connection, about: messages that are sent and not called back */
-    /* Written by paho's threads between a connect and its answer. */
-    char tls_error[128];
-    char server_reason[64];
+    struct paho_demands demands[PAHO_URLS];
+    struct paho_demands *of_url; /* of this attempt or connection; never NULL */
+    int witness;                 /* OpenSSL's index of our place in a TLS connection */
+    uint64_t files;              /* fingerprint of the files that the handle's TLS session was made with */
+    /* Written by the publisher before a connect, else by paho's threads between it and its answer. */
+    char host[DAVY_ENDPOINT_URL_SIZE]; /* without brackets and port; empty: not TLS */
+    char tls_error[128];               /* as OpenSSL says it */
+    char certificate_error[160];       /* what is wrong with the server's certificate */
+    davy_wall certificate_end;         /* of the server's; ns = 0: not seen */
 };
 
 /* mqtt_paho.c: a notice for the publisher; quietly: the queue itself rings only when it fills up. */
@@ -63,6 +80,13 @@ void davy_paho_destroy(struct paho *paho);
 
 /* paho_tls.c: options that verify chain and host name, and put the reason of a failure into tls_error. */
 void davy_paho_set_tls(struct paho *paho, MQTTAsync_SSLOptions *ret_options);
+
+/*
+ * paho_tls.c: watch how OpenSSL judges the certificates of servers: certificate_error and certificate_end. The judgement
+ * itself is OpenSSL's. 0 or -ENOMEM; unwatch is repeatable.
+ */
+int davy_paho_watch_tls(struct paho *paho) DAVY_MUST_CHECK;
+void davy_paho_unwatch_tls(struct paho *paho);
 
 /* paho_message.c: likewise. */
 int davy_paho_publish(void *client, const struct davy_message *message, uint64_t token);

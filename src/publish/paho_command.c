@@ -1,12 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What comes in: the subscription, and the messages that it brings. */
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "publish/paho.h"
+#include "publish/reason.h"
 
 /* ---- callbacks, on paho's threads ---- */
+
+/* Longer ones than this are too long for whoever judges them: the rest is not kept. */
+#define TEXT_MAX 1024
+
+static_assert(TEXT_MAX > DAVY_REMOTE_TOPIC_MAX, "what is cut off must still be too long");
 
 /* A copy that ends with NUL; NULL for none, or without memory. Bytes behind a NUL of its own are lost. */
 static char *copy_text(const void *text, size_t length)
@@ -25,16 +32,21 @@ static const MQTTLenString *data_property(MQTTProperties *properties, enum MQTTP
     return property ? &property->value.data : NULL;
 }
 
+static size_t bounded(size_t length)
+{
+    return length < TEXT_MAX ? length : TEXT_MAX;
+}
+
 static struct davy_mqtt_command copy_command(const char *topic, size_t topic_length, MQTTAsync_message *message)
 {
     struct davy_mqtt_command command = {.length = (size_t)message->payloadlen, .retained = message->retained != 0};
     const MQTTLenString *response = data_property(&message->properties, MQTTPROPERTY_CODE_RESPONSE_TOPIC);
     const MQTTLenString *correlation = data_property(&message->properties, MQTTPROPERTY_CODE_CORRELATION_DATA);
-    command.topic = copy_text(topic, topic_length);
+    command.topic = copy_text(topic, bounded(topic_length));
     if (command.length <= DAVY_REMOTE_PAYLOAD_MAX)
         command.payload = copy_text(message->payload ? message->payload : "", command.length);
     if (response)
-        command.response_topic = copy_text(response->data, (size_t)response->len);
+        command.response_topic = copy_text(response->data, bounded((size_t)response->len));
     if (correlation) {
         command.correlation_length = (size_t)correlation->len;
         if (command.correlation_length <= DAVY_REMOTE_CORRELATION_MAX)
@@ -60,21 +72,32 @@ static void not_subscribed(void *context, const char *why)
     davy_paho_push_text(context, DAVY_MQTT_NOT_SUBSCRIBED, why ? why : "refused", "");
 }
 
+static void subscribed(struct paho *paho)
+{
+    const struct davy_mqtt_notice notice = {.kind = DAVY_MQTT_SUBSCRIBED};
+    davy_paho_push(paho, &notice);
+}
+
 static void on_subscribed5(void *context, MQTTAsync_successData5 *data)
 {
-    if (data->reasonCode >= 0x80)
-        not_subscribed(context, MQTTReasonCode_toString(data->reasonCode));
+    if (data->reasonCode >= DAVY_REASON_FAILURE)
+        not_subscribed(context, davy_reason_code_name((uint8_t)data->reasonCode));
+    else
+        subscribed(context);
 }
 
 static void on_not_subscribed5(void *context, MQTTAsync_failureData5 *data)
 {
-    not_subscribed(context, data->reasonCode >= 0x80 ? MQTTReasonCode_toString(data->reasonCode) : data->message);
+    const bool coded = data->reasonCode >= DAVY_REASON_FAILURE;
+    not_subscribed(context, coded ? davy_reason_code_name((uint8_t)data->reasonCode) : data->message);
 }
 
 static void on_subscribed3(void *context, MQTTAsync_successData *data)
 {
-    if (data->alt.qos >= 0x80)
+    if (data->alt.qos >= DAVY_REASON_FAILURE)
         not_subscribed(context, NULL);
+    else
+        subscribed(context);
 }
 
 static void on_not_subscribed3(void *context, MQTTAsync_failureData *data)

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "publish/paho.h"
+#include "publish/reason.h"
 
 /* Acknowledgements of telemetry wake the publisher when so many have come, or none is awaited any more. */
 #define PATIENCE 8
@@ -25,13 +26,14 @@ static void settled(const struct paho_slot *slot, enum davy_mqtt_notice_kind kin
 /* Only the reason code judges: paho calls the success back with refusals of some brokers, and fails with code 0. */
 static void on_sent5(void *context, MQTTAsync_successData5 *data)
 {
-    bool refused = data->reasonCode >= 0x80;
-    settled(context, refused ? DAVY_MQTT_FAILED : DAVY_MQTT_ACKED, (int)data->reasonCode, NULL);
+    const struct paho_slot *slot = context;
+    const int reason = slot->unproven ? DAVY_REASON_QOS_NOT_SUPPORTED : (int)data->reasonCode;
+    settled(slot, reason >= DAVY_REASON_FAILURE ? DAVY_MQTT_FAILED : DAVY_MQTT_ACKED, reason, NULL);
 }
 
 static void on_not_sent5(void *context, MQTTAsync_failureData5 *data)
 {
-    int reason = data->reasonCode >= 0x80 ? (int)data->reasonCode : 0;
+    const int reason = data->reasonCode >= DAVY_REASON_FAILURE ? (int)data->reasonCode : 0;
     settled(context, DAVY_MQTT_FAILED, reason, data->message);
 }
 
@@ -92,8 +94,21 @@ static struct paho_slot *take_slot(struct paho *paho, const struct davy_message 
 {
     struct paho_slot *slot = &paho->slots[paho->next_slot];
     paho->next_slot = (paho->next_slot + 1) % PAHO_SLOTS;
-    *slot = (struct paho_slot){.paho = paho, .token = token, .patient = message->class == DAVY_MESSAGE_TELEMETRY};
+    *slot = (struct paho_slot){.paho = paho,
+                               .token = token,
+                               .patient = message->class == DAVY_MESSAGE_TELEMETRY,
+                               .unproven = paho->of_url->no_qos_1};
     return slot;
+}
+
+/* Nothing is retained there, so nothing is to be cleared; without the retain flag it would be an empty message. */
+static bool is_done_already(struct paho *paho, const struct davy_message *message, uint64_t token)
+{
+    const struct davy_mqtt_notice done = {.kind = DAVY_MQTT_ACKED, .token = token};
+    if (!paho->of_url->no_retain || !message->retain || message->length > 0)
+        return false;
+    davy_paho_push(paho, &done);
+    return true;
 }
 
 int davy_paho_publish(void *client, const struct davy_message *message, uint64_t token)
@@ -101,12 +116,14 @@ int davy_paho_publish(void *client, const struct davy_message *message, uint64_t
     struct paho *paho = client;
     if (atomic_load(&paho->phase) != PAHO_UP)
         return -ENOTCONN;
+    if (is_done_already(paho, message, token))
+        return 0;
     MQTTAsync_message out = MQTTAsync_message_initializer;
     MQTTAsync_responseOptions response = MQTTAsync_responseOptions_initializer;
     out.payload = message->payload;
     out.payloadlen = (int)message->length;
-    out.qos = 1;
-    out.retained = message->retain;
+    out.qos = paho->of_url->no_qos_1 ? 0 : 1;
+    out.retained = message->retain && !paho->of_url->no_retain;
     response.context = take_slot(paho, message, token);
     if (paho->mqtt->version_3) {
         response.onSuccess = on_sent3;

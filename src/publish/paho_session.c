@@ -6,6 +6,7 @@
 
 #include "base/log.h"
 #include "publish/paho.h"
+#include "publish/reason.h"
 
 /* paho gives up a connect after this. */
 #define CONNECT_TIMEOUT_S 10
@@ -13,11 +14,27 @@
 /* Connects that were refused for business in a row before the handle is replaced: paho has lost its callback. */
 #define BUSY_MAX 8
 
+/* Of a packet that a broker may send us, and how many of them at once. */
+#define PACKET_MAX  65536
+#define RECEIVE_MAX 64
+
+static int configured_s(const struct paho *paho)
+{
+    return (int)(paho->mqtt->keepalive.ns / DAVY_NS_PER_S);
+}
+
+/* The keep alive of this connect. */
+static int asked_s(const struct paho *paho)
+{
+    return paho->of_url->keep_alive_s != 0 ? paho->of_url->keep_alive_s : configured_s(paho);
+}
+
 /* ---- callbacks, on paho's threads ---- */
 
-static void connected(struct paho *paho, uint16_t window, uint32_t max_packet)
+static void connected(struct paho *paho, const struct davy_mqtt_terms *terms)
 {
-    struct davy_mqtt_notice notice = {.kind = DAVY_MQTT_CONNECTED, .window = window, .max_packet = max_packet};
+    struct davy_mqtt_notice notice = {.kind = DAVY_MQTT_CONNECTED, .terms = *terms};
+    notice.terms.certificate_end = paho->certificate_end;
     atomic_store(&paho->awaited, 0);
     atomic_store(&paho->phase, PAHO_UP);
     davy_paho_push(paho, &notice);
@@ -30,62 +47,81 @@ static uint32_t property(MQTTProperties *properties, enum MQTTPropertyCodes code
     return (uint32_t)MQTTProperties_getNumericValue(properties, code);
 }
 
+/*
+ * paho 1.3.12 heeds none of these. A server's keep alive that is longer than ours may be overfulfilled; a shorter one
+ * takes another connect, since paho takes it from the options of one.
+ */
 static void on_connected5(void *context, MQTTAsync_successData5 *data)
 {
-    uint32_t window = property(&data->properties, MQTTPROPERTY_CODE_RECEIVE_MAXIMUM, UINT16_MAX);
-    connected(context, window == 0 ? 1 : (uint16_t)window,
-              property(&data->properties, MQTTPROPERTY_CODE_MAXIMUM_PACKET_SIZE, 0));
+    struct paho *paho = context;
+    MQTTProperties *properties = &data->properties;
+    const uint32_t window = property(properties, MQTTPROPERTY_CODE_RECEIVE_MAXIMUM, UINT16_MAX);
+    const uint32_t keep_alive = property(properties, MQTTPROPERTY_CODE_SERVER_KEEP_ALIVE, 0);
+    struct davy_mqtt_terms terms = {
+        .window = window == 0 ? 1 : (uint16_t)window,
+        .max_packet = property(properties, MQTTPROPERTY_CODE_MAXIMUM_PACKET_SIZE, 0),
+        .no_qos_1 = property(properties, MQTTPROPERTY_CODE_MAXIMUM_QOS, 2) == 0,
+        .no_retain = property(properties, MQTTPROPERTY_CODE_RETAIN_AVAILABLE, 1) == 0,
+        .keep_alive_s = keep_alive < (uint32_t)configured_s(paho) ? (uint16_t)keep_alive : 0,
+    };
+    terms.again = terms.keep_alive_s != 0 && terms.keep_alive_s < asked_s(paho);
+    *paho->of_url = (struct paho_demands){terms.keep_alive_s, terms.no_qos_1, terms.no_retain};
+    connected(paho, &terms);
 }
 
 static void on_connected3(void *context, MQTTAsync_successData *data)
 {
+    const struct davy_mqtt_terms terms = {.window = UINT16_MAX};
     (void)data;
-    connected(context, UINT16_MAX, 0);
+    connected(context, &terms);
 }
 
-/* CONNACK return codes of MQTT 3.1.1, section 3.2.2.3. */
-static const char *const connack_texts[] = {
-    [1] = "unacceptable protocol version", [2] = "client id rejected", [3] = "server unavailable",
-    [4] = "bad user name or password",     [5] = "not authorized",
-};
+/* CONNACK return codes of MQTT 3.1.1, section 3.2.2.3, as the reason codes of MQTT 5 that say the same. */
+static const uint8_t connack_codes[] = {[1] = 0x84, [2] = 0x85, [3] = 0x88, [4] = 0x86, [5] = 0x87};
 
-static void not_connected(struct paho *paho, const char *text)
+static void not_connected(struct paho *paho, const char *text, uint8_t code)
 {
-    /* paho compares the host name itself and says nothing about it; an unreachable port may have the same text. */
-    bool mute = paho->tls && paho->tls_error[0] == '\0' && (!text || strcmp(text, "TCP/TLS connect failure") == 0);
-    davy_paho_push_text(paho, DAVY_MQTT_REFUSED, text ? text : "connect failed",
-                        mute ? "unreachable, or its certificate is for another host" : paho->tls_error);
+    struct davy_mqtt_notice notice = {.kind = DAVY_MQTT_REFUSED, .reason_code = code};
+    const char *why = paho->certificate_error[0] ? paho->certificate_error : paho->tls_error;
+    if (code != 0)
+        snprintf(notice.text, sizeof notice.text, "%s (0x%02x)", davy_reason_code_name(code), code);
+    else
+        snprintf(notice.text, sizeof notice.text, "%s%s%s", text ? text : "connect failed", why[0] ? ": " : "", why);
+    davy_paho_push(paho, &notice);
     atomic_store(&paho->phase, PAHO_IDLE);
 }
 
 static void on_refused5(void *context, MQTTAsync_failureData5 *data)
 {
+    struct paho *paho = context;
     /* 1.3.12 has the reason of a CONNACK in `code`, not in `reasonCode`. */
-    int reason = data->code >= 0x80 ? data->code : (int)data->reasonCode;
-    const char *name = reason >= 0x80 ? MQTTReasonCode_toString((enum MQTTReasonCodes)reason) : NULL;
-    not_connected(context, name ? name : data->message);
+    const int code = data->code >= DAVY_REASON_FAILURE ? data->code : (int)data->reasonCode;
+    paho->of_url->no_qos_1 |= code == DAVY_REASON_QOS_NOT_SUPPORTED; /* of the will */
+    paho->of_url->no_retain |= code == DAVY_REASON_RETAIN_NOT_SUPPORTED;
+    not_connected(paho, data->message, code >= DAVY_REASON_FAILURE ? (uint8_t)code : 0);
 }
 
 static void on_refused3(void *context, MQTTAsync_failureData *data)
 {
-    bool known = data->code > 0 && (size_t)data->code < DAVY_LENGTH(connack_texts);
-    not_connected(context, known ? connack_texts[data->code] : data->message);
+    bool known = data->code > 0 && (size_t)data->code < DAVY_LENGTH(connack_codes);
+    not_connected(context, data->message, known ? connack_codes[data->code] : 0);
 }
 
 static void on_lost(void *context, char *cause)
 {
     struct paho *paho = context;
-    davy_paho_push_text(paho, DAVY_MQTT_LOST, cause ? cause : "closed", paho->server_reason);
+    davy_paho_push_text(paho, DAVY_MQTT_LOST, cause ? cause : "closed by the broker or the network", "");
     atomic_store(&paho->phase, PAHO_IDLE);
 }
 
+/* What is in flight fails, and the connection is lost, after this. */
 static void on_server_disconnect(void *context, MQTTProperties *properties, enum MQTTReasonCodes reason)
 {
-    struct paho *paho = context;
-    const char *name = MQTTReasonCode_toString(reason);
+    struct davy_mqtt_notice notice = {.kind = DAVY_MQTT_LEAVES, .reason_code = (uint8_t)reason};
     (void)properties;
-    snprintf(paho->server_reason, sizeof paho->server_reason, "%s (0x%02x)", name ? name : "broker disconnects",
-             (unsigned)reason);
+    snprintf(notice.text, sizeof notice.text, "the broker leaves, %s (0x%02x)",
+             davy_reason_code_name(notice.reason_code), notice.reason_code);
+    davy_paho_push(context, &notice);
 }
 
 static void left(struct paho *paho)
@@ -166,10 +202,13 @@ static int ready_handle(struct paho *paho, const struct davy_endpoint *endpoint)
     if (!idle && ++paho->busy < BUSY_MAX)
         return -EBUSY;
     /* A handle that once spoke TLS goes on speaking it, also to tcp://. */
-    if (!idle || paho->tls != endpoint->tls || has_leftovers(paho))
+    const uint64_t files = davy_endpoint_fingerprint(paho->mqtt);
+    const bool renewed = endpoint->tls && files != paho->files; /* its TLS session would go on with the old ones */
+    if (!idle || paho->tls != endpoint->tls || renewed || has_leftovers(paho))
         davy_paho_destroy(paho);
     paho->busy = 0;
     paho->tls = endpoint->tls;
+    paho->files = files;
     return paho->handle ? 0 : create(paho, endpoint->url);
 }
 
@@ -181,9 +220,21 @@ struct attempt {
     char *server[1];
     MQTTAsync_willOptions will;
     MQTTProperties will_properties;
+    MQTTProperties properties;
     MQTTAsync_SSLOptions tls;
     MQTTAsync_connectOptions options;
 };
+
+/* What a broker may send us: nothing but commands, and those are short. One that cares sends no more. */
+static MQTTProperties limits_of_ours(void)
+{
+    MQTTProperties properties = MQTTProperties_initializer;
+    MQTTProperty size = {.identifier = MQTTPROPERTY_CODE_MAXIMUM_PACKET_SIZE, .value.integer4 = PACKET_MAX};
+    MQTTProperty window = {.identifier = MQTTPROPERTY_CODE_RECEIVE_MAXIMUM, .value.integer2 = RECEIVE_MAX};
+    MQTTProperties_add(&properties, &size);
+    MQTTProperties_add(&properties, &window);
+    return properties;
+}
 
 static void set_version(struct paho *paho, struct attempt *attempt)
 {
@@ -201,6 +252,8 @@ static void set_version(struct paho *paho, struct attempt *attempt)
         options->onFailure5 = on_refused5;
         attempt->will_properties = davy_paho_describe("davy.status/1", 0, false);
         options->willProperties = &attempt->will_properties;
+        attempt->properties = limits_of_ours();
+        options->connectProperties = &attempt->properties;
     }
 }
 
@@ -211,13 +264,13 @@ static void set_options(struct paho *paho, struct attempt *attempt, const struct
     attempt->will = (MQTTAsync_willOptions)MQTTAsync_willOptions_initializer;
     attempt->will.topicName = will->topic;
     attempt->will.message = will->payload;
-    attempt->will.retained = 1;
-    attempt->will.qos = 1;
+    attempt->will.retained = !paho->of_url->no_retain;
+    attempt->will.qos = paho->of_url->no_qos_1 ? 0 : 1;
     attempt->server[0] = attempt->endpoint.url;
     options->will = &attempt->will;
     options->serverURIcount = 1;
     options->serverURIs = attempt->server;
-    options->keepAliveInterval = (int)(paho->mqtt->keepalive.ns / DAVY_NS_PER_S);
+    options->keepAliveInterval = asked_s(paho);
     options->connectTimeout = CONNECT_TIMEOUT_S;
     options->maxInflight = UINT16_MAX;
     options->username = paho->mqtt->username;
@@ -232,6 +285,15 @@ static void set_options(struct paho *paho, struct attempt *attempt, const struct
     }
 }
 
+/* What paho's threads find out is of this attempt. */
+static void forget_last(struct paho *paho, const struct davy_endpoint *endpoint)
+{
+    snprintf(paho->host, sizeof paho->host, "%s", endpoint->tls ? endpoint->host : "");
+    paho->tls_error[0] = '\0';
+    paho->certificate_error[0] = '\0';
+    paho->certificate_end = (davy_wall){0};
+}
+
 /* Start the attempt, with the files as they are now. */
 static int start(struct paho *paho, struct attempt *attempt, const struct davy_mqtt_will *will)
 {
@@ -239,20 +301,28 @@ static int start(struct paho *paho, struct attempt *attempt, const struct davy_m
     if (rc < 0)
         return rc;
     set_options(paho, attempt, will);
-    paho->tls_error[0] = '\0';
-    paho->server_reason[0] = '\0';
+    forget_last(paho, &attempt->endpoint);
     atomic_store(&paho->phase, PAHO_CONNECTING);
     rc = MQTTAsync_connect(paho->handle, &attempt->options);
     MQTTProperties_free(&attempt->will_properties);
+    MQTTProperties_free(&attempt->properties);
     if (rc != MQTTASYNC_SUCCESS)
         atomic_store(&paho->phase, PAHO_IDLE);
     return davy_paho_errno(rc);
 }
 
+static struct paho_demands *demands_of(struct paho *paho, const char *url)
+{
+    size_t i = 0;
+    while (i < PAHO_URLS - 1 && i < paho->mqtt->url_count && strcmp(paho->mqtt->urls[i], url) != 0)
+        i++;
+    return &paho->demands[i];
+}
+
 int davy_paho_connect(void *client, const char *url, const struct davy_mqtt_will *will)
 {
     struct paho *paho = client;
-    struct attempt attempt = {.will_properties = MQTTProperties_initializer};
+    struct attempt attempt = {.will_properties = MQTTProperties_initializer, .properties = MQTTProperties_initializer};
     if (davy_endpoint_parse(url, &attempt.endpoint) < 0) {
         davy_paho_push_text(paho, DAVY_MQTT_REFUSED, "not an address of a broker", url);
         return 0;
@@ -262,6 +332,7 @@ int davy_paho_connect(void *client, const char *url, const struct davy_mqtt_will
         davy_paho_push_text(paho, DAVY_MQTT_REFUSED, attempt.error, "");
         return 0;
     }
+    paho->of_url = demands_of(paho, url);
     int rc = start(paho, &attempt, will);
     explicit_bzero(attempt.password, sizeof attempt.password);
     return rc;

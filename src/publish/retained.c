@@ -5,6 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* After a refusal. */
+#define REFUSED_AGAIN_S 60
+
 static struct davy_retained *of_topic(const struct davy_retained_set *states, const char *topic)
 {
     for (size_t i = 0; i < states->count; i++)
@@ -38,6 +41,7 @@ int davy_retained_put(struct davy_retained_set *states, const struct davy_messag
     }
     davy_message_done(&state->message);
     state->message = *message;
+    state->refused = false;
     if (state->due == 0)
         state->due = ++states->last_id;
     return 0;
@@ -58,6 +62,26 @@ struct davy_retained *davy_retained_due(const struct davy_retained_set *states)
         if (states->items[i].due != 0 && (!first || states->items[i].due < first->due))
             first = &states->items[i];
     return first;
+}
+
+void davy_retained_refuse(struct davy_retained_set *states, struct davy_retained *state, davy_mono now)
+{
+    state->refused = true;
+    if (states->again_at.ns == 0)
+        states->again_at = davy_mono_add(now, davy_span_s(REFUSED_AGAIN_S));
+}
+
+void davy_retained_wake(struct davy_retained_set *states, davy_mono now)
+{
+    if (states->again_at.ns == 0 || now.ns < states->again_at.ns)
+        return;
+    states->again_at = (davy_mono){0};
+    for (size_t i = 0; i < states->count; i++) {
+        struct davy_retained *state = &states->items[i];
+        if (state->refused && state->due == 0)
+            state->due = ++states->last_id;
+        state->refused = false;
+    }
 }
 
 void davy_retained_repeat(struct davy_retained_set *states)

@@ -25,6 +25,7 @@ static const struct davy_session_cell table[DAVY_SESSION_STATE_COUNT_][DAVY_SESS
                  [DAVY_SESSION_LOST] = {OFFLINE, 0},
                  [DAVY_SESSION_STUCK] = {OFFLINE, 0},
                  [DAVY_SESSION_SWITCH] = {OFFLINE, 0},
+                 [DAVY_SESSION_RENEW] = {OFFLINE, 0},
                  [DAVY_SESSION_STOP] = {CLOSED, 0},
                  [DAVY_SESSION_DRAINED] = {OFFLINE, 0}},
     [CONNECTING] = {[DAVY_SESSION_RETRY] = {CONNECTING, 0},
@@ -33,6 +34,7 @@ static const struct davy_session_cell table[DAVY_SESSION_STATE_COUNT_][DAVY_SESS
                     [DAVY_SESSION_LOST] = {OFFLINE, BACKOFF},
                     [DAVY_SESSION_STUCK] = {OFFLINE, DROP | BACKOFF},
                     [DAVY_SESSION_SWITCH] = {OFFLINE, DROP},
+                    [DAVY_SESSION_RENEW] = {CONNECTING, 0},
                     [DAVY_SESSION_STOP] = {CLOSED, DROP},
                     [DAVY_SESSION_DRAINED] = {CONNECTING, 0}},
     [ONLINE] = {[DAVY_SESSION_RETRY] = {ONLINE, 0},
@@ -41,6 +43,7 @@ static const struct davy_session_cell table[DAVY_SESSION_STATE_COUNT_][DAVY_SESS
                 [DAVY_SESSION_LOST] = {OFFLINE, END | BACKOFF},
                 [DAVY_SESSION_STUCK] = {OFFLINE, END | DROP | BACKOFF},
                 [DAVY_SESSION_SWITCH] = {OFFLINE, END | DISCONNECT},
+                [DAVY_SESSION_RENEW] = {OFFLINE, END | DISCONNECT},
                 [DAVY_SESSION_STOP] = {DRAINING, 0},
                 [DAVY_SESSION_DRAINED] = {ONLINE, 0}},
     [DRAINING] = {[DAVY_SESSION_RETRY] = {DRAINING, 0},
@@ -49,6 +52,7 @@ static const struct davy_session_cell table[DAVY_SESSION_STATE_COUNT_][DAVY_SESS
                   [DAVY_SESSION_LOST] = {CLOSED, END},
                   [DAVY_SESSION_STUCK] = {CLOSED, END | DROP},
                   [DAVY_SESSION_SWITCH] = {DRAINING, 0},
+                  [DAVY_SESSION_RENEW] = {DRAINING, 0},
                   [DAVY_SESSION_STOP] = {DRAINING, 0},
                   [DAVY_SESSION_DRAINED] = {CLOSED, END | DISCONNECT}},
     [CLOSED] = {[DAVY_SESSION_RETRY] = {CLOSED, 0},
@@ -57,6 +61,7 @@ static const struct davy_session_cell table[DAVY_SESSION_STATE_COUNT_][DAVY_SESS
                 [DAVY_SESSION_LOST] = {CLOSED, 0},
                 [DAVY_SESSION_STUCK] = {CLOSED, 0},
                 [DAVY_SESSION_SWITCH] = {CLOSED, 0},
+                [DAVY_SESSION_RENEW] = {CLOSED, 0},
                 [DAVY_SESSION_STOP] = {CLOSED, 0},
                 [DAVY_SESSION_DRAINED] = {CLOSED, 0}},
 };
@@ -78,14 +83,19 @@ unsigned davy_session_step(struct davy_session *session, enum davy_session_input
                            struct davy_random *random)
 {
     struct davy_session_cell cell = davy_session_next(session->state, input);
-    bool was_online = (cell.actions & END) != 0;
-    if (was_online && davy_mono_sub(now, session->entered).ns >= DAVY_SESSION_STABLE_S * DAVY_NS_PER_S)
-        session->failures = 0;
+    if (cell.actions & END) {
+        bool held = davy_mono_sub(now, session->entered).ns >= DAVY_SESSION_STABLE_S * DAVY_NS_PER_S;
+        session->failures = held ? 0 : session->failures;
+        session->brief = held ? 0 : session->brief + ((cell.actions & BACKOFF) != 0);
+    }
     if (cell.actions & BACKOFF) {
         session->failures++;
         session->retry_at = davy_mono_add(now, davy_session_backoff(session->failures, random));
     } else if (input == DAVY_SESSION_SWITCH && cell.next == OFFLINE) {
         session->failures = 0;
+        session->brief = 0;
+        session->retry_at = now;
+    } else if (input == DAVY_SESSION_RENEW && cell.actions & END) {
         session->retry_at = now;
     }
     if (cell.next != session->state)

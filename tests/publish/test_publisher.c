@@ -135,7 +135,7 @@ static void post_state(const char *topic, const char *payload)
 
 static void notice(enum davy_mqtt_notice_kind kind)
 {
-    struct davy_mqtt_notice item = {.kind = kind, .window = UINT16_MAX};
+    struct davy_mqtt_notice item = {.kind = kind, .terms.window = UINT16_MAX};
     davy_outgoing_notice(&out, &item, now);
 }
 
@@ -149,7 +149,7 @@ static void answer(size_t sent, uint8_t reason_code)
 
 static void go_online(uint16_t window)
 {
-    struct davy_mqtt_notice item = {.kind = DAVY_MQTT_CONNECTED, .window = window};
+    struct davy_mqtt_notice item = {.kind = DAVY_MQTT_CONNECTED, .terms.window = window};
     pass(31000); /* beyond any back-off */
     davy_outgoing_notice(&out, &item, now);
     pass(0);
@@ -294,9 +294,54 @@ static void a_refusal_is_reported_and_blocks_nothing(void **state)
     (void)state;
 }
 
+static void every_refusal_is_counted_and_the_last_one_told(void **state)
+{
+    (void)state;
+    for (int64_t row = 1; row <= 3; row++)
+        post(DAVY_MESSAGE_EVENT, row, row == 3 ? "b" : "a");
+    go_online(20);
+    answer(0, 0x97);
+    answer(1, 0x87);
+    answer(2, 0x97);
+    assert_int_equal(out.status.refused, 3);
+    assert_int_equal(out.status.refusal_code, 0x97);
+    assert_string_equal(out.status.refusal_topic, "b");
+    assert_true(out.status.refusal_at.ns == now.wall.ns);
+}
+
+static void a_state_that_was_refused_comes_again_after_a_minute(void **state)
+{
+    (void)state;
+    post_state("s", "one");
+    go_online(20);
+    answer(0, 0x97);
+    pass(59999);
+    assert_int_equal(fake.sent, 1);
+    pass(1);
+    assert_int_equal(fake.sent, 2);
+    expect_sent(1, "s one");
+    answer(1, 0);
+    pass(60000);
+    assert_int_equal(fake.sent, 2);
+}
+
+static void a_newer_state_replaces_the_refused_one(void **state)
+{
+    (void)state;
+    post_state("s", "one");
+    go_online(20);
+    answer(0, 0x97);
+    post_state("s", "two");
+    pass(1);
+    expect_sent(1, "s two");
+    answer(1, 0);
+    pass(60000);
+    assert_int_equal(fake.sent, 2);
+}
+
 static void a_message_above_the_maximum_packet_size_is_refused_unsent(void **state)
 {
-    struct davy_mqtt_notice item = {.kind = DAVY_MQTT_CONNECTED, .window = 20, .max_packet = 150};
+    struct davy_mqtt_notice item = {.kind = DAVY_MQTT_CONNECTED, .terms = {.window = 20, .max_packet = 150}};
     char topic[128];
     memset(topic, 't', sizeof topic);
     topic[127] = '\0';
@@ -357,6 +402,148 @@ static void failed_connects_back_off_over_the_urls_one_at_a_time(void **state)
     pass(30000);
     assert_string_equal(fake.url, "mqtt://first:1883"); /* the one that worked is tried first */
     (void)state;
+}
+
+/* Each of them takes the session and closes it at once. */
+static void a_broker_whose_connections_do_not_hold_gives_way_to_the_next(void **state)
+{
+    (void)state;
+    go_online(20);
+    assert_string_equal(fake.url, "mqtt://first:1883");
+    notice(DAVY_MQTT_LOST);
+    go_online(20);
+    assert_string_equal(fake.url, "mqtt://first:1883"); /* once is nothing */
+    notice(DAVY_MQTT_LOST);
+    go_online(20);
+    assert_string_equal(fake.url, "mqtt://second:1883");
+    pass(DAVY_SESSION_STABLE_S * 1000);
+    notice(DAVY_MQTT_LOST);
+    go_online(20);
+    assert_string_equal(fake.url, "mqtt://second:1883");
+}
+
+static void connections_that_do_not_hold_are_called_unstable(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 5; i++) {
+        assert_false(out.status.unstable);
+        go_online(20);
+        notice(DAVY_MQTT_LOST);
+    }
+    pass(0);
+    assert_true(out.status.unstable);
+    go_online(20);
+    assert_true(out.status.unstable);
+    pass(DAVY_SESSION_STABLE_S * 1000);
+    assert_false(out.status.unstable);
+}
+
+static void the_cause_stays_with_its_broker_and_its_times(void **state)
+{
+    (void)state;
+    struct davy_mqtt_notice refused = {.kind = DAVY_MQTT_REFUSED, .text = "no route"};
+    for (int i = 0; i < 4; i++) { /* two brokers in turn */
+        pass(31000);
+        davy_outgoing_notice(&out, &refused, now);
+    }
+    assert_string_equal(out.status.last_error, "cannot connect: no route");
+    assert_string_equal(out.status.error_url, "mqtt://second:1883");
+    int64_t failed = now.wall.ns;
+    go_online(20);
+    assert_string_equal(out.status.url, "mqtt://first:1883");
+    assert_string_equal(out.status.last_error, "cannot connect: no route");
+    assert_true(out.status.error_last.ns == failed);
+}
+
+static void what_the_broker_says_when_it_leaves_is_the_cause(void **state)
+{
+    (void)state;
+    struct davy_mqtt_notice leaves = {
+        .kind = DAVY_MQTT_LEAVES, .reason_code = 0x8B, .text = "the broker leaves, x (0x8b)"};
+    struct davy_mqtt_notice lost = {.kind = DAVY_MQTT_LOST, .text = "closed"};
+    post(DAVY_MESSAGE_EVENT, 1, "a");
+    go_online(20);
+    davy_outgoing_notice(&out, &leaves, now);
+    struct davy_mqtt_notice failed = {.kind = DAVY_MQTT_FAILED, .token = fake.tokens[0]};
+    davy_outgoing_notice(&out, &failed, now);
+    davy_outgoing_notice(&out, &lost, now);
+    assert_string_equal(out.status.last_error, "connection lost: the broker leaves, x (0x8b)");
+    assert_int_equal(out.status.error_count, 1);
+}
+
+static void a_twin_with_our_client_id_is_named(void **state)
+{
+    (void)state;
+    struct davy_mqtt_notice leaves = {.kind = DAVY_MQTT_LEAVES, .reason_code = 0x8E};
+    go_online(20);
+    assert_true(out.status.duplicate_at.ns == 0);
+    davy_outgoing_notice(&out, &leaves, now);
+    notice(DAVY_MQTT_LOST);
+    assert_non_null(strstr(out.status.last_error, "duplicate identity: another client connects with the client id"));
+    assert_true(out.status.duplicate_at.ns == now.mono.ns);
+}
+
+/* The client notices that the connection is gone before the notice that says why is taken. */
+static void a_loss_is_named_also_when_sending_found_it_first(void **state)
+{
+    (void)state;
+    struct davy_mqtt_notice lost = {.kind = DAVY_MQTT_LOST, .text = "reset"};
+    go_online(20);
+    post(DAVY_MESSAGE_EVENT, 1, "a");
+    fake.publish_rc = -ENOTCONN;
+    pass(1);
+    assert_false(out.status.connected);
+    davy_outgoing_notice(&out, &lost, now);
+    assert_string_equal(out.status.last_error, "connection lost: reset");
+    assert_string_equal(out.status.error_url, "mqtt://first:1883");
+    fake.publish_rc = 0;
+    go_online(20);
+    assert_string_equal(fake.url, "mqtt://first:1883");
+}
+
+static void a_shorter_keep_alive_takes_one_more_connect_at_once(void **state)
+{
+    (void)state;
+    struct davy_mqtt_notice item = {.kind = DAVY_MQTT_CONNECTED,
+                                    .terms = {.window = 20, .keep_alive_s = 3, .again = true}};
+    pass(0);
+    davy_outgoing_notice(&out, &item, now);
+    assert_int_equal(fake.disconnects, 1);
+    pass(0);
+    assert_int_equal(fake.connects, 2);
+    assert_string_equal(fake.url, "mqtt://first:1883");
+    item.terms.again = false;
+    davy_outgoing_notice(&out, &item, now);
+    pass(0);
+    assert_true(out.status.connected);
+    assert_int_equal(fake.disconnects, 1);
+    assert_string_equal(out.status.limits, "keep alive 3 s");
+    assert_int_equal(out.session.failures, 0);
+}
+
+static void the_limits_of_a_broker_are_told(void **state)
+{
+    (void)state;
+    struct davy_mqtt_notice item = {.kind = DAVY_MQTT_CONNECTED,
+                                    .terms = {.window = 1, .max_packet = 300, .no_qos_1 = true, .no_retain = true}};
+    pass(0);
+    davy_outgoing_notice(&out, &item, now);
+    assert_non_null(strstr(out.status.limits, "QoS 0 only"));
+    assert_non_null(strstr(out.status.limits, "nothing is retained; packets of at most 300 bytes; receive maximum 1"));
+    notice(DAVY_MQTT_LOST);
+    go_online(20);
+    assert_string_equal(out.status.limits, "");
+}
+
+static void a_client_that_is_busy_is_no_trouble_of_the_broker(void **state)
+{
+    (void)state;
+    fake.connect_rc = -EBUSY;
+    pass(0);
+    assert_string_equal(out.status.last_error, "");
+    fake.connect_rc = 0;
+    pass(1000);
+    assert_string_equal(fake.url, "mqtt://first:1883");
 }
 
 static void a_client_that_cannot_connect_is_tried_again_later(void **state)
@@ -596,6 +783,27 @@ static void commands_are_subscribed_at_each_connect_when_any_is_allowed(void **s
     notice(DAVY_MQTT_NOT_SUBSCRIBED);
     assert_non_null(strstr(out.status.last_error, "no commands until the next connect"));
     assert_true(out.status.connected); /* events go on */
+    pass(60000);
+    assert_true(out.status.connected); /* it was an answer */
+    davy_queue_done(&commands);
+}
+
+static void a_subscription_that_is_not_answered_drops_the_connection(void **state)
+{
+    struct davy_queue commands;
+    (void)state;
+    allow_commands(&commands, 4);
+    go_online(20);
+    notice(DAVY_MQTT_SUBSCRIBED);
+    pass(60000);
+    assert_int_equal(fake.drops, 0);
+    notice(DAVY_MQTT_LOST);
+    go_online(20);
+    pass(29999);
+    assert_int_equal(fake.drops, 0);
+    pass(1);
+    assert_int_equal(fake.drops, 1);
+    assert_non_null(strstr(out.status.last_error, "overdue"));
     davy_queue_done(&commands);
 }
 
@@ -646,10 +854,22 @@ int main(void)
         CASE(what_was_in_flight_goes_again_in_order_before_anything_new),
         CASE(what_was_sent_is_told_and_when_it_was_acknowledged),
         CASE(a_refusal_is_reported_and_blocks_nothing),
+        CASE(every_refusal_is_counted_and_the_last_one_told),
+        CASE(a_state_that_was_refused_comes_again_after_a_minute),
+        CASE(a_newer_state_replaces_the_refused_one),
         CASE(a_message_above_the_maximum_packet_size_is_refused_unsent),
         CASE(an_overdue_acknowledgement_drops_the_connection),
         CASE(a_connect_without_answer_is_given_up_and_its_late_answer_dropped),
         CASE(failed_connects_back_off_over_the_urls_one_at_a_time),
+        CASE(a_broker_whose_connections_do_not_hold_gives_way_to_the_next),
+        CASE(connections_that_do_not_hold_are_called_unstable),
+        CASE(the_cause_stays_with_its_broker_and_its_times),
+        CASE(what_the_broker_says_when_it_leaves_is_the_cause),
+        CASE(a_twin_with_our_client_id_is_named),
+        CASE(a_loss_is_named_also_when_sending_found_it_first),
+        CASE(a_shorter_keep_alive_takes_one_more_connect_at_once),
+        CASE(the_limits_of_a_broker_are_told),
+        CASE(a_client_that_is_busy_is_no_trouble_of_the_broker),
         CASE(a_client_that_cannot_connect_is_tried_again_later),
         CASE(a_client_that_takes_nothing_is_dropped_and_nothing_is_lost),
         CASE(states_coalesce_and_come_back_at_each_connect),
@@ -661,6 +881,7 @@ int main(void)
         CASE(nothing_is_sent_while_nobody_takes_the_reports),
         CASE(random_weather_loses_nothing),
         CASE(commands_are_subscribed_at_each_connect_when_any_is_allowed),
+        CASE(a_subscription_that_is_not_answered_drops_the_connection),
         CASE(a_command_that_finds_no_room_is_busy_and_may_come_again),
         CASE(replies_go_behind_events_and_states_and_before_telemetry),
     };

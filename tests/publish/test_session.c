@@ -10,12 +10,12 @@
  * States o c n d x; actions e=END d=DROP q=DISCONNECT b=BACKOFF c=CONNECT s=BEGIN.
  */
 static const char *const matrix[DAVY_SESSION_STATE_COUNT_][DAVY_SESSION_INPUT_COUNT_] = {
-    /*                RETRY  CONNECTED REFUSED LOST   STUCK    SWITCH  STOP  DRAINED */
-    /* offline */ {"c:c", "o:d", "o:", "o:", "o:", "o:", "x:", "o:"},
-    /* connecting */ {"c:", "n:s", "o:b", "o:b", "o:db", "o:d", "x:d", "c:"},
-    /* online */ {"n:", "n:", "n:", "o:eb", "o:edb", "o:eq", "d:", "n:"},
-    /* draining */ {"d:", "d:", "d:", "x:e", "x:ed", "d:", "d:", "x:eq"},
-    /* closed */ {"x:", "x:d", "x:", "x:", "x:", "x:", "x:", "x:"},
+    /*                RETRY  CONNECTED REFUSED LOST   STUCK    SWITCH  RENEW  STOP  DRAINED */
+    /* offline */ {"c:c", "o:d", "o:", "o:", "o:", "o:", "o:", "x:", "o:"},
+    /* connecting */ {"c:", "n:s", "o:b", "o:b", "o:db", "o:d", "c:", "x:d", "c:"},
+    /* online */ {"n:", "n:", "n:", "o:eb", "o:edb", "o:eq", "o:eq", "d:", "n:"},
+    /* draining */ {"d:", "d:", "d:", "x:e", "x:ed", "d:", "d:", "d:", "x:eq"},
+    /* closed */ {"x:", "x:d", "x:", "x:", "x:", "x:", "x:", "x:", "x:"},
 };
 
 static void every_cell_of_the_matrix(void **state)
@@ -76,6 +76,37 @@ static void a_connection_that_held_forgets_the_failures(void **state)
     (void)state;
 }
 
+static void a_renewal_connects_at_once_and_forgets_nothing(void **state)
+{
+    struct davy_random random = {1};
+    struct davy_session session = {.state = DAVY_SESSION_ONLINE, .failures = 3, .brief = 2, .entered = S(4)};
+    davy_session_step(&session, DAVY_SESSION_RENEW, S(5), &random);
+    assert_true(session.retry_at.ns == S(5).ns);
+    assert_int_equal(session.failures, 3);
+    assert_int_equal(session.brief, 2);
+    (void)state;
+}
+
+static void connections_that_hold_briefly_are_counted_in_a_row(void **state)
+{
+    struct davy_random random = {1};
+    struct davy_session session = {.state = DAVY_SESSION_ONLINE, .entered = S(0)};
+    davy_session_step(&session, DAVY_SESSION_LOST, S(59), &random);
+    assert_int_equal(session.brief, 1);
+    session.state = DAVY_SESSION_CONNECTING;
+    davy_session_step(&session, DAVY_SESSION_REFUSED, S(60), &random);
+    assert_int_equal(session.brief, 1); /* was none */
+    session.state = DAVY_SESSION_ONLINE;
+    session.entered = S(60);
+    davy_session_step(&session, DAVY_SESSION_STUCK, S(61), &random);
+    assert_int_equal(session.brief, 2);
+    session.state = DAVY_SESSION_ONLINE;
+    session.entered = S(62);
+    davy_session_step(&session, DAVY_SESSION_LOST, S(62 + DAVY_SESSION_STABLE_S), &random);
+    assert_int_equal(session.brief, 0);
+    (void)state;
+}
+
 static void a_switch_connects_at_once(void **state)
 {
     struct davy_random random = {1};
@@ -126,6 +157,8 @@ int main(void)
         cmocka_unit_test(back_off_has_full_jitter_between_its_bounds),
         cmocka_unit_test(a_connection_that_held_forgets_the_failures),
         cmocka_unit_test(a_switch_connects_at_once),
+        cmocka_unit_test(a_renewal_connects_at_once_and_forgets_nothing),
+        cmocka_unit_test(connections_that_hold_briefly_are_counted_in_a_row),
         cmocka_unit_test(window_finds_by_token_and_resends_in_order),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
