@@ -117,18 +117,67 @@ static void print_devices(const struct ctl *ctl, const json_t *plan)
         printf("and %lld more\n", (long long)more);
 }
 
+/* "name      text", where `text` is there. Takes it. */
+static void print_if(const char *name, char *text)
+{
+    if (text && text[0])
+        printf("%-14s %s\n", name, text);
+    free(text);
+}
+
+/* " (3 times since …)" */
+static char *how_often(const json_t *broker)
+{
+    const json_int_t count = json_integer_value(json_object_get(broker, "last_error_count"));
+    if (count < 2)
+        return davy_ctl_copy("");
+    return davy_ctl_format(", %lld times since %s", (long long)count, davy_ctl_text(broker, "last_error_since"));
+}
+
+static void print_broker_error(const json_t *broker)
+{
+    if (!json_is_string(json_object_get(broker, "last_error")))
+        return;
+    char *often = how_often(broker);
+    char *text =
+        davy_ctl_format("%s (%s, at %s%s)", davy_ctl_text(broker, "last_error"),
+                        davy_ctl_text(broker, "last_error_url"), davy_ctl_text(broker, "last_error_at"), often);
+    print_if("", davy_ctl_escape(text));
+    free(text);
+    free(often);
+}
+
+static void print_refusal(const json_t *refusal)
+{
+    if (!json_is_object(refusal))
+        return;
+    char *text = davy_ctl_format("last refused %s: %s, at %s", davy_ctl_text(refusal, "topic"),
+                                 davy_ctl_text(refusal, "reason"), davy_ctl_text(refusal, "at"));
+    print_if("", davy_ctl_escape(text));
+    free(text);
+}
+
 static void print_broker(const json_t *broker)
 {
     if (!json_is_object(broker)) {
         printf("%-14s not configured\n", "broker");
         return;
     }
-    char *error = davy_ctl_cell(broker, "last_error");
     const bool connected = json_is_true(json_object_get(broker, "connected"));
-    printf("%-14s %s%s%s\n", "broker", connected ? "connected" : "NOT CONNECTED", connected ? "" : ": ",
-           connected ? "" : error);
-    free(error);
+    char *text =
+        davy_ctl_format("%s%s %s since %s%s", connected ? "connected" : "NOT CONNECTED", connected ? " to" : ", trying",
+                        davy_ctl_text(broker, "url"), davy_ctl_text(broker, "since"),
+                        json_is_true(json_object_get(broker, "unstable")) ? ", connections do not hold" : "");
+    print_if("broker", davy_ctl_escape(text));
+    free(text);
+    print_broker_error(broker);
+    if (json_is_string(json_object_get(broker, "limits"))) {
+        char *limits = davy_ctl_format("limits: %s", davy_ctl_text(broker, "limits"));
+        print_if("", davy_ctl_escape(limits));
+        free(limits);
+    }
     print_counts("deliveries", broker, (const char *[]){"acknowledged", "refused", "unheard", NULL});
+    print_refusal(json_object_get(broker, "last_refusal"));
 }
 
 static void print_storage(const json_t *storage, const json_t *trouble)

@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "config/diff.h"
 #include "publish/payload.h"
+#include "publish/reason.h"
 #include "publish/topic.h"
 
 #define STATUS_SIZE (256 * 1024)
@@ -78,6 +79,40 @@ void report_status(struct davy_buf *out, struct pipeline *pipeline, bool online)
     davy_payload_status(out, config, &report);
 }
 
+static void report_time(struct davy_buf *out, const char *key, davy_wall time)
+{
+    if (time.ns != 0)
+        davy_json_time(out, key, time);
+    else
+        davy_json_null(out, key);
+}
+
+/* The last trouble with a connection; it stays when there is one again. */
+static void error_members(struct davy_buf *out, const struct davy_publisher_status *status)
+{
+    davy_json_text(out, "last_error", status->last_error[0] ? status->last_error : NULL);
+    davy_json_text(out, "last_error_url", status->error_url[0] ? status->error_url : NULL);
+    report_time(out, "last_error_since", status->error_first);
+    report_time(out, "last_error_at", status->error_last);
+    davy_json_integer(out, "last_error_count", (int64_t)status->error_count);
+}
+
+static void refusal_member(struct davy_buf *out, const struct davy_publisher_status *status)
+{
+    char reason[64];
+    if (status->refusal_code == 0) {
+        davy_json_null(out, "last_refusal");
+        return;
+    }
+    snprintf(reason, sizeof reason, "%s (0x%02x)", davy_reason_code_name(status->refusal_code), status->refusal_code);
+    davy_json_key_open(out, "last_refusal", '{');
+    davy_json_integer(out, "reason_code", status->refusal_code);
+    davy_json_text(out, "reason", reason);
+    davy_json_text(out, "topic", status->refusal_topic);
+    report_time(out, "at", status->refusal_at);
+    davy_json_close(out, '}');
+}
+
 static void broker_member(struct davy_buf *out, struct route *route)
 {
     if (!route->publisher) {
@@ -88,12 +123,18 @@ static void broker_member(struct davy_buf *out, struct route *route)
     davy_publisher_status(route->publisher, &status);
     davy_json_key_open(out, "broker", '{');
     davy_json_bool(out, "connected", status.connected);
+    report_time(out, "since", status.since);
+    davy_json_text(out, "url", status.url[0] ? status.url : NULL);
+    davy_json_bool(out, "unstable", status.unstable);
     davy_json_integer(out, "connects", (int64_t)status.connects);
     davy_json_integer(out, "acknowledged", (int64_t)status.acknowledged);
     davy_json_integer(out, "refused", (int64_t)status.refused);
     davy_json_integer(out, "unheard", (int64_t)status.unheard);
     davy_json_integer(out, "commands", (int64_t)status.commands);
-    davy_json_text(out, "last_error", status.last_error[0] ? status.last_error : NULL);
+    error_members(out, &status);
+    refusal_member(out, &status);
+    davy_json_text(out, "limits", status.limits[0] ? status.limits : NULL);
+    report_time(out, "server_certificate_end", status.server_certificate_end);
     davy_json_close(out, '}');
 }
 
