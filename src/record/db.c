@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -281,11 +282,12 @@ bool davy_db_moved(const struct davy_db *db)
 }
 
 /* An empty file that was there before was truncated: SQLite would throw its -wal away. */
-static int prepare_file(struct davy_db *db)
+static int prepare_file(struct davy_db *db, bool *ret_made)
 {
     struct stat found;
     if (lstat(db->path, &found) < 0) {
         DAVY_AUTO_FD int fd = open(db->path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0640);
+        *ret_made = fd >= 0;
         if (fd < 0 || fchmod(fd, 0640) < 0 || fstat(fd, &found) < 0)
             return -errno;
         found.st_size = 1;
@@ -297,16 +299,47 @@ static int prepare_file(struct davy_db *db)
     return found.st_size == 0 ? -EUCLEAN : 0;
 }
 
+/* A file that was made just now and took nothing, as on a full disk, must not be taken for a truncated one next time. */
+static void unmake_file(const struct davy_db *db)
+{
+    struct stat found;
+    if (stat(db->path, &found) == 0 && found.st_size == 0 && found.st_ino == db->inode)
+        (void)unlink(db->path);
+}
+
+/* The check puts errors of reading, and want of memory, among what it finds: the file may be as sound as ever. */
+static int check_finding(struct davy_db *db, const char *text)
+{
+    if (!text)
+        return -ENOMEM;
+    if (strcmp(text, "ok") == 0)
+        return 0;
+    const char *code = strstr(text, "error code");
+    int result = code ? (int)strtol(code + sizeof("error code"), NULL, 10) : 0;
+    if ((result & 0xff) == SQLITE_IOERR || (result & 0xff) == SQLITE_NOMEM)
+        return davy_db_result(db, result);
+    db->corrupt = true;
+    return -EUCLEAN;
+}
+
 static int quick_check(struct davy_db *db)
 {
     struct stat found;
+    sqlite3_stmt *statement = NULL;
     if (stat(db->path, &found) < 0)
         return -errno;
     if (found.st_size > db->schema->check_below_bytes)
         return 0;
-    const struct pragma check = {NULL, "PRAGMA quick_check(1)", "ok"};
-    int r = check_pragma(db, &check);
-    return r == -EIO ? -EUCLEAN : r;
+    int r = davy_db_result(db, sqlite3_prepare_v2(db->handle, "PRAGMA quick_check(1)", -1, &statement, NULL));
+    if (r < 0)
+        return r;
+    r = davy_db_step(db, statement);
+    if (r == 0)
+        r = check_finding(db, (const char *)sqlite3_column_text(statement, 0));
+    int end = davy_db_result(db, sqlite3_finalize(statement));
+    if (r < 0 || end < 0)
+        return r < 0 ? r : end;
+    return 0;
 }
 
 static int migrate(struct davy_db *db, int64_t from)
@@ -377,19 +410,50 @@ static int open_connection(struct davy_db *db)
     return r == 0 ? sync_directory(db->path) : r;
 }
 
+static int sync_wal(const struct davy_db *db)
+{
+    char path[DAVY_DB_PATH + 8];
+    snprintf(path, sizeof(path), "%s-wal", db->path);
+    DAVY_AUTO_FD int fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+    if (fd < 0)
+        return errno == ENOENT ? 0 : -errno;
+    return fdatasync(fd) < 0 ? -errno : 0;
+}
+
+/*
+ * What a killed process wrote and did not sync is committed here, and must be on the disk before anybody hears of it. After
+ * a sync that failed another one proves nothing: Linux takes the pages for written. So they are written once more, into
+ * the database, and the -wal begins anew. Where a reader stands in the way of that, a sync will do if none has failed.
+ */
+static int settle(struct davy_db *db)
+{
+    int r = davy_db_result(db, sqlite3_wal_checkpoint_v2(db->handle, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL));
+    return r == -EBUSY && !db->doubtful ? sync_wal(db) : r;
+}
+
 int davy_db_open(struct davy_db *db, const char *directory, const struct davy_db_schema *schema)
 {
+    bool doubtful = db->doubtful || db->broken;
+    bool made = false;
     *db = DAVY_DB_INIT;
     db->schema = schema;
+    db->doubtful = doubtful;
     int length = snprintf(db->path, sizeof(db->path), "%s/%s", directory, schema->file);
     if (length < 0 || (size_t)length >= sizeof(db->path))
         return -ENAMETOOLONG;
-    int r = prepare_file(db);
+    int r = prepare_file(db, &made);
     if (r == 0)
         r = open_connection(db);
-    if (r < 0)
+    if (r == 0)
+        r = settle(db);
+    if (r < 0) {
         davy_db_close(db);
-    return r;
+        if (made)
+            unmake_file(db);
+        return r;
+    }
+    db->doubtful = false;
+    return 0;
 }
 
 void davy_db_close(struct davy_db *db)

@@ -36,15 +36,17 @@ struct davy_db {
     sqlite3_stmt *statements[DAVY_DB_STATEMENTS_MAX];
     dev_t device;
     ino_t inode;
-    bool checked; /* the pragmas held after the first commit of this connection */
-    bool broken;  /* an I/O error: close and open again before the next use */
-    bool corrupt; /* the file is damaged: set it aside */
+    bool checked;  /* the pragmas held after the first commit of this connection */
+    bool broken;   /* an I/O error: close and open again before the next use */
+    bool corrupt;  /* the file is damaged: set it aside */
+    bool doubtful; /* this or an earlier connection was broken: what is in the -wal may never reach the disk */
 };
 
 #define DAVY_DB_INIT ((struct davy_db){.handle = NULL})
 
 /*
- * Open or create DIRECTORY/schema->file, mode 0640, and migrate it forward in one transaction.
+ * Open or create DIRECTORY/schema->file, mode 0640, and migrate it forward in one transaction. What is found in the -wal is
+ * on the disk when this returns 0. `db` is DAVY_DB_INIT, or was closed.
  * returns   0; -EUCLEAN damaged; -EPROTONOSUPPORT of a newer schema or another program; -ELOOP, -EINVAL no regular
  * file; -EIO where a pragma does not hold; or as of davy_db_result(). On failure nothing is open.
  */

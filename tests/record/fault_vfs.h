@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A VFS between SQLite and the disk that lets the n-th write, truncation or sync fail, once or from then on; or cuts
- * the power there: of what was written since the last sync of its file, each sector of 512 bytes is lost or not by
- * chance.
+ * A VFS between SQLite and the disk that lets the n-th write, truncation or sync fail, once or from then on, or the n-th
+ * read; or cuts the power there: of what was written since the last sync of its file, each sector of 512 bytes is lost or
+ * not by chance. What a sync that failed should have written is lost for certain, whatever later syncs say, unless its page
+ * is written again: that is what Linux does (https://wiki.postgresql.org/wiki/Fsync_Errors).
  */
 #pragma once
 
@@ -17,6 +18,7 @@
 #include "base/num.h"
 
 #define FAULT_SECTOR 512
+#define FAULT_PAGE   4096
 
 /* What a sector held before a write that is not synced. */
 struct fault_sector {
@@ -24,6 +26,7 @@ struct fault_sector {
     char path[128];
     sqlite3_int64 at;
     int length;
+    bool doomed; /* a sync of it failed */
     char bytes[FAULT_SECTOR];
 };
 
@@ -31,7 +34,10 @@ struct fault {
     int countdown; /* operations until one fails; 0: none */
     int result;    /* SQLITE_IOERR_WRITE, SQLITE_FULL … */
     bool lasting;
-    int operations; /* seen so far */
+    int times; /* it fails so often in a row; 0: once, or for good where it is lasting */
+    bool only_syncs;
+    int read_countdown; /* likewise, for reads, once */
+    int operations;     /* seen so far */
     int fired;
     bool recording;                /* for fault_power_cut() */
     struct fault_sector *unsynced; /* newest first */
@@ -51,10 +57,15 @@ static inline int fault_strikes(struct fault *fault)
     fault->operations++;
     if (fault->countdown == 0 || --fault->countdown > 0)
         return SQLITE_OK;
-    if (fault->lasting)
+    if (fault->lasting || --fault->times > 0)
         fault->countdown = 1;
     fault->fired++;
     return fault->result;
+}
+
+static inline int fault_strikes_write(struct fault *fault)
+{
+    return fault->only_syncs ? SQLITE_OK : fault_strikes(fault);
 }
 
 static inline struct fault_file *fault_of(sqlite3_file *file)
@@ -82,16 +93,41 @@ static inline void fault_record(struct fault_file *file, sqlite3_int64 at, int l
     }
 }
 
+static inline bool fault_page_written(const struct fault *fault, const struct fault_sector *doomed)
+{
+    for (const struct fault_sector *sector = fault->unsynced; sector; sector = sector->older)
+        if (!sector->doomed && sector->at / FAULT_PAGE == doomed->at / FAULT_PAGE &&
+            !strcmp(sector->path, doomed->path))
+            return true;
+    return false;
+}
+
+/* A sync failed: what it should have written will never be, unless its page is written once more. */
+static inline void fault_doom(struct fault *fault, const char *path)
+{
+    for (struct fault_sector *sector = fault->unsynced; sector; sector = sector->older)
+        sector->doomed |= strcmp(path, sector->path) == 0;
+}
+
+/* What was doomed and has been written again is as good as anything that was written. */
+static inline void fault_pardon(struct fault *fault, const char *path)
+{
+    for (struct fault_sector *sector = fault->unsynced; sector; sector = sector->older)
+        if (sector->doomed && strcmp(path, sector->path) == 0 && fault_page_written(fault, sector))
+            sector->doomed = false;
+}
+
 /* The file at `path` (NULL: all) is on the disk now; with `random`, of each sector by chance what was there before. */
 static inline void fault_settle(struct fault *fault, const char *path, struct davy_random *random)
 {
     for (struct fault_sector **link = &fault->unsynced; *link;) {
         struct fault_sector *sector = *link;
-        if (path && strcmp(path, sector->path) != 0) {
+        if ((path && strcmp(path, sector->path) != 0) || (sector->doomed && !random)) {
             link = &sector->older;
             continue;
         }
-        int fd = random && davy_random_next(random) % 2 ? open(sector->path, O_WRONLY | O_CLOEXEC) : -1;
+        bool lost = random && (sector->doomed || davy_random_next(random) % 2);
+        int fd = lost ? open(sector->path, O_WRONLY | O_CLOEXEC) : -1;
         if (fd >= 0 && pwrite(fd, sector->bytes, (size_t)sector->length, sector->at) != sector->length)
             abort();
         if (fd >= 0)
@@ -99,6 +135,15 @@ static inline void fault_settle(struct fault *fault, const char *path, struct da
         *link = sector->older;
         free(sector);
     }
+}
+
+/* The file is gone, and with it what it held. */
+static inline void fault_forget(struct fault *fault, const char *path)
+{
+    for (struct fault_sector *sector = fault->unsynced; sector; sector = sector->older)
+        if (strcmp(path, sector->path) == 0)
+            sector->doomed = false;
+    fault_settle(fault, path, NULL);
 }
 
 static int fault_close(sqlite3_file *file)
@@ -110,13 +155,18 @@ static int fault_close(sqlite3_file *file)
 
 static int fault_read(sqlite3_file *file, void *bytes, int length, sqlite3_int64 at)
 {
+    struct fault *fault = fault_of(file)->fault;
+    if (fault->read_countdown > 0 && --fault->read_countdown == 0) {
+        fault->fired++;
+        return SQLITE_IOERR_READ;
+    }
     return fault_real(file)->pMethods->xRead(fault_real(file), bytes, length, at);
 }
 
 static int fault_write(sqlite3_file *file, const void *bytes, int length, sqlite3_int64 at)
 {
     struct fault *fault = fault_of(file)->fault;
-    int result = fault_strikes(fault);
+    int result = fault_strikes_write(fault);
     bool torn = result != SQLITE_OK && fault->recording && fault->fired == 1; /* under way when the power went */
     if (result != SQLITE_OK && !torn)
         return result;
@@ -129,7 +179,7 @@ static int fault_write(sqlite3_file *file, const void *bytes, int length, sqlite
 static int fault_truncate(sqlite3_file *file, sqlite3_int64 size)
 {
     sqlite3_int64 before = 0;
-    int result = fault_strikes(fault_of(file)->fault);
+    int result = fault_strikes_write(fault_of(file)->fault);
     if (result == SQLITE_OK && fault_real(file)->pMethods->xFileSize(fault_real(file), &before) == SQLITE_OK &&
         before > size)
         fault_record(fault_of(file), size, (int)(before - size));
@@ -138,9 +188,14 @@ static int fault_truncate(sqlite3_file *file, sqlite3_int64 size)
 
 static int fault_sync(sqlite3_file *file, int flags)
 {
-    int result = fault_strikes(fault_of(file)->fault);
-    if (result == SQLITE_OK)
-        fault_settle(fault_of(file)->fault, fault_of(file)->path, NULL);
+    struct fault *fault = fault_of(file)->fault;
+    int result = fault_strikes(fault);
+    if (result == SQLITE_OK) {
+        fault_pardon(fault, fault_of(file)->path);
+        fault_settle(fault, fault_of(file)->path, NULL);
+    } else {
+        fault_doom(fault, fault_of(file)->path);
+    }
     return result ? result : fault_real(file)->pMethods->xSync(fault_real(file), flags);
 }
 
@@ -239,7 +294,7 @@ static int fault_delete(sqlite3_vfs *vfs, const char *name, int sync)
     struct fault *fault = vfs->pAppData;
     if (fault->recording && fault->fired)
         return SQLITE_IOERR_DELETE;
-    fault_settle(fault, name, NULL);
+    fault_forget(fault, name);
     return fault->real->xDelete(fault->real, name, sync);
 }
 

@@ -7,7 +7,7 @@
 
 #include "fault_vfs.h"
 #include "model/config.h"
-#include "record/query.h"
+#include "record/verify.h"
 #include "record/readings.h"
 
 #define CUTS_OF_ONE_FILE 250 /* then a new one is begun: each check reads all of it */
@@ -103,10 +103,10 @@ static void write_events(struct fixture *f, struct davy_ledger *ledger)
 static void check_ledger(struct fixture *f)
 {
     char error[256] = "";
-    int64_t rows = 0;
-    int64_t bad = 0;
+    struct davy_ledger_check verdict;
     const char *file = folder_file(&f->folder, "ledger.db");
-    assert_int_equal(davy_query_verify(file, &rows, &bad, error, sizeof(error)), 0);
+    assert_int_equal(davy_ledger_verify(file, &verdict, error, sizeof(error)), 0);
+    const int64_t rows = verdict.events.rows;
     assert_true(rows >= f->stored);
     assert_int_equal(look_number(file, "SELECT count(*) FROM events"), rows);
     assert_int_equal(look_number(file, "SELECT max(seq) FROM events"), rows);
