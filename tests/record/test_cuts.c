@@ -7,8 +7,8 @@
 
 #include "fault_vfs.h"
 #include "model/config.h"
-#include "record/verify.h"
 #include "record/readings.h"
+#include "record/verify.h"
 
 #define CUTS_OF_ONE_FILE 250 /* then a new one is begun: each check reads all of it */
 #define BATCH            50
@@ -103,10 +103,10 @@ static void write_events(struct fixture *f, struct davy_ledger *ledger)
 static void check_ledger(struct fixture *f)
 {
     char error[256] = "";
-    struct davy_ledger_check verdict;
+    struct davy_ledger_check checked;
     const char *file = folder_file(&f->folder, "ledger.db");
-    assert_int_equal(davy_ledger_verify(file, &verdict, error, sizeof(error)), 0);
-    const int64_t rows = verdict.events.rows;
+    assert_int_equal(davy_ledger_verify(file, &checked, error, sizeof(error)), 0);
+    int64_t rows = checked.events.last;
     assert_true(rows >= f->stored);
     assert_int_equal(look_number(file, "SELECT count(*) FROM events"), rows);
     assert_int_equal(look_number(file, "SELECT max(seq) FROM events"), rows);
