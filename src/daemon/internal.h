@@ -22,8 +22,9 @@ struct selfwatch {
     davy_mono disconnected_since; /* ns = 0: connected */
     uint64_t refused;             /* refused, or heard by nobody, when last looked */
     davy_mono refused_at;
-    davy_mono certificate_looked_at; /* ns = 0: not yet */
-    davy_wall certificate_end;       /* ns = 0: none, or not readable */
+    davy_mono certificate_looked_at;  /* ns = 0: not yet */
+    davy_wall certificate_end;        /* ns = 0: none, or not readable */
+    davy_wall server_certificate_end; /* of the broker; ns = 0: not known */
 };
 
 struct daemon {

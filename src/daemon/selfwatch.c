@@ -8,9 +8,13 @@
 #include "daemon/internal.h"
 #include "daemon/write.h"
 #include "publish/certificate.h"
+#include "publish/reason.h"
 
 /* Without a connection for this long, or after a refusal for this long. */
 #define MQTT_PATIENCE (60 * DAVY_NS_PER_S)
+
+/* A twin with our client id is a matter for somebody this long after it was last seen: both back off. */
+#define TWIN_PATIENCE (600 * DAVY_NS_PER_S)
 
 /* How often our certificate is looked at. */
 #define CERTIFICATE_LOOK (3600 * DAVY_NS_PER_S)
@@ -52,8 +56,10 @@ static bool refused(struct selfwatch *watch, uint64_t refusals, davy_mono now)
     return watch->refused_at.ns != 0 && davy_mono_sub(now, watch->refused_at).ns < MQTT_PATIENCE;
 }
 
-static bool away(struct selfwatch *watch, bool connected, davy_mono now)
+/* Connections that do not hold are none. */
+static bool away(struct selfwatch *watch, const struct davy_publisher_status *publisher, davy_mono now)
 {
+    const bool connected = publisher->connected && !publisher->unstable;
     if (connected)
         watch->disconnected_since = (davy_mono){0};
     else if (watch->disconnected_since.ns == 0)
@@ -61,34 +67,61 @@ static bool away(struct selfwatch *watch, bool connected, davy_mono now)
     return !connected && davy_mono_sub(now, watch->disconnected_since).ns >= MQTT_PATIENCE;
 }
 
-static bool certificate_due(const struct daemon *daemon)
+static bool is_about_to_end(davy_wall end, davy_wall now)
 {
-    davy_wall end = daemon->watch.certificate_end;
-    return end.ns != 0 && end.ns - davy_clock_now(daemon->clock).wall.ns <= DAVY_CERTIFICATE_NOTICE.ns;
+    return end.ns != 0 && end.ns - now.ns <= DAVY_CERTIFICATE_NOTICE.ns;
 }
 
 /* Our certificate is looked at once an hour: it may be renewed while we run. Said once for each that is due. */
-static void look_at_certificate(struct daemon *daemon, davy_mono now)
+static void look_at_certificate(struct daemon *daemon, struct davy_stamp now)
 {
     struct selfwatch *watch = &daemon->watch;
     const char *file = pipeline_config(daemon->pipeline)->mqtt.cert_file;
     davy_wall end = {0}, before = watch->certificate_end;
-    if (watch->certificate_looked_at.ns != 0 && davy_mono_sub(now, watch->certificate_looked_at).ns < CERTIFICATE_LOOK)
+    if (watch->certificate_looked_at.ns != 0 &&
+        davy_mono_sub(now.mono, watch->certificate_looked_at).ns < CERTIFICATE_LOOK)
         return;
-    watch->certificate_looked_at = now;
+    watch->certificate_looked_at = now.mono;
     int rc = file ? davy_certificate_end(file, &end) : 0;
     if (rc < 0)
         davy_warning("mqtt", "%s: when it ends cannot be read: %s", file, strerror(-rc));
     watch->certificate_end = end;
     char text[DAVY_WALL_TEXT];
-    if (end.ns != 0 && end.ns != before.ns && certificate_due(daemon))
+    if (end.ns != before.ns && is_about_to_end(end, now.wall))
         davy_warning("mqtt", "%s ends at %s: renew it", file, davy_wall_format(end, text));
 }
 
-static void add_trouble(struct davy_buf *why, bool is, const char *text)
+/* Said once for each that is due. */
+static void look_at_servers_certificate(struct selfwatch *watch, davy_wall end, davy_wall now)
 {
-    if (is)
-        davy_buf_printf(why, "%s%s", why->length > 0 ? "; " : "", text);
+    char text[DAVY_WALL_TEXT];
+    if (is_about_to_end(end, now) && end.ns != watch->server_certificate_end.ns)
+        davy_warning("mqtt", "the broker's certificate ends at %s: have it renewed", davy_wall_format(end, text));
+    watch->server_certificate_end = end;
+}
+
+/* Begin another trouble of the list. */
+static struct davy_buf *also(struct davy_buf *why)
+{
+    if (why->length > 0)
+        davy_buf_text(why, "; ");
+    return why;
+}
+
+/* Between us and the broker. */
+static void find_broker_troubles(struct selfwatch *watch, const struct davy_publisher_status *publisher,
+                                 struct davy_stamp now, struct davy_buf *why)
+{
+    const bool twin =
+        publisher->duplicate_at.ns != 0 && davy_mono_sub(now.mono, publisher->duplicate_at).ns < TWIN_PATIENCE;
+    if (away(watch, publisher, now.mono))
+        davy_buf_printf(also(why), "%s %s: %s",
+                        publisher->unstable ? "no connection that holds, to" : "no connection to", publisher->url,
+                        publisher->last_error[0] ? publisher->last_error : "no answer yet");
+    if (twin)
+        davy_buf_text(also(why), "duplicate identity: another client connects with our client id");
+    if (is_about_to_end(watch->server_certificate_end, now.wall))
+        davy_buf_text(also(why), "the broker's certificate is about to end");
 }
 
 /* What troubles the way to the platform; nothing: all is well. */
@@ -96,14 +129,20 @@ static void find_mqtt_troubles(struct daemon *daemon, const struct davy_publishe
                                const struct recorder_status *recorder, struct davy_stamp now, struct davy_buf *why)
 {
     struct selfwatch *watch = &daemon->watch;
-    look_at_certificate(daemon, now.mono);
-    add_trouble(why, away(watch, publisher->connected, now.mono), "no connection");
-    add_trouble(why, refused(watch, publisher->refused + publisher->unheard, now.mono) || recorder->parked > 0,
-                "the broker refuses, or nobody has subscribed");
-    add_trouble(why, recorder->overdue, "the platform does not confirm");
+    look_at_certificate(daemon, now);
+    look_at_servers_certificate(watch, publisher->server_certificate_end, now.wall);
+    find_broker_troubles(watch, publisher, now, why);
+    if (refused(watch, publisher->refused + publisher->unheard, now.mono) || recorder->parked > 0)
+        davy_buf_printf(also(why), "the broker refuses: %s",
+                        publisher->refusal_code ? davy_reason_code_name(publisher->refusal_code)
+                                                : "nobody has subscribed");
+    if (recorder->overdue)
+        davy_buf_text(also(why), "the platform does not confirm");
     const bool late = unconfirmed_judge(&watch->unconfirmed_watch, recorder->oldest, now);
-    add_trouble(why, !recorder->overdue && late, "an event is not delivered for 10 min");
-    add_trouble(why, certificate_due(daemon), "the certificate is about to end");
+    if (!recorder->overdue && late)
+        davy_buf_text(also(why), "an event is not delivered for 10 min");
+    if (is_about_to_end(watch->certificate_end, now.wall))
+        davy_buf_text(also(why), "our certificate is about to end");
 }
 
 /* What was unconfirmed before the start may have been so for long: nothing is over before it is confirmed. */
