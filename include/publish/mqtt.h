@@ -17,7 +17,7 @@
 
 enum davy_mqtt_notice_kind {
     DAVY_MQTT_CONNECTED, /* terms */
-    DAVY_MQTT_REFUSED,   /* the connect failed; text says why, reason_code where the broker gave one */
+    DAVY_MQTT_REFUSED,   /* the connect failed; text says why, reason_code where the broker gave one, terms.again */
     DAVY_MQTT_LEAVES,    /* the broker says why it will close the connection; text, reason_code */
     DAVY_MQTT_LOST,      /* text */
     DAVY_MQTT_ACKED,     /* token; reason_code */
@@ -33,7 +33,7 @@ struct davy_mqtt_terms {
     bool no_qos_1;             /* all goes with QoS 0: nothing is ever acknowledged, and fails with reason 0x9B */
     bool no_retain;            /* all goes unretained */
     uint16_t keep_alive_s;     /* of the server, where it is shorter than ours; 0: ours */
-    bool again;                /* connect again, for the keep alive to take effect */
+    bool again;                /* connect again at once: the next one asks for what this broker takes */
     davy_wall certificate_end; /* of the server's certificate; ns = 0: not known */
 };
 

@@ -339,6 +339,12 @@ static void settle(struct davy_outgoing *out, const struct davy_mqtt_notice *not
     }
 }
 
+static void ask_again(struct davy_outgoing *out, struct davy_stamp now)
+{
+    out->url = out->tried;
+    out->session.retry_at = now.mono;
+}
+
 static void take_terms(struct davy_outgoing *out, const struct davy_mqtt_terms *terms, struct davy_stamp now)
 {
     out->max_packet = terms->max_packet;
@@ -361,6 +367,8 @@ void davy_outgoing_notice(struct davy_outgoing *out, const struct davy_mqtt_noti
         if (out->session.state == DAVY_SESSION_CONNECTING)
             note_error(out, "cannot connect", notice->text, now);
         apply(out, DAVY_SESSION_REFUSED, now);
+        if (notice->terms.again && out->session.state == DAVY_SESSION_OFFLINE)
+            ask_again(out, now);
         break;
     case DAVY_MQTT_LEAVES:
         note_leave(out, notice, now);

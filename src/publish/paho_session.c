@@ -79,9 +79,9 @@ static void on_connected3(void *context, MQTTAsync_successData *data)
 /* CONNACK return codes of MQTT 3.1.1, section 3.2.2.3, as the reason codes of MQTT 5 that say the same. */
 static const uint8_t connack_codes[] = {[1] = 0x84, [2] = 0x85, [3] = 0x88, [4] = 0x86, [5] = 0x87};
 
-static void not_connected(struct paho *paho, const char *text, uint8_t code)
+static void not_connected(struct paho *paho, const char *text, uint8_t code, bool again)
 {
-    struct davy_mqtt_notice notice = {.kind = DAVY_MQTT_REFUSED, .reason_code = code};
+    struct davy_mqtt_notice notice = {.kind = DAVY_MQTT_REFUSED, .reason_code = code, .terms.again = again};
     const char *why = paho->certificate_error[0] ? paho->certificate_error : paho->tls_error;
     if (code != 0)
         snprintf(notice.text, sizeof notice.text, "%s (0x%02x)", davy_reason_code_name(code), code);
@@ -91,20 +91,32 @@ static void not_connected(struct paho *paho, const char *text, uint8_t code)
     atomic_store(&paho->phase, PAHO_IDLE);
 }
 
+/* A will that this broker cannot take is not offered again as it was. True: that was news. */
+static bool learn(struct paho *paho, int code)
+{
+    struct paho_demands *demands = paho->of_url;
+    bool *taken = code == DAVY_REASON_QOS_NOT_SUPPORTED      ? &demands->no_qos_1
+                  : code == DAVY_REASON_RETAIN_NOT_SUPPORTED ? &demands->no_retain
+                                                             : NULL;
+    if (!taken || *taken)
+        return false;
+    *taken = true;
+    return true;
+}
+
 static void on_refused5(void *context, MQTTAsync_failureData5 *data)
 {
     struct paho *paho = context;
     /* 1.3.12 has the reason of a CONNACK in `code`, not in `reasonCode`. */
     const int code = data->code >= DAVY_REASON_FAILURE ? data->code : (int)data->reasonCode;
-    paho->of_url->no_qos_1 |= code == DAVY_REASON_QOS_NOT_SUPPORTED; /* of the will */
-    paho->of_url->no_retain |= code == DAVY_REASON_RETAIN_NOT_SUPPORTED;
-    not_connected(paho, data->message, code >= DAVY_REASON_FAILURE ? (uint8_t)code : 0);
+    const bool again = learn(paho, code);
+    not_connected(paho, data->message, code >= DAVY_REASON_FAILURE ? (uint8_t)code : 0, again);
 }
 
 static void on_refused3(void *context, MQTTAsync_failureData *data)
 {
     bool known = data->code > 0 && (size_t)data->code < DAVY_LENGTH(connack_codes);
-    not_connected(context, data->message, known ? connack_codes[data->code] : 0);
+    not_connected(context, data->message, known ? connack_codes[data->code] : 0, false);
 }
 
 static void on_lost(void *context, char *cause)

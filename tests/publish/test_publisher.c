@@ -521,6 +521,21 @@ static void a_shorter_keep_alive_takes_one_more_connect_at_once(void **state)
     assert_int_equal(out.session.failures, 0);
 }
 
+static void a_will_that_is_refused_is_offered_otherwise_at_once(void **state)
+{
+    (void)state;
+    struct davy_mqtt_notice refused = {.kind = DAVY_MQTT_REFUSED, .reason_code = 0x9B, .terms.again = true};
+    pass(0);
+    davy_outgoing_notice(&out, &refused, now);
+    pass(0);
+    assert_int_equal(fake.connects, 2);
+    assert_string_equal(fake.url, "mqtt://first:1883");
+    refused.terms.again = false;
+    davy_outgoing_notice(&out, &refused, now);
+    pass(0);
+    assert_int_equal(fake.connects, 2);
+}
+
 static void the_limits_of_a_broker_are_told(void **state)
 {
     (void)state;
@@ -868,6 +883,7 @@ int main(void)
         CASE(a_twin_with_our_client_id_is_named),
         CASE(a_loss_is_named_also_when_sending_found_it_first),
         CASE(a_shorter_keep_alive_takes_one_more_connect_at_once),
+        CASE(a_will_that_is_refused_is_offered_otherwise_at_once),
         CASE(the_limits_of_a_broker_are_told),
         CASE(a_client_that_is_busy_is_no_trouble_of_the_broker),
         CASE(a_client_that_cannot_connect_is_tried_again_later),
