@@ -53,6 +53,9 @@ CONFIG_DEVICE = '  { id = "GT-%d"; zone = "A1"; bus = "plc-1"; unit = %d; profil
 # Names and least seconds. An acknowledgement is overdue after 30 s, so those that only withhold it need longer.
 LONGER = {"never_acks": 45, "wrong_ids": 45, "pubrec": 45, "no_acks_mixed": 34, "huge": 45, "half_open": 45, "slow": 50,
           "no_connack": 60, "keep_alive": 20, "twin": 20}
+# What MQTT 3.1.1 has no words for.
+ONLY_5 = {"nobody", "refuses_some", "one_at_a_time", "any_window", "small_packets", "no_qos", "no_retain", "keep_alive",
+          "disconnects", "twin", "mixed"} | {name for name in lying_broker.BEHAVIOURS if name.startswith("refuses_")}
 SHORT = (("no_acks_mixed",), ("twin", "small_packets"), ("tls_expired", "tls_wrong_name"), ("no_qos", "garbage"),
          ("refuses_some", "tls_unknown_authority"), ("mixed", "malformed_connack"))
 
@@ -272,7 +275,8 @@ def main():
     arguments = parser.parse_args()
     print(f"seed {arguments.seed}", flush=True)
     modes = arguments.modes.split(",") if arguments.modes else [
-        mode for mode in lying_broker.BEHAVIOURS if not (arguments.plain and mode.startswith("tls_"))]
+        mode for mode in lying_broker.BEHAVIOURS if not (arguments.plain and mode.startswith("tls_"))
+        and not (arguments.version != "5" and mode in ONLY_5)]
     random.Random(arguments.seed).shuffle(modes)
     hands = [list(hand) for hand in SHORT] if arguments.short else deal(modes * arguments.rounds, arguments.lanes)
     lanes = [Lane(number, arguments, hand) for number, hand in enumerate(hands)]
