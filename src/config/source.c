@@ -93,12 +93,26 @@ static int open_regular(const char *file, struct davy_buf *why)
     return -1;
 }
 
+/*
+ * Said at each start and check, but no error: a gateway that refuses to start for the mode of a file watches nothing, which
+ * is the greater evil.
+ */
+static void warn_of_mode(struct davy_loader *loader, const char *file, int fd)
+{
+    struct stat st;
+    if (fstat(fd, &st) == 0 && (st.st_mode & S_IWOTH) != 0)
+        davy_problems_add(loader->problems, DAVY_PROBLEM_WARNING, file, 0, NULL,
+                          "everybody can write this file (mode %04o), and so decide what is an alarm: chmod o-w",
+                          (unsigned)(st.st_mode & 07777));
+}
+
 /* The whole file, or NULL with the reason. The size is bound again: a file may grow while it is read. */
-static char *read_file(const char *file, size_t *ret_length, struct davy_buf *why)
+static char *read_file(struct davy_loader *loader, const char *file, size_t *ret_length, struct davy_buf *why)
 {
     DAVY_AUTO_FD int fd = open_regular(file, why);
     if (fd < 0)
         return NULL;
+    warn_of_mode(loader, file, fd);
     DAVY_AUTO_FREE char *text = malloc(DAVY_SOURCE_SIZE_MAX + 1);
     size_t length = 0;
     while (text && length <= DAVY_SOURCE_SIZE_MAX) {
@@ -183,7 +197,7 @@ void davy_source_include(struct davy_source *source, struct davy_line from, cons
     struct davy_buf why;
     davy_buf_init(&why, reason, sizeof reason);
     size_t length = 0;
-    DAVY_AUTO_FREE char *text = path ? read_file(path, &length, &why) : NULL;
+    DAVY_AUTO_FREE char *text = path ? read_file(source->loader, path, &length, &why) : NULL;
     if (!path)
         out_of_memory(source);
     else if (!text)
@@ -230,7 +244,7 @@ bool davy_source_read(struct davy_source *source, struct davy_loader *loader, co
     struct davy_buf why;
     davy_buf_init(&why, reason, sizeof reason);
     size_t length = 0;
-    DAVY_AUTO_FREE char *text = read_file(file, &length, &why);
+    DAVY_AUTO_FREE char *text = read_file(loader, file, &length, &why);
     if (text)
         return davy_source_read_text(source, loader, file, text, length);
     davy_problems_add(loader->problems, DAVY_PROBLEM_ERROR, file, 0, NULL, "the file %s", reason);

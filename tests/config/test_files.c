@@ -219,6 +219,25 @@ static void a_profile_that_is_not_verified_is_told_once(void **state)
     assert_int_equal(warnings_with(f, "not verified"), 1);
 }
 
+/* It decides what is an alarm. Yet a gateway that refuses to start because of it watches nothing. */
+static void a_file_that_everybody_can_write_is_told_each_of_them(void **state)
+{
+    struct fixture *f = *state;
+    char path[PATH_MAX];
+    put(f, "main.conf", base, "devices = ( );\n@include \"more.conf\"\n");
+    put(f, "more.conf", "rules = ( );\n", "");
+    assert_int_equal(chmod(path_of(f, "main.conf", path), 0664), 0);
+    assert_int_equal(chmod(path_of(f, "more.conf", path), 0644), 0);
+    assert_int_equal(load(f, "main.conf"), 0);
+    assert_int_equal(warnings_with(f, "everybody can write"), 0);
+    assert_int_equal(chmod(path_of(f, "main.conf", path), 0666), 0);
+    assert_int_equal(load(f, "main.conf"), 0);
+    assert_int_equal(warnings_with(f, "everybody can write this file (mode 0666)"), 1);
+    assert_int_equal(chmod(path_of(f, "more.conf", path), 0602), 0);
+    assert_int_equal(load(f, "main.conf"), 0);
+    assert_int_equal(warnings_with(f, "everybody can write"), 2);
+}
+
 /* A profile may have many points of which a plant needs few. */
 static void points_without_a_limit_are_one_line_a_device(void **state)
 {
@@ -254,6 +273,7 @@ int main(void)
         CASE(a_password_that_others_can_read_is_an_error),
         CASE(the_shipped_files_are_valid),
         CASE(a_profile_that_is_not_verified_is_told_once),
+        CASE(a_file_that_everybody_can_write_is_told_each_of_them),
         CASE(points_without_a_limit_are_one_line_a_device),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
