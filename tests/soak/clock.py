@@ -129,9 +129,9 @@ class Run:
         self.until(lambda: all(self.active(name) for name in (*HELD, "off", "shv", "whn")), "the alarms to begin with")
         plant.sim.send("fault silent timeout")
 
-    def until(self, predicate, what):
+    def until(self, predicate, what, timeout=20):
         try:
-            return wait_for(predicate, 20, what)
+            return wait_for(predicate, timeout, what)
         except AssertionError as error:
             self.problem(str(error))
             return None
@@ -252,7 +252,8 @@ class Run:
         self.until(lambda: not self.active("on") and self.active("off"), "on and off as before")
         self.until(lambda: self.plant.ctl("ack", "esc:esc.gas").returncode == 0 or "esc:esc.gas" not in self.plant.alarms(),
                    "the escalated alarm is acknowledged")
-        self.until(lambda: {"esc:esc.gas", "fault:flt"}.isdisjoint(self.plant.alarms()), "esc and flt are normal")
+        self.until(lambda: {"esc:esc.gas", "fault:flt"}.isdisjoint(self.plant.alarms()), "esc and flt are normal",
+                   80)  # a device that did not answer for a night is asked once a minute
 
     def round(self):
         start = len(self.seen.messages)
