@@ -48,6 +48,8 @@ done
 for directive in PrivateUsers=yes ProcSubset=pid ProtectClock=yes RestartPreventExitStatus; do
     check "the unit does not say $directive" bash -c "! grep -q '^$directive' '$unit'"
 done
+# a network or a time server that is away must not hold up the start
+check "the unit waits for no network and no time" bash -c "! grep -Eq '^(After|Wants|Requires)=.*(network-online|time-sync)' '$unit'"
 reload_checks_first() { [ "$(grep -n '^ExecReload=' "$unit" | head -1 | grep -c -- --check)" = 1 ]; }
 check "reload checks before it signals" reload_checks_first
 
