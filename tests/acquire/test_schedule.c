@@ -21,7 +21,7 @@ static davy_mono at(int64_t ms)
 /* Devices A, B, … with one request each of these intervals. */
 static struct davy_config *plan(const int64_t *intervals_ms, size_t count)
 {
-    static const char *const ids[] = {"A", "B", "C", "D"};
+    static const char *const ids[] = {"A", "B", "C", "D", "E", "F"};
     struct davy_config *config = small_config_new();
     small_bus(config, "bus", DAVY_BUS_RTU);
     for (size_t i = 0; i < count; i++) {
