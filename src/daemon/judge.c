@@ -10,6 +10,9 @@
 #define RATE_WINDOW    (10 * DAVY_NS_PER_S)
 #define RATE_INTERVALS 4
 
+/* Who asks does so each second; after this long, the machine slept or the process stood. */
+#define SLEPT (5 * DAVY_NS_PER_S)
+
 /* How long a clock must have been right, or at least steady, before ages are reckoned by it; what is no step to that. */
 #define TRUST         (6 * 3600 * DAVY_NS_PER_S)
 #define STEADY        (30 * 86400 * DAVY_NS_PER_S)
@@ -124,15 +127,17 @@ static int64_t window_of(davy_span interval)
 
 bool read_rate_judge(struct read_rate *rate, uint32_t count, davy_span interval, bool dead, davy_mono now)
 {
-    if (dead || rate->begin.ns == 0) {
-        *rate = (struct read_rate){.begin = now};
-        return false;
+    bool slept = davy_mono_sub(now, rate->judged).ns > SLEPT; /* as everything did: no point was slower than another */
+    rate->judged = now;
+    if (dead || slept || rate->begin.ns == 0) {
+        *rate = (struct read_rate){.begin = now, .judged = now, .slow = rate->slow && !dead};
+        return rate->slow;
     }
     rate->count += count;
     int64_t elapsed = davy_mono_sub(now, rate->begin).ns;
     if (elapsed >= window_of(interval)) {
         bool slow = (int64_t)rate->count < elapsed / interval.ns / 2;
-        *rate = (struct read_rate){.begin = now, .slow = slow};
+        *rate = (struct read_rate){.begin = now, .judged = now, .slow = slow};
     }
     return rate->slow;
 }

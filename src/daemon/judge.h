@@ -84,6 +84,7 @@ enum told overload_judge(struct overload_watch *watch, bool queue_full, bool slo
 /* How often one point is read. A window of at least 10 s, and of four intervals where those are longer. */
 struct read_rate {
     davy_mono begin; /* ns = 0: not begun */
+    davy_mono judged;
     uint32_t count;
     bool slow; /* less than half of what should be, in the last whole window */
 };

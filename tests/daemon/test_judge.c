@@ -278,6 +278,22 @@ static void a_device_that_is_dead_is_not_slow_nor_when_it_comes_back(void **unus
         assert_false(read_rate_judge(&rate, 1, davy_span_s(1), false, mono(s)));
 }
 
+/* After ten hours of sleep few readings were made in ten hours. */
+static void a_machine_that_slept_has_no_slow_point(void **unused)
+{
+    (void)unused;
+    struct read_rate rate = {.count = 0};
+    for (int64_t s = 0; s < 15; s++)
+        assert_false(read_rate_judge(&rate, 1, davy_span_s(1), false, mono(s)));
+    for (int64_t s = 36000; s < 36100; s++)
+        assert_false(read_rate_judge(&rate, 1, davy_span_s(1), false, mono(s)));
+    for (int64_t s = 36100; s < 36120; s++)
+        read_rate_judge(&rate, 0, davy_span_s(1), false, mono(s));
+    assert_true(read_rate_judge(&rate, 0, davy_span_s(1), false, mono(36120)));
+    assert_true(read_rate_judge(&rate, 0, davy_span_s(1), false,
+                                mono(72000))); /* what was known stays until it is known anew */
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -297,6 +313,7 @@ int main(void)
         cmocka_unit_test(a_queue_that_stays_over_half_full_is_overload),
         cmocka_unit_test(a_short_burst_is_none_and_slow_points_are_at_once),
         cmocka_unit_test(a_point_is_slow_at_less_than_half_its_rate),
+        cmocka_unit_test(a_machine_that_slept_has_no_slow_point),
         cmocka_unit_test(a_device_that_is_dead_is_not_slow_nor_when_it_comes_back),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
