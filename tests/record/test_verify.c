@@ -50,6 +50,12 @@ static int verify(struct fixture *f)
     return davy_ledger_verify(file_of(f), &f->check, f->error, sizeof(f->error));
 }
 
+/* At all parts of a millisecond: the payload has the nearest one, the column microseconds. */
+static davy_wall wall_of(int64_t seq)
+{
+    return (davy_wall){wall_s(seq).ns + seq * 7919 * DAVY_NS_PER_US + 999};
+}
+
 /* An event with all that its columns repeat, of one alarm of seven. */
 static void add_event(struct fixture *f, int64_t seq)
 {
@@ -63,7 +69,7 @@ static void add_event(struct fixture *f, int64_t seq)
     davy_json_text(&out, "event", "raised");
     davy_json_text(&out, "state", "unacknowledged");
     davy_json_text(&out, "level", "red");
-    davy_json_time(&out, "time", wall_s(seq));
+    davy_json_time(&out, "time", wall_of(seq));
     davy_json_text(&out, "zone", "A1");
     davy_json_text(&out, "device", "GT-101");
     davy_json_text(&out, "point", "h2s");
@@ -76,7 +82,7 @@ static void add_event(struct fixture *f, int64_t seq)
     snprintf(topic, sizeof topic, "davy/v1/s/g/alarm/A1/GT-%d/h2s/h2s", (int)(seq % 7));
     snprintf(alarm, sizeof alarm, "h2s:GT-%d.h2s", (int)(seq % 7));
     const struct davy_ledger_event event = {.seq = seq,
-                                            .time = wall_s(seq),
+                                            .time = wall_of(seq),
                                             .id = "0192f3c1-7b1e-7c44-9d0a-3f6f1f0a2b11",
                                             .event = "raised",
                                             .state = "unacknowledged",
