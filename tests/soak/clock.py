@@ -16,8 +16,11 @@ import mmap
 import os
 import pathlib
 import random
+import re
 import signal
+import sqlite3
 import struct
+import subprocess
 import sys
 import time
 import uuid
@@ -36,6 +39,7 @@ DEVICES = ("on", "off", "esc", "shv", "inh", "whn", "flt", "held", "silent")
 PLANT_HEAD = 'lines = ( { name = "plc-1"; type = "tcp"; port = %d; } );\ndevices = (\n'
 PLANT_DEVICE = """  { id = "%s"; line = "plc-1"; unit = %d; points = (
     { name = "gas"; register = 0; type = "float32"; value = 5.0; }, { name = "run"; register = 4; type = "uint16"; value = 1; } ); }"""
+DEVICE = '  { id = "%s"; zone = "A1"; bus = "plc-1"; unit = %d; profile = "one"; interval = "200ms"; settle = 0; }'
 CONFIG = """
 gateway = { id = "edge"; site = "site"; timezone = "Europe/Berlin"; };
 mqtt = { url = "mqtt://127.0.0.1:%d"; telemetry = "off"; };
@@ -121,8 +125,7 @@ class Run:
         rows = ",\n".join(PLANT_DEVICE % (name, i + 1) for i, name in enumerate(DEVICES))
         plant.start_sim(PLANT_HEAD % plant.plant_port + rows + " );\n")
         self.seen = plant.record(persistent=True)
-        device = '  { id = "%s"; zone = "A1"; bus = "plc-1"; unit = %d; profile = "one"; interval = "200ms"; settle = 0; }'
-        rows = ",\n".join(device % (name, i + 1) for i, name in enumerate(DEVICES))
+        rows = ",\n".join(DEVICE % (name, i + 1) for i, name in enumerate(DEVICES))
         plant.start_daemon(CONFIG % (plant.broker_port, plant.plant_port, rows))
         for name in (*HELD, "off", "shv", "whn"):
             plant.sim.set(f"{name}.gas", 90)
@@ -372,12 +375,42 @@ class Run:
 
 class ClockPlant(Plant):
     def readings(self, query):
-        import sqlite3
         link = sqlite3.connect(f"file:{self.state}/readings.db?mode=ro", uri=True, timeout=10)
         try:
             return link.execute(query).fetchall()
         finally:
             link.close()
+
+
+def a_wrong_clock_verifies_nothing(run):
+    """N13: in 1970 no certificate is valid yet. Nothing is sent to whom nobody vouches for; all goes on, and is sent when the
+    clock is right."""
+    plant = run.plant
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "60",
+                    "-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", plant.folder / "key.pem",
+                    "-out", plant.folder / "cert.pem"], check=True, capture_output=True)
+    with open(plant.broker.conf, "a", encoding="utf-8") as conf:
+        conf.write(f"listener {plant.spare_port} 127.0.0.1\ncertfile {plant.folder}/cert.pem\nkeyfile {plant.folder}/key.pem\n")
+    plant.broker.start()
+    plant.start_sim(PLANT_HEAD % plant.plant_port + PLANT_DEVICE % ("esc", 1) + " );\n")
+    run.seen = plant.record()
+    text = re.sub(r"rules = \(.*", 'rules = ( { name = "esc"; points = ["esc.gas"]; orange = { above = 50.0; }; deadband = 1.0; } );',
+                  CONFIG, flags=re.S)
+    text = text % (plant.spare_port, plant.plant_port, DEVICE % ("esc", 1))
+    text = text.replace("mqtt://127.0.0.1", "mqtts://127.0.0.1").replace("telemetry =", f'ca_file = "{plant.folder}/cert.pem"; telemetry =')
+    run.clock.put(30 - time.time(), False)
+    plant.start_daemon(text)
+    plant.sim.set("esc.gas", 90)
+    run.until(lambda: plant.ledger("SELECT count(*) FROM events WHERE rule = 'esc'")[0][0], "the event is stored")
+    broker = run.until(lambda: (b := plant.status()["broker"])["last_error"] and b, "why there is no connection") or {}
+    if broker.get("connected") or run.seen.of("alarm"):
+        run.problem(f"connected in 1970: {broker}")
+    run.clock.put(0, True)
+    run.until(lambda: run.events("esc", "raised", 0), "the event is sent once the clock is right", 60)
+    for event, _ in run.events("esc", "raised", 0):
+        if event["clock"] != "unsynchronized" or not event["time"].startswith("1970-"):
+            run.problem(f"it does not say what clock it is of: {event['clock']} {event['time']}")
+    print(json.dumps({"harness": "clock, certificates", "while wrong": broker.get("last_error"), "problems": len(run.problems)}))
 
 
 def main():
@@ -386,6 +419,9 @@ def main():
     parser.add_argument("--seed", type=int, default=int(os.environ.get("DAVY_SEED") or random.randrange(1 << 30)))
     arguments = parser.parse_args()
     print(f"seed {arguments.seed}", flush=True)
+    with ClockPlant() as plant:
+        first = Run(plant, arguments)
+        a_wrong_clock_verifies_nothing(first)
     with ClockPlant(persistence=True) as plant:
         run = Run(plant, arguments)
         run.go()
@@ -395,7 +431,7 @@ def main():
         print(json.dumps({"seed": arguments.seed, **run.figures,
                           "timer_error_s": {"median": round(errors[len(errors) // 2], 3), "max": round(errors[-1], 3)} if errors else None,
                           "problems": len(run.problems)}))
-    return 1 if run.problems else 0
+    return 1 if run.problems or first.problems else 0
 
 
 if __name__ == "__main__":
