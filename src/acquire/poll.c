@@ -372,6 +372,15 @@ static bool do_task(struct davy_connection *connection, struct davy_slot *slot, 
     return asked;
 }
 
+/* When a slow device may go before others again, one having been asked since `begun`. A night's sleep was not its doing. */
+static davy_mono slow_again(const struct davy_connection *connection, davy_mono begun)
+{
+    const davy_mono now = now_of(connection);
+    const int64_t longest = davy_connection_longest_turn(connection->config, connection->share.bus).ns;
+    const int64_t took = davy_mono_sub(now, begun).ns;
+    return davy_mono_add(now, (davy_span){(SLOW_SHARE - 1) * (took < longest ? took : longest)});
+}
+
 void poll_due(struct davy_connection *connection)
 {
     davy_mono now = now_of(connection), again;
@@ -387,8 +396,7 @@ void poll_due(struct davy_connection *connection)
     while (!asked && (verdict = davy_parts_next(&slot->parts, now, &task)) != DAVY_PARTS_NOTHING)
         asked = do_task(connection, slot, verdict, &task);
     if (slot->slow && davy_schedule_others_wait(&connection->schedule))
-        connection->slow_at = davy_mono_add(now_of(connection),
-                                            (davy_span){(SLOW_SHARE - 1) * davy_mono_sub(now_of(connection), now).ns});
+        connection->slow_at = slow_again(connection, now);
     slot->begun = !davy_parts_is_over(&slot->parts);
     if (slot->begun)
         davy_schedule_again(&connection->schedule, slot, now_of(connection));

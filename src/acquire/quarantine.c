@@ -12,6 +12,9 @@
 /* What does not answer may take a tenth of the time. */
 #define SHARE 10
 
+/* An exchange with all its probes and silences takes about ten times as long as a timeout. */
+#define SLEPT_TIMES 16
+
 /* Slow is what takes so many times as long as planned, of exchanges weighted by a moving mean over about eight. */
 #define SLOW_TIMES 4
 #define SLOW_NS    (50 * DAVY_NS_PER_MS)
@@ -127,10 +130,16 @@ bool davy_quarantine_can_pay(struct davy_quarantine *quarantine, davy_mono now)
     return quarantine->credit_ns > 0;
 }
 
+/* No exchange takes so long: the machine slept, or the process stood, in the middle of one. No device is to blame for that. */
+static bool has_slept(const struct davy_quarantine *quarantine, davy_span took)
+{
+    return took.ns > SLEPT_TIMES * quarantine->credit_max_ns;
+}
+
 void davy_quarantine_pay(struct davy_quarantine *quarantine, davy_span cost, davy_mono now)
 {
     (void)davy_quarantine_can_pay(quarantine, now);
-    quarantine->credit_ns -= cost.ns;
+    quarantine->credit_ns -= has_slept(quarantine, cost) ? quarantine->credit_max_ns : cost.ns;
 }
 
 /* No neighbour is left to be harmed. */
@@ -284,7 +293,7 @@ bool davy_quarantine_note(struct davy_quarantine *quarantine, uint32_t device, d
     patient->flapping = flapping;
     if (turned)
         count_all(quarantine);
-    if (missed)
+    if (missed || has_slept(quarantine, took))
         return false;
     bool first = patient->planned_ns == 0;
     patient->mean_ns += (took.ns - patient->mean_ns) / (first ? 1 : MEAN);

@@ -286,6 +286,22 @@ static void the_bound_holds_and_nobody_is_forgotten(void **state)
     }
 }
 
+/* A night of sleep in the middle of an exchange is nothing that the device cost anybody. */
+static void a_machine_that_sleeps_in_an_exchange_charges_no_device_for_the_night(void **state)
+{
+    (void)state;
+    struct davy_config *config = devices(4);
+    struct davy_quarantine quarantine;
+    const davy_span night = davy_span_s(36000);
+    init(&quarantine, config);
+    assert_false(miss(&quarantine, 0, at(36000)));
+    davy_quarantine_pay(&quarantine, night, at(36000));
+    assert_false(davy_quarantine_note(&quarantine, 1, night, davy_span_ms(10), false));
+    assert_int_equal(davy_quarantine_probe(&quarantine, at(36002), at_ms(36002050)), 0);
+    davy_quarantine_done(&quarantine);
+    davy_config_unref(config);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -298,6 +314,7 @@ int main(void)
         cmocka_unit_test(a_new_plan_knows_nothing_of_a_device_behind_another_unit_number),
         cmocka_unit_test(a_device_far_over_its_plan_is_slow_until_it_is_not),
         cmocka_unit_test(a_device_that_misses_often_waits_in_line_while_nobody_pays),
+        cmocka_unit_test(a_machine_that_sleeps_in_an_exchange_charges_no_device_for_the_night),
         cmocka_unit_test(the_bound_holds_and_nobody_is_forgotten),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
