@@ -70,21 +70,6 @@ static void prefix(struct davy_buf *line, enum davy_log_level level, const char 
                         level_name(level), subsystem);
 }
 
-/* What cannot stand in a line as it is: controls of any kind, what turns text around, and bytes that are not UTF-8. */
-static void escape(struct davy_buf *line, const char *message)
-{
-    uint32_t code;
-    for (size_t length; *message; message += length) {
-        length = davy_utf8_next(message, &code);
-        for (size_t i = 0; i < length; i++) {
-            if (code == DAVY_UTF8_BAD || davy_utf8_is_control(code))
-                davy_buf_printf(line, "\\x%02x", (unsigned char)message[i]);
-            else
-                davy_buf_char(line, message[i]);
-        }
-    }
-}
-
 /*
  * Whether standard error took the line at once. A pipe that is ready has room for PIPE_BUF bytes, more than a line; a
  * socket, such as the journal's, is asked not to wait. The mode of the descriptor is not ours alone to change.
@@ -153,7 +138,7 @@ void davy_log(enum davy_log_level level, const char *subsystem, const char *form
     struct davy_buf line;
     davy_buf_init(&line, text, sizeof text - 1);
     prefix(&line, level, subsystem);
-    escape(&line, message);
+    davy_utf8_escape(&line, message);
     text[line.length] = '\n';
     put(text, line.length + 1);
 }

@@ -57,6 +57,20 @@ bool davy_utf8_is_control(uint32_t code)
     return within(controls, DAVY_LENGTH(controls), code);
 }
 
+void davy_utf8_escape(struct davy_buf *out, const char *text)
+{
+    uint32_t code;
+    for (size_t length; *text; text += length) {
+        length = davy_utf8_next(text, &code);
+        for (size_t i = 0; i < length; i++) {
+            if (code == DAVY_UTF8_BAD || davy_utf8_is_control(code))
+                davy_buf_printf(out, "\\x%02x", (unsigned char)text[i]);
+            else
+                davy_buf_char(out, text[i]);
+        }
+    }
+}
+
 /* Unicode 15, EastAsianWidth W and F, coarse by block; general category Mn of the scripts that names are written in. */
 static const struct range wide[] = {
     {0x1100, 0x115f},   {0x231a, 0x231b},   {0x2329, 0x232a},   {0x23e9, 0x23ec},   {0x2e80, 0x303e},

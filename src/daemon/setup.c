@@ -6,6 +6,7 @@
 #include "acquire/plan_report.h"
 #include "acquire/request.h"
 #include "base/log.h"
+#include "base/utf8.h"
 #include "daemon/options.h"
 
 static void add_warning(void *context, const char *text)
@@ -42,6 +43,16 @@ void setup_log_problems(const struct davy_problems *problems)
         davy_error("config", "and %zu more problems", problems->left_off);
 }
 
+/* It quotes what stands in the file, and a person reads it at a terminal. */
+static void print_problem(const struct davy_problem *problem)
+{
+    char text[1024], escaped[4 * sizeof text];
+    struct davy_buf line;
+    davy_buf_init(&line, escaped, sizeof escaped);
+    davy_utf8_escape(&line, davy_problem_format(problem, text, sizeof text));
+    printf("%s\n", escaped);
+}
+
 int setup_check(const char *file)
 {
     struct davy_problems problems = {0};
@@ -49,9 +60,8 @@ int setup_check(const char *file)
     int rc = setup_load(file, 1, &problems, &config);
     if (rc == 0)
         davy_plan_report_print(stdout, config);
-    char text[1024];
     for (size_t i = 0; i < problems.count; i++)
-        printf("%s\n", davy_problem_format(&problems.items[i], text, sizeof text));
+        print_problem(&problems.items[i]);
     printf("%s: %zu errors, %zu warnings\n", file, problems.errors, problems.warnings);
     davy_problems_done(&problems);
     davy_config_unref(config);

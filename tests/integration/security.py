@@ -172,6 +172,14 @@ def the_password_is_nowhere_but_with_the_broker():
 def names_cannot_move_a_cursor_nor_forge_a_line():
     evil = "A\u009b2J\u202egnp\u2028<3>kernel: B"
     with Plant() as plant:
+        plant.config.write_text(config(plant, mqtt='version = "5\u009b2J\u202e\u2028";'), encoding="utf-8")
+        done = subprocess.run([DAVYD, "--config", plant.config, "--check"], capture_output=True, check=False, timeout=30)
+        assert done.returncode == 78
+        clean(done.stdout, "davyd --check of a bad value")
+        done = subprocess.run([DAVYD, "--config", plant.config], capture_output=True, check=False, timeout=30)
+        assert done.returncode == 78
+        clean(done.stderr, "the log of a bad value")
+        clean(check(plant, config(plant, name=evil)).stdout, "the plan")
         for escape in ("\\x1b[2J", "\\n<3>kernel: panic", "\\x07"):
             done = check(plant, config(plant, name=f"A{escape}"))
             assert done.returncode == 78, escape

@@ -144,9 +144,10 @@ class Run:
         return row is not None and row["active"]
 
     def events(self, rule, kind, start):
-        """(payload, true time of its arrival) since message `start`."""
+        """(payload, true time of its arrival) since message `start`; of what was stored, since a sleep in a commit looks like a
+        slow disk, and is announced before it is stored."""
         return [(m.data, m.arrived + self.skew) for m in list(self.seen.messages)[start:]
-                if "/alarm/" in m.topic and m.data and m.data["rule"] == rule and m.data["event"] == kind]
+                if "/alarm/" in m.topic and m.data and m.data["rule"] == rule and m.data["event"] == kind and m.data["durable"]]
 
     # ---- what may happen to a clock ----
 
