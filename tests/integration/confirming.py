@@ -5,15 +5,18 @@
 usage: confirming.py [CASE...]       all by default; exit 0 when all pass. Environment: DAVYD, DAVYCTL, DAVYSIM.
 """
 import json
+import os
 import pathlib
+import re
 import signal
+import subprocess
 import sys
 import time
 
 import commands
 from commands import ask, command, done, listening, refused, stretch, subscriptions
 from pipeline import SIM, calm, event
-from plant import Plant, run_cases, wait_for
+from plant import BASE, ROOT, Plant, Program, run_cases, wait_for
 
 WITHIN_S = 2
 
@@ -206,12 +209,47 @@ def many_unconfirmed_cost_little_and_hold_up_no_alarm(count=20000):
         print(json.dumps({"unconfirmed": count, "rss_kib": rss_kib(plant), "rss_plain_kib": plain, "confirm_s": took}))
 
 
+def the_example_for_developers_is_as_it_says():
+    """The commands of conf/examples/consumer.md, and its program, whose file is the proof."""
+    folder = ROOT / "conf/examples"
+    blocks = re.findall(r"```sh\n(.*?)```", (folder / "consumer.md").read_text(encoding="utf-8"), re.S)
+    listen, *say = blocks[0].strip().split("\n")
+    with Plant() as plant:
+        seen = started(plant)
+        settings = {"HOST": "127.0.0.1", "PORT": str(plant.broker_port), "NAME": "by-hand", "P": BASE}
+        for value in (25, 5):
+            plant.sim.set("GT-1.gas", value)
+            event(seen, "gas", "raised" if value == 25 else "cleared")
+        hand = plant.keep(Program("by-hand", plant.folder, ["sh", "-c", "exec stdbuf -oL " + listen], env=settings))
+        wait_for(lambda: " by-hand 1 davy/" in plant.broker.program.text(), 10)
+        for line in say:
+            subprocess.run(["sh", "-c", line], env={**os.environ, **settings}, check=True, timeout=20)
+        wait_for(lambda: status(plant)["confirmed_seq"] == 2, 10, "the confirmation by hand")
+        wait_for(lambda: hand.text().count('davy.reply/1","nonce":') == 2, 10, f"both are answered: {hand.text()}")
+        assert hand.text().count('"replayed":true') >= 2 and '"ok":false' not in hand.text(), hand.text()
+        file = plant.folder / "events.jsonl"
+        program = blocks[1].strip().replace("consumer.py", str(folder / "consumer.py")).replace("events.jsonl", str(file))
+        for _ in range(2):  # it is stopped, and goes on from its file
+            consumer = plant.keep(Program("consumer", plant.folder, ["sh", "-c", "exec " + program], env=settings))
+            plant.sim.set("GT-2.gas", 25)
+            wait_for(lambda: status(plant)["confirmed_seq"] == status(plant)["last_seq"] and outbox(plant)["events"] == 0,
+                     40, "the program has confirmed all")
+            consumer.end()
+            plant.started.remove(consumer)
+            plant.sim.set("GT-2.gas", 5)
+            wait_for(lambda: not plant.alarms()["gas:GT-2.gas"]["active"], 10)
+        seqs = [json.loads(line)["seq"] for line in file.read_text(encoding="utf-8").splitlines()]
+        confirmed = status(plant)["confirmed_seq"]
+        assert sorted(seqs)[:confirmed] == list(range(1, confirmed + 1)) and len(seqs) == len(set(seqs)), seqs
+
+
 CASES = [
     what_is_not_confirmed_is_pending_and_goes_again_and_is_alarmed,
     a_reload_changes_to_whom_events_are_delivered,
     a_restart_forgets_nothing_and_calms_nothing,
     what_was_not_on_the_wire_cannot_be_confirmed,
     many_unconfirmed_cost_little_and_hold_up_no_alarm,
+    the_example_for_developers_is_as_it_says,
 ]
 
 if __name__ == "__main__":
