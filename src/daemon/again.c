@@ -124,14 +124,26 @@ static void grow(struct again *again, size_t confirmed)
         again->window = AGAIN_WINDOW_MAX;
 }
 
+/* RFC 6298, 2. */
+static void learn(struct again *again, int64_t took_ns)
+{
+    int64_t off = took_ns > again->took_ns ? took_ns - again->took_ns : again->took_ns - took_ns;
+    bool first = again->took_ns == 0;
+    again->varied_ns = first ? took_ns / 2 : again->varied_ns + (off - again->varied_ns) / 4;
+    again->took_ns = first ? took_ns : again->took_ns + (took_ns - again->took_ns) / 8;
+    again->took_ns = higher(again->took_ns, 1);
+}
+
 void again_confirmed(struct again *again, int64_t settled, davy_mono now)
 {
     size_t confirmed = 0;
     again->silence = 0;
     if (settled <= again->settled)
         return;
-    while (confirmed < again->out_count && again->out[confirmed] <= settled)
+    while (confirmed < again->out_count && again->out[confirmed].seq <= settled)
         confirmed++;
+    if (confirmed > 0)
+        learn(again, davy_mono_sub(now, again->out[confirmed - 1].at).ns);
     again->out_count -= confirmed;
     memmove(again->out, again->out + confirmed, again->out_count * sizeof again->out[0]);
     again->settled = settled;
@@ -141,10 +153,22 @@ void again_confirmed(struct again *again, int64_t settled, davy_mono now)
     age(again, now);
 }
 
+void again_connected(struct again *again)
+{
+    again->silence = 0;
+}
+
+/* How long a window may take. */
+static int64_t usual_wait(const struct again *again)
+{
+    int64_t wait = higher(again->took_ns + 4 * again->varied_ns, AGAIN_WAIT_MIN);
+    return again->took_ns == 0 || wait > again->patience.ns ? again->patience.ns : wait;
+}
+
 static davy_span patience_now(const struct again *again)
 {
     int64_t most = higher(AGAIN_WAIT_MAX, again->patience.ns);
-    int64_t wait = again->patience.ns;
+    int64_t wait = usual_wait(again);
     for (unsigned i = 0; i < again->silence && wait < most; i++)
         wait *= 2;
     return (davy_span){wait < most ? wait : most};
@@ -184,7 +208,7 @@ bool again_next(struct again *again, davy_mono now, int64_t *ret_after, int64_t 
 
 void again_sent(struct again *again, int64_t seq, davy_mono now)
 {
-    again->out[again->out_count++] = seq;
+    again->out[again->out_count++] = (struct again_out){seq, now};
     again->unacknowledged++;
     again->cursor = seq;
     again->moved = now;

@@ -2,8 +2,10 @@
 /*
  * When an event that the platform does not confirm is published again: `confirm_within` after the broker's acknowledgement,
  * oldest first, in a window that grows with what is confirmed and shrinks without. What a broker drops between us and a
- * platform that is slow or was away is always the end of a window, so each window gets something through. Of a fixed size,
- * however much is unconfirmed. Pure: no ledger, no publisher, no clock. Thread: one caller.
+ * platform that is slow or was away is always the end of a window, so each window gets something through. How long a
+ * window is waited for follows from how long the platform took so far (RFC 6298), within 1 s and `confirm_within`, and
+ * doubles without an answer. Of a fixed size, however much is unconfirmed. Pure: no ledger, no publisher, no clock. Thread:
+ * one caller.
  */
 #pragma once
 
@@ -18,7 +20,8 @@
 #define AGAIN_WINDOW_FIRST 8
 #define AGAIN_DOUBLES_TO   64
 
-/* Without any confirmation the time to the next try doubles up to this, or `confirm_within` where that is longer. */
+/* The shortest time until a window is given up; without any confirmation it doubles up to this, or `confirm_within`. */
+#define AGAIN_WAIT_MIN DAVY_NS_PER_S
 #define AGAIN_WAIT_MAX (600 * DAVY_NS_PER_S)
 
 /* How finely the time of acknowledgements is kept: an eighth of `confirm_within`. */
@@ -30,6 +33,11 @@ struct again_mark {
     davy_mono opened;
 };
 
+struct again_out {
+    int64_t seq;
+    davy_mono at;
+};
+
 struct again {
     davy_span patience; /* confirm_within */
     int64_t settled;    /* confirmed up to here */
@@ -39,16 +47,18 @@ struct again {
     int64_t inherited; /* `due` at the begin */
     struct again_mark marks[AGAIN_MARKS];
     size_t mark_count;
-    int64_t cursor;                /* looked at up to here in this round */
-    int64_t out[AGAIN_WINDOW_MAX]; /* seqs, ascending, that were published again in this round */
+    int64_t cursor;                         /* looked at up to here in this round */
+    struct again_out out[AGAIN_WINDOW_MAX]; /* what was published again in this round, ascending */
     size_t out_count;
     size_t unacknowledged; /* publishings that the broker has not answered */
     size_t window;
     size_t doubles_to;
-    size_t credit;    /* confirmed since the window last grew by one */
-    davy_mono moved;  /* the last thing that happened to the round */
-    unsigned silence; /* rounds that ended without any confirmation, in a row */
-    uint64_t sent;    /* publishings so far */
+    size_t credit;     /* confirmed since the window last grew by one */
+    int64_t took_ns;   /* from a publishing to its confirmation, smoothed; 0: not known yet */
+    int64_t varied_ns; /* how far that varies */
+    davy_mono moved;   /* the last thing that happened to the round */
+    unsigned silence;  /* rounds that ended without any confirmation, in a row */
+    uint64_t sent;     /* publishings so far */
 };
 
 /*
@@ -69,6 +79,9 @@ void again_answered(struct again *again, size_t count, int64_t seq, davy_mono no
 
 /* Everything up to `settled` is confirmed; the same as before is a sign of life all the same. */
 void again_confirmed(struct again *again, int64_t settled, davy_mono now);
+
+/* A connection has begun: whoever did not hear us may now, so the long wait ends. */
+void again_connected(struct again *again);
 
 /*
  * Whether another event may go out now: the first acknowledged one in (*ret_after, *ret_upto]. The caller says which it was

@@ -14,6 +14,9 @@
 #define SNAPSHOTS_MAX 16
 #define CONFIRMS_MAX  64
 
+/* Confirmations that change nothing are in the audit at most this often; each other one always. */
+#define REPEATED_PAUSE DAVY_NS_PER_S
+
 /* Snapshots that are asked for are made at most this often. */
 #define SNAPSHOT_PAUSE DAVY_NS_PER_S
 
@@ -40,6 +43,7 @@ struct platform {
     davy_mono snapshot_at; /* not before */
     struct davy_remote *confirms[CONFIRMS_MAX];
     size_t confirm_count;
+    davy_mono repeated_at; /* of ones that change nothing: not in the audit before this */
     struct resend resend;
     struct again again; /* what is not confirmed; */
     bool asks;          /* only while the platform is whom events are delivered to, */
@@ -47,6 +51,7 @@ struct platform {
     bool switching;     /* which the ledger does not know yet */
     bool alive;         /* it has confirmed something since the last turn */
     bool said;          /* that it does not */
+    bool connected;
     int64_t acknowledged;
     size_t budget; /* events that may be sent again in this step */
     bool more;     /* there are more: the next step follows */
@@ -162,6 +167,17 @@ static void make_snapshot(struct platform *platform, const struct davy_config *c
 
 /* ---- confirm --------------------------------------------------------------------------------------------------- */
 
+static void was_confirmed(struct platform *platform, struct davy_remote *remote)
+{
+    davy_mono now = davy_clock_now(platform->route->clock).mono;
+    platform->alive = true;
+    if (now.ns >= platform->repeated_at.ns) {
+        remote_audit(platform->route, remote, "was confirmed before");
+        platform->repeated_at = davy_mono_add(now, (davy_span){REPEATED_PAUSE});
+    }
+    remote_answer(platform->route, remote, NULL);
+}
+
 static void want_confirm(struct platform *platform, struct davy_ledger *ledger, struct davy_remote *remote)
 {
     char refusal[96];
@@ -171,9 +187,7 @@ static void want_confirm(struct platform *platform, struct davy_ledger *ledger, 
                  (long long)sent);
         finish(platform, remote, refusal);
     } else if (remote->seq <= davy_ledger_confirmed_seq(ledger)) {
-        platform->alive = true;
-        remote_audit(platform->route, remote, "was confirmed before");
-        remote_answer(platform->route, remote, NULL);
+        was_confirmed(platform, remote);
     } else if (platform->confirm_count == CONFIRMS_MAX) {
         remote_answer(platform->route, remote, "busy: try again");
     } else {
@@ -250,6 +264,10 @@ static void hear(struct platform *platform, const struct davy_ledger *ledger, da
     size_t answers = outbox_take_answers(platform->outbox, &answered);
     int64_t acknowledged = outbox_acknowledged_seq(platform->outbox);
     int64_t settled = davy_ledger_settled_seq(ledger);
+    bool connected = outbox_connected(platform->outbox);
+    if (connected && !platform->connected)
+        again_connected(&platform->again);
+    platform->connected = connected;
     if (acknowledged > platform->acknowledged)
         again_acknowledged(&platform->again, acknowledged, now);
     if (answers > 0)
@@ -292,6 +310,8 @@ static void step_again(struct platform *platform, struct davy_ledger *ledger, da
 /* Both ranges in one pace, what was asked for first. */
 static void send_again(struct platform *platform, struct davy_ledger *ledger, davy_mono now)
 {
+    if (!ledger)
+        platform->more = false; /* nothing to wake for */
     if (!ledger || !outbox_connected(platform->outbox) || now.ns < platform->step_at.ns)
         return;
     platform->budget = AGAIN_STEP;

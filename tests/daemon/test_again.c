@@ -55,7 +55,7 @@ static void nothing_goes_again_before_its_time(void **state)
     assert_true(send_all(&again, 100 + PATIENCE_S * 1000 * 9 / 8) > 0);
     assert_true(again_overdue(&again));
     for (size_t i = 0; i < again.out_count; i++)
-        assert_int_equal(again.out[i], (int64_t)i + 1);
+        assert_int_equal(again.out[i].seq, (int64_t)i + 1);
 }
 
 static void what_is_confirmed_in_time_never_goes_again(void **state)
@@ -77,7 +77,7 @@ static void what_was_there_before_the_start_goes_at_once(void **state)
     struct again again = begun(10, 500);
     assert_true(again_doubtful(&again));
     assert_int_equal(send_all(&again, 0), AGAIN_WINDOW_FIRST);
-    assert_int_equal(again.out[0], 11);
+    assert_int_equal(again.out[0].seq, 11);
     assert_false(again_overdue(&again)); /* since when is not known */
     again_confirmed(&again, 499, at_ms(10));
     assert_true(again_doubtful(&again));
@@ -111,7 +111,7 @@ static void without_a_confirmation_it_goes_from_the_oldest_on_again_and_less_and
     for (int round = 0; round < 12; round++) {
         size_t sent = send_all(&again, ms);
         assert_true(sent > 0 && (sent < before || sent == 1));
-        assert_int_equal(again.out[0], 1);
+        assert_int_equal(again.out[0].seq, 1);
         before = sent;
         answer_all(&again, ms);
         int64_t wait = PATIENCE_S << (round < 4 ? round : 4);
@@ -156,6 +156,21 @@ static void a_sign_of_life_ends_the_long_wait(void **state)
     assert_true(send_all(&again, ms + PATIENCE_S * 1000) > 0);
 }
 
+static void a_new_connection_ends_the_long_wait(void **state)
+{
+    (void)state;
+    struct again again = begun(0, 1000);
+    int64_t ms = 0;
+    for (int round = 0; round < 8; round++, ms += 600 * 1000) {
+        send_all(&again, ms);
+        answer_all(&again, ms);
+    }
+    ms -= 600 * 1000;
+    assert_int_equal(send_all(&again, ms + 300 * 1000), 0);
+    again_connected(&again);
+    assert_true(send_all(&again, ms + 300 * 1000) > 0);
+}
+
 static void a_round_does_not_end_while_the_broker_has_not_answered(void **state)
 {
     (void)state;
@@ -166,6 +181,27 @@ static void a_round_does_not_end_while_the_broker_has_not_answered(void **state)
     again_answered(&again, 1, 8, at_ms(3600 * 1000));
     assert_int_equal(send_all(&again, 3600 * 1000 + 1), 0);
     assert_int_equal(send_all(&again, (3600 + PATIENCE_S) * 1000), AGAIN_WINDOW_FIRST / 2);
+}
+
+/* A platform that confirms within 200 ms has lost what it does not confirm in a second. */
+static void a_loss_is_noticed_as_soon_as_the_platform_is_quick(void **state)
+{
+    (void)state;
+    struct again again = begun(0, 10000);
+    int64_t ms = 0;
+    for (int round = 0; round < 20; round++, ms += 200) {
+        send_all(&again, ms);
+        answer_all(&again, ms);
+        again_confirmed(&again, again.cursor, at_ms(ms + 200));
+    }
+    size_t window = again.window;
+    assert_int_equal(send_all(&again, ms), window);
+    answer_all(&again, ms);
+    assert_int_equal(send_all(&again, ms + 999), 0);
+    assert_int_equal(send_all(&again, ms + 1000), window / 2);
+    answer_all(&again, ms + 1000);
+    assert_int_equal(send_all(&again, ms + 2999), 0); /* then it is more patient */
+    assert_true(send_all(&again, ms + 3000) > 0);
 }
 
 static void what_only_the_broker_could_release_is_looked_at_seldom(void **state)
@@ -317,7 +353,9 @@ int main(void)
         cmocka_unit_test(without_a_confirmation_it_goes_from_the_oldest_on_again_and_less_and_less),
         cmocka_unit_test(a_platform_that_is_gone_costs_little),
         cmocka_unit_test(a_sign_of_life_ends_the_long_wait),
+        cmocka_unit_test(a_new_connection_ends_the_long_wait),
         cmocka_unit_test(a_round_does_not_end_while_the_broker_has_not_answered),
+        cmocka_unit_test(a_loss_is_noticed_as_soon_as_the_platform_is_quick),
         cmocka_unit_test(what_only_the_broker_could_release_is_looked_at_seldom),
         cmocka_unit_test(overdue_ends_when_that_event_is_confirmed),
         cmocka_unit_test(the_platform_ends_with_every_event),

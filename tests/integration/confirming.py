@@ -232,6 +232,7 @@ def the_example_for_developers_is_as_it_says():
         for _ in range(2):  # it is stopped, and goes on from its file
             consumer = plant.keep(Program("consumer", plant.folder, ["sh", "-c", "exec " + program], env=settings))
             plant.sim.set("GT-2.gas", 25)
+            wait_for(lambda: plant.alarms().get("gas:GT-2.gas", {}).get("active"), 10)
             wait_for(lambda: status(plant)["confirmed_seq"] == status(plant)["last_seq"] and outbox(plant)["events"] == 0,
                      40, "the program has confirmed all")
             consumer.end()
