@@ -237,7 +237,7 @@ static int set_pragmas(struct davy_db *db)
 }
 
 /* SQLite ignores an error of fsync on the directory. */
-static int sync_directory(const char *path)
+int davy_db_sync_directory(const char *path)
 {
     char directory[DAVY_DB_PATH];
     const char *slash = strrchr(path, '/');
@@ -259,7 +259,7 @@ static int check_after_write(struct davy_db *db)
     if (r == 0)
         r = check_pragma(db, &pragmas[1]);
     if (r == 0)
-        r = sync_directory(db->path);
+        r = davy_db_sync_directory(db->path);
     db->checked = r == 0;
     db->broken = db->broken || r < 0;
     return r;
@@ -407,7 +407,7 @@ static int open_connection(struct davy_db *db)
         r = bring_to_version(db);
     if (r == 0)
         r = prepare_statements(db);
-    return r == 0 ? sync_directory(db->path) : r;
+    return r == 0 ? davy_db_sync_directory(db->path) : r;
 }
 
 static int sync_wal(const struct davy_db *db)
@@ -505,5 +505,5 @@ int davy_db_set_aside(const char *directory, const char *file, davy_wall now, ch
     (void)unlink(from); /* rebuilt by whoever opens the pair */
     if (rename(path, ret_path) < 0)
         return -errno;
-    return sync_directory(path);
+    return davy_db_sync_directory(path);
 }

@@ -62,6 +62,9 @@ void davy_db_close(struct davy_db *db);
  */
 int davy_db_set_aside(const char *directory, const char *file, davy_wall now, char *ret_path) DAVY_MUST_CHECK;
 
+/* Flush the folder that `path` is in. 0 or a negative errno. */
+int davy_db_sync_directory(const char *path) DAVY_MUST_CHECK;
+
 /* A result code as negative errno, 0 for OK, ROW and DONE. Notes in `db` what needs a new connection or a new file. */
 int davy_db_result(struct davy_db *db, int result);
 

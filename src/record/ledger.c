@@ -6,7 +6,10 @@
 #include <string.h>
 
 #include "ledger_internal.h"
-#include "salvage.h"
+#include "mark.h"
+
+/* Numbers that may be skipped where a damaged ledger does not tell its end; a flush more for as many events. */
+#define MARK_AHEAD 256
 
 static int64_t micros(davy_wall t)
 {
@@ -66,7 +69,7 @@ static int load_state(struct davy_ledger *ledger)
     return r;
 }
 
-static int open_file(struct davy_ledger *ledger)
+int davy_ledger_open_file(struct davy_ledger *ledger)
 {
     int r = davy_db_open(&ledger->db, ledger->directory, &davy_ledger_schema);
     if (r == 0)
@@ -76,72 +79,20 @@ static int open_file(struct davy_ledger *ledger)
     return r;
 }
 
-static int put_end(struct davy_ledger *ledger, enum ledger_statement which, const char *name,
-                   const struct ledger_chain *end)
+int davy_ledger_put_end(struct davy_ledger *ledger, enum ledger_statement which, const char *name,
+                        const struct ledger_chain *end)
 {
     return davy_db_do(&ledger->db, which, "tih", name, end->seq, end->hash);
 }
 
-static int put_heads(struct davy_ledger *ledger)
+int davy_ledger_put_heads(struct davy_ledger *ledger)
 {
     int r = 0;
     if (ledger->now.events.seq != ledger->committed.events.seq)
-        r = put_end(ledger, LEDGER_HEAD_SET, "event", &ledger->now.events);
+        r = davy_ledger_put_end(ledger, LEDGER_HEAD_SET, "event", &ledger->now.events);
     if (r == 0 && ledger->now.actions.seq != ledger->committed.actions.seq)
-        r = put_end(ledger, LEDGER_HEAD_SET, "action", &ledger->now.actions);
+        r = davy_ledger_put_end(ledger, LEDGER_HEAD_SET, "action", &ledger->now.actions);
     return r;
-}
-
-/* In the new file the numbers go on after the old ones, and so do the strands where their ends are known. */
-static int put_starts(struct davy_ledger *ledger, const struct ledger_state *before)
-{
-    int r = put_end(ledger, LEDGER_CHAIN_SET, "event", &before->events);
-    if (r == 0)
-        r = put_end(ledger, LEDGER_CHAIN_SET, "action", &before->actions);
-    if (r == 0)
-        r = put_end(ledger, LEDGER_CHAIN_SET, "tied", &before->actions);
-    if (r == 0)
-        r = put_end(ledger, LEDGER_HEAD_SET, "event", &before->events);
-    if (r == 0)
-        r = put_end(ledger, LEDGER_HEAD_SET, "action", &before->actions);
-    return r;
-}
-
-static int continue_chains(struct davy_ledger *ledger, const struct ledger_state *before)
-{
-    const struct ledger_tally *tally = &before->tally;
-    int r = davy_db_begin(&ledger->db);
-    if (r == 0)
-        r = put_starts(ledger, before);
-    if (r == 0)
-        r = davy_db_do(&ledger->db, LEDGER_TALLY_SET, "iii", before->events.seq - tally->unsent - tally->lost,
-                       tally->unsent, tally->lost);
-    if (r == 0)
-        r = davy_delivery_carry(ledger, before);
-    if (r == 0)
-        r = davy_losses_carry(ledger, before);
-    if (r == 0)
-        r = davy_db_commit(&ledger->db);
-    if (r == 0)
-        r = load_state(ledger);
-    if (r < 0)
-        davy_db_close(&ledger->db);
-    return r;
-}
-
-/* known: what was last committed, where this process knows. */
-static int begin_new_file(struct davy_ledger *ledger, const struct ledger_state *known)
-{
-    char aside[DAVY_DB_PATH];
-    struct ledger_state before = known ? *known : (struct ledger_state){.outbox_count = 0};
-    davy_db_close(&ledger->db);
-    int r = davy_db_set_aside(ledger->directory, davy_ledger_schema.file, ledger->opened, aside);
-    if (r < 0 && r != -ENOENT)
-        return r;
-    if (!known && r == 0)
-        davy_salvage_ends(aside, &before.events, &before.actions);
-    r = open_file(ledger);
-    return r == 0 ? continue_chains(ledger, &before) : r;
 }
 
 int davy_ledger_open(const char *directory, davy_wall now, bool *ret_set_aside, struct davy_ledger **ret_ledger)
@@ -151,10 +102,11 @@ int davy_ledger_open(const char *directory, davy_wall now, bool *ret_set_aside, 
         return -ENOMEM;
     int length = snprintf(ledger->directory, sizeof(ledger->directory), "%s", directory);
     ledger->opened = ledger->told.wall = now;
-    int r = length < 0 || (size_t)length >= sizeof(ledger->directory) ? -ENAMETOOLONG : open_file(ledger);
-    bool set_aside = r == -EUCLEAN;
-    if (set_aside)
-        r = begin_new_file(ledger, NULL);
+    ledger->mark = davy_mark_read(directory);
+    int r = length < 0 || (size_t)length >= sizeof(ledger->directory) ? -ENAMETOOLONG : davy_ledger_open_file(ledger);
+    bool set_aside = false;
+    if (r == 0 || r == -EUCLEAN)
+        r = davy_ledger_found(ledger, r == -EUCLEAN, &set_aside);
     if (r < 0) {
         davy_ledger_close(ledger);
         return r;
@@ -204,26 +156,6 @@ int64_t davy_ledger_last_seq(const struct davy_ledger *ledger)
     return ledger->committed.events.seq;
 }
 
-/* The connection that saw an I/O error is never used again; a file that is damaged or gone is replaced. */
-static int repair(struct davy_ledger *ledger)
-{
-    if (ledger->db.handle && !ledger->db.corrupt && !ledger->db.broken && !davy_db_moved(&ledger->db))
-        return 0;
-    struct ledger_state known = ledger->committed;
-    bool replace = ledger->db.corrupt || (ledger->db.handle && davy_db_moved(&ledger->db));
-    int r = -EUCLEAN;
-    if (!replace) {
-        davy_db_close(&ledger->db);
-        r = open_file(ledger);
-        if (r == 0 && ledger->committed.events.seq >= known.events.seq)
-            return 0;
-        if (r < 0 && r != -EUCLEAN)
-            return r;
-    }
-    r = begin_new_file(ledger, &known);
-    return r < 0 ? r : DAVY_LEDGER_RENEWED;
-}
-
 int64_t davy_ledger_next_seq(const struct davy_ledger *ledger)
 {
     return ledger->now.events.seq + 1;
@@ -231,7 +163,7 @@ int64_t davy_ledger_next_seq(const struct davy_ledger *ledger)
 
 int davy_ledger_begin(struct davy_ledger *ledger)
 {
-    int outcome = repair(ledger);
+    int outcome = davy_ledger_repair(ledger);
     if (outcome < 0)
         return outcome;
     int r = davy_db_begin(&ledger->db);
@@ -241,17 +173,27 @@ int davy_ledger_begin(struct davy_ledger *ledger)
     return outcome;
 }
 
+/* Before anything of this commit is announced. Where it fails it is tried with the next one: the ledger is whole. */
+static void keep_mark(struct davy_ledger *ledger)
+{
+    int64_t ahead = ledger->committed.events.seq + MARK_AHEAD;
+    if (ledger->committed.events.seq > ledger->mark && davy_mark_write(ledger->directory, ahead) == 0)
+        ledger->mark = ahead;
+}
+
 int davy_ledger_commit(struct davy_ledger *ledger)
 {
     int r = davy_db_in_transaction(&ledger->db) ? davy_losses_put(ledger) : -EINVAL;
     if (r == 0)
-        r = put_heads(ledger);
+        r = davy_ledger_put_heads(ledger);
     if (r == 0)
         r = davy_db_commit(&ledger->db);
     if (r < 0)
         return davy_ledger_fail(ledger, r);
     davy_losses_done(ledger);
     ledger->committed = ledger->now;
+    ledger->renewed = false;
+    keep_mark(ledger);
     return 0;
 }
 
@@ -267,8 +209,7 @@ int davy_ledger_fail(struct davy_ledger *ledger, int error)
     return error;
 }
 
-/* The id of the topic, its row in the outbox being the last now. */
-static int touch_topic(struct davy_ledger *ledger, const char *topic, int64_t last_row, int64_t *ret_id)
+int davy_topic_touch(struct davy_ledger *ledger, const char *topic, int64_t last_row, int64_t *ret_id)
 {
     sqlite3_stmt *statement = davy_db_use(&ledger->db, LEDGER_TOPIC_UPSERT);
     int r = davy_db_bind(statement, "ti", topic, last_row);
@@ -316,7 +257,7 @@ static int note_latest(struct davy_ledger *ledger, const struct davy_ledger_even
 static int append(struct davy_ledger *ledger, const struct davy_ledger_event *event)
 {
     int64_t topic = 0;
-    int r = event->topic ? touch_topic(ledger, event->topic, ledger_row(event->seq, event->clear), &topic) : 0;
+    int r = event->topic ? davy_topic_touch(ledger, event->topic, ledger_row(event->seq, event->clear), &topic) : 0;
     if (r == 0)
         r = insert_event(ledger, event, topic);
     if (r == 0 && event->topic)

@@ -98,10 +98,12 @@ struct davy_ledger {
     struct ledger_state now; /* with what the running transaction did */
     char *text;              /* topic and payload of the row handed out last */
     size_t text_size;
+    int64_t mark;                                  /* no event has passed it; 0: not read yet */
     struct ledger_loss declared[DAVY_LOSS_COUNT_]; /* in no commit yet */
     int64_t attempted[DAVY_LOSS_COUNT_];           /* what of it the last commit had */
     davy_mono row_due[DAVY_LOSS_COUNT_];           /* not before this the next row of that kind */
     struct davy_stamp told;                        /* the latest time that was told */
+    bool renewed;                                  /* nothing is committed in the new file yet by who has to know */
 };
 
 extern const struct davy_db_schema davy_ledger_schema;
@@ -112,11 +114,31 @@ static inline int64_t ledger_row(int64_t seq, bool clear)
     return 2 * seq + (clear ? 1 : 0);
 }
 
+/* Open the file and read its state. */
+int davy_ledger_open_file(struct davy_ledger *ledger);
+
+/* Note the end of a strand in head or chain; both where they moved in this transaction. */
+int davy_ledger_put_end(struct davy_ledger *ledger, enum ledger_statement which, const char *name,
+                        const struct ledger_chain *end);
+int davy_ledger_put_heads(struct davy_ledger *ledger);
+
+/*
+ * After the first opening: a file that is damaged is set aside; in a new one the numbers go on after the ledger that was
+ * set aside last, now or before. ret_renewed: so it was.
+ */
+int davy_ledger_found(struct davy_ledger *ledger, bool damaged, bool *ret_renewed);
+
+/* Before a transaction: open anew or replace what does not serve any more. 0, DAVY_LEDGER_RENEWED or an error. */
+int davy_ledger_repair(struct davy_ledger *ledger);
+
 /* The sums of losses: read, carried into a new file, put with a commit, and what to do when that succeeded. */
 int davy_losses_load(struct davy_ledger *ledger, struct ledger_state *state);
 int davy_losses_carry(struct davy_ledger *ledger, const struct ledger_state *before);
 int davy_losses_put(struct davy_ledger *ledger);
 void davy_losses_done(struct davy_ledger *ledger);
+
+/* The id of the topic, its row in the outbox being the last now. */
+int davy_topic_touch(struct davy_ledger *ledger, const char *topic, int64_t last_row, int64_t *ret_id);
 
 /* davy_ledger_act() without the rollback. */
 int davy_action_append(struct davy_ledger *ledger, const struct davy_ledger_action *action);

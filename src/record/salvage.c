@@ -2,21 +2,21 @@
 #include "salvage.h"
 
 #include <ctype.h>
+#include <glob.h>
 #include <stdio.h>
 #include <string.h>
 
 static const char mark[] = "\"schema\":\"davy.alarm/1\",\"seq\":";
 
-static bool read_end(sqlite3 *handle, const char *table, struct ledger_chain *end)
+/* A row's seq and hash; false where it cannot be read. */
+static bool read_end(sqlite3 *handle, const char *sql, struct ledger_chain *end)
 {
-    char sql[128];
     sqlite3_stmt *statement = NULL;
-    snprintf(sql, sizeof(sql), "SELECT seq, hash FROM %s ORDER BY seq DESC LIMIT 1", table);
     if (sqlite3_prepare_v2(handle, sql, -1, &statement, NULL) != SQLITE_OK)
         return false;
     int result = sqlite3_step(statement);
     bool found = result == SQLITE_ROW && sqlite3_column_bytes(statement, 1) == DAVY_HASH_SIZE &&
-                 sqlite3_column_int64(statement, 0) > 0;
+                 sqlite3_column_int64(statement, 0) > end->seq;
     if (found) {
         end->seq = sqlite3_column_int64(statement, 0);
         memcpy(end->hash, sqlite3_column_blob(statement, 1), DAVY_HASH_SIZE);
@@ -74,20 +74,81 @@ static int64_t scan_file(const char *path)
     }
 }
 
-void davy_salvage_ends(const char *path, struct ledger_chain *events, struct ledger_chain *actions)
+sqlite3 *davy_salvage_open(const char *path)
+{
+    sqlite3 *handle = NULL;
+    int flags = SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX;
+    if (sqlite3_open_v2(path, &handle, flags, NULL) != SQLITE_OK) {
+        sqlite3_close_v2(handle);
+        return NULL;
+    }
+    sqlite3_db_config(handle, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
+    sqlite3_db_config(handle, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, NULL);
+    sqlite3_db_config(handle, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
+    return handle;
+}
+
+static void read_ends(sqlite3 *handle, struct ledger_ends *ends)
+{
+    read_end(handle, "SELECT seq, hash FROM event ORDER BY seq DESC LIMIT 1", &ends->events);
+    read_end(handle, "SELECT seq, hash FROM action ORDER BY seq DESC LIMIT 1", &ends->actions);
+    read_end(handle, "SELECT seq, hash FROM head WHERE name = 'action'", &ends->actions);
+    struct ledger_chain noted = {.seq = 0};
+    ends->sure =
+        read_end(handle, "SELECT seq, hash FROM head WHERE name = 'event'", &noted) && noted.seq >= ends->events.seq;
+    if (ends->sure)
+        ends->events = noted;
+}
+
+struct ledger_ends davy_salvage_ends(const char *path)
 {
     char wal[DAVY_DB_PATH + 8];
-    sqlite3 *handle = NULL;
+    struct ledger_ends ends = {.sure = false};
     snprintf(wal, sizeof(wal), "%s-wal", path);
     int64_t in_file = scan_file(path);
     int64_t in_wal = scan_file(wal);
     int64_t seen = in_file > in_wal ? in_file : in_wal;
-    if (sqlite3_open_v2(path, &handle, SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX, NULL) == SQLITE_OK) {
-        sqlite3_db_config(handle, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
-        read_end(handle, "event", events);
-        read_end(handle, "action", actions);
-    }
+    sqlite3 *handle = davy_salvage_open(path);
+    if (handle)
+        read_ends(handle, &ends);
     sqlite3_close_v2(handle);
-    if (seen > events->seq)
-        *events = (struct ledger_chain){.seq = seen};
+    if (seen > ends.events.seq) {
+        ends.events = (struct ledger_chain){.seq = seen};
+        ends.sure = false;
+    }
+    return ends;
+}
+
+/* Ascending: a time is in the name. */
+static size_t list_set_aside(const char *directory, glob_t *found)
+{
+    char pattern[DAVY_DB_PATH + 32];
+    snprintf(pattern, sizeof pattern, "%s/%s.corrupt-*Z*", directory, davy_ledger_schema.file);
+    return glob(pattern, 0, NULL, found) == 0 ? found->gl_pathc : 0;
+}
+
+static bool is_companion(const char *path)
+{
+    size_t length = strlen(path);
+    return length > 4 && (strcmp(path + length - 4, "-wal") == 0 || strcmp(path + length - 4, "-shm") == 0);
+}
+
+bool davy_salvage_find(const char *directory, char *ret_path)
+{
+    enum { MOST = 8 };
+    glob_t found = {.gl_pathc = 0};
+    int64_t best = 0;
+    size_t looked = 0;
+    for (size_t i = list_set_aside(directory, &found); i > 0 && looked < MOST; i--) {
+        if (is_companion(found.gl_pathv[i - 1]))
+            continue;
+        looked++;
+        struct ledger_ends ends = davy_salvage_ends(found.gl_pathv[i - 1]);
+        if (ends.events.seq + ends.actions.seq > best) {
+            best = ends.events.seq + ends.actions.seq;
+            snprintf(ret_path, DAVY_DB_PATH, "%s", found.gl_pathv[i - 1]);
+        }
+    }
+    globfree(&found);
+    return best > 0;
 }

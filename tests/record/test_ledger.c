@@ -519,7 +519,7 @@ static void a_ledger_without_a_header_is_set_aside_and_the_numbers_go_on(void **
         store(f->ledger, i, "unacknowledged");
     f->ledger = davy_ledger_close(f->ledger);
     overwrite(file_of(f), 0, 100);
-    open_damaged(f, 30);
+    open_damaged(f, 257); /* nothing proves that 30 was the last: it goes on behind the mark */
 }
 
 static void a_ledger_with_a_damaged_page_is_set_aside_and_the_numbers_go_on(void **state)
@@ -540,7 +540,7 @@ static void a_truncated_ledger_is_set_aside(void **state)
         store(f->ledger, i, "unacknowledged");
     f->ledger = davy_ledger_close(f->ledger);
     assert_int_equal(truncate(file_of(f), 0), 0);
-    open_damaged(f, 0);
+    open_damaged(f, 257); /* the file tells nothing, its mark does */
 }
 
 static void a_file_taken_away_under_the_ledger_is_made_anew_and_the_numbers_go_on(void **state)
@@ -555,7 +555,7 @@ static void a_file_taken_away_under_the_ledger_is_made_anew_and_the_numbers_go_o
     assert_int_equal(davy_ledger_commit(f->ledger), 0);
     reopen(f);
     assert_int_equal(davy_ledger_last_seq(f->ledger), 3);
-    assert_int_equal(look_number(file_of(f), "SELECT count(*) FROM events"), 1);
+    assert_int_equal(look_number(file_of(f), "SELECT count(*) FROM events"), 3);
 }
 
 static void a_folder_that_is_not_there_is_an_error(void **state)

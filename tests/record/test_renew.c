@@ -1,0 +1,429 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A ledger that is damaged, taken away or replaced goes on in a new file: no number twice, what was pending is still sent,
+ * memories are kept, what cannot be read is declared. A thousand damaged copies, and every write of a renewal that fails.
+ */
+#include "record_support.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <glob.h>
+
+#include "fault_vfs.h"
+#include "record/verify.h"
+
+#define EVENTS  60
+#define PENDING 7 /* of the last ones */
+#define SEEDS   1000
+
+struct fixture {
+    struct folder folder;
+    struct fault fault;
+    struct davy_ledger *ledger;
+    struct davy_ledger_check check;
+    char error[256];
+};
+
+static int setup(void **state)
+{
+    struct fixture *f = calloc(1, sizeof(*f));
+    folder_new_in(&f->folder, access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp");
+    assert_int_equal(fault_install(&f->fault), SQLITE_OK);
+    *state = f;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    struct fixture *f = *state;
+    davy_ledger_close(f->ledger);
+    fault_remove(&f->fault);
+    folder_done(&f->folder);
+    free(f);
+    return 0;
+}
+
+static const char *file_of(struct fixture *f)
+{
+    return folder_file(&f->folder, "ledger.db");
+}
+
+static bool open_ledger(struct fixture *f)
+{
+    bool aside = false;
+    assert_int_equal(davy_ledger_open(f->folder.path, wall_s(0), &aside, &f->ledger), 0);
+    return aside;
+}
+
+static void remember(struct fixture *f)
+{
+    struct davy_alarm_memory memory = {.key = "h2s:GT-1.h2s", .state = DAVY_STATE_UNACKNOWLEDGED};
+    davy_uuid_parse("0192f3c1-7b1e-7c44-9d0a-3f6f1f0a2b11", &memory.id);
+    assert_int_equal(davy_ledger_remember(f->ledger, &memory, (struct davy_stamp){{1}, wall_s(1)}, "boot"), 0);
+}
+
+/* Events, of which the last wait; an action each ten; a memory. */
+static void fill(struct fixture *f)
+{
+    struct sample_event s;
+    (void)open_ledger(f);
+    for (int64_t seq = 1; seq <= EVENTS; seq++) {
+        assert_int_equal(davy_ledger_begin(f->ledger), 0);
+        (void)sample(&s, seq, (int)(seq % 5), seq % 11 ? "unacknowledged" : "normal");
+        assert_int_equal(davy_ledger_append(f->ledger, &s.event), 0);
+        if (seq % 10 == 0)
+            assert_int_equal(davy_ledger_act(f->ledger, &(struct davy_ledger_action){.time = wall_s(1), .verb = "ack"}),
+                             0);
+        for (int clear = 0; clear <= 1 && seq <= EVENTS - PENDING; clear++)
+            assert_int_equal(davy_ledger_outbox_done(f->ledger, 2 * seq + clear, wall_s(seq)), 0);
+        if (seq == 1)
+            remember(f);
+        assert_int_equal(davy_ledger_commit(f->ledger), 0);
+    }
+}
+
+static void verify(struct fixture *f, int64_t last, int64_t lost)
+{
+    if (davy_ledger_verify(file_of(f), &f->check, f->error, sizeof f->error) != 0)
+        fail_msg("%s %s %lld: %s", f->error, f->check.bad_strand, (long long)f->check.bad_seq, f->check.reason);
+    assert_int_equal(f->check.decided, last);
+    assert_int_equal(f->check.declared, lost);
+}
+
+static int64_t first_pending(struct fixture *f)
+{
+    struct davy_outbox_row row;
+    return davy_ledger_outbox_next(f->ledger, 0, &row) == 0 ? row.seq : 0;
+}
+
+/* All that was pending is in the new file, and the memory, and the next number. */
+static void assert_all_goes_on(struct fixture *f, int64_t last)
+{
+    assert_int_equal(first_pending(f), EVENTS - PENDING + 1);
+    assert_int_equal(look_number(file_of(f), "SELECT count(*) FROM pending"), PENDING + last - EVENTS);
+    assert_int_equal(look_number(file_of(f), "SELECT count(*) FROM memory WHERE alarm = 'h2s:GT-1.h2s'"), 1);
+    assert_int_equal(look_number(file_of(f), "SELECT count(*) FROM latest"), 5);
+    assert_int_equal(look_number(file_of(f), "SELECT count(*) FROM actions WHERE verb = 'renewed'"), 1);
+    verify(f, last, 0);
+}
+
+static void a_file_taken_away_goes_on_with_all_that_was_pending(void **state)
+{
+    struct fixture *f = *state;
+    fill(f);
+    assert_int_equal(unlink(file_of(f)), 0);
+    assert_int_equal(davy_ledger_begin(f->ledger), DAVY_LEDGER_RENEWED);
+    davy_ledger_rollback(f->ledger);
+    assert_int_equal(davy_ledger_begin(f->ledger), DAVY_LEDGER_RENEWED); /* until somebody committed who knows */
+    assert_int_equal(davy_ledger_commit(f->ledger), 0);
+    store(f->ledger, 1, "unacknowledged");
+    assert_all_goes_on(f, EVENTS + 1);
+}
+
+static void a_file_that_another_one_replaced_goes_on_and_the_other_is_kept(void **state)
+{
+    struct fixture *f = *state;
+    struct folder other;
+    struct davy_ledger *ledger = NULL;
+    char text[160];
+    fill(f);
+    folder_new_in(&other, "/dev/shm");
+    assert_int_equal(davy_ledger_open(other.path, wall_s(0), NULL, &ledger), 0);
+    store(ledger, 1, "unacknowledged");
+    davy_ledger_close(ledger);
+    snprintf(text, sizeof text, "mv %s/ledger.db %s/ledger.db", other.path, f->folder.path);
+    assert_int_equal(system(text), 0);
+    assert_int_equal(davy_ledger_begin(f->ledger), DAVY_LEDGER_RENEWED);
+    assert_int_equal(davy_ledger_commit(f->ledger), 0);
+    assert_all_goes_on(f, EVENTS);
+    assert_int_equal(access(folder_file(&f->folder, "ledger.db.corrupt-20260921T141320Z"), F_OK), 0);
+    folder_done(&other);
+}
+
+static void overwrite(const char *file, off_t at, size_t length)
+{
+    int fd = open(file, O_WRONLY | O_CLOEXEC);
+    char bytes[4096];
+    memset(bytes, 0xa5, sizeof(bytes));
+    assert_true(fd >= 0);
+    assert_int_equal(pwrite(fd, bytes, length, at), (ssize_t)length);
+    close(fd);
+}
+
+static off_t page_of(struct fixture *f, const char *table)
+{
+    char sql[96];
+    snprintf(sql, sizeof sql, "SELECT rootpage - 1 FROM sqlite_schema WHERE name = '%s'", table);
+    return (off_t)(4096 * look_number(file_of(f), sql));
+}
+
+static void damage_elsewhere_costs_no_event_that_was_pending(void **state)
+{
+    struct fixture *f = *state;
+    fill(f);
+    f->ledger = davy_ledger_close(f->ledger);
+    overwrite(file_of(f), page_of(f, "action"), 4096);
+    assert_true(open_ledger(f));
+    assert_int_equal(first_pending(f), EVENTS - PENDING + 1);
+    assert_int_equal(look_number(file_of(f), "SELECT count(*) FROM memory"), 1);
+    store(f->ledger, 1, "unacknowledged");
+    verify(f, EVENTS + 1, 0);
+}
+
+static void without_the_outbox_what_was_not_sent_is_pending(void **state)
+{
+    struct fixture *f = *state;
+    fill(f);
+    f->ledger = davy_ledger_close(f->ledger);
+    overwrite(file_of(f), page_of(f, "outbox"), 4096);
+    assert_true(open_ledger(f));
+    assert_int_equal(first_pending(f), EVENTS - PENDING + 1);
+    store(f->ledger, 1, "unacknowledged");
+    verify(f, EVENTS + 1, 0);
+}
+
+static void what_cannot_be_read_is_declared_lost(void **state)
+{
+    struct fixture *f = *state;
+    char text[256];
+    fill(f);
+    f->ledger = davy_ledger_close(f->ledger);
+    overwrite(file_of(f), 0, 100);
+    assert_true(open_ledger(f));
+    store(f->ledger, 1, "unacknowledged");
+    int64_t mark = davy_ledger_last_seq(f->ledger) - 1; /* the file does not say where it ended: its mark does */
+    assert_true(mark >= EVENTS);
+    verify(f, mark + 1, mark);
+    look(file_of(f), "SELECT detail FROM actions WHERE verb = 'loss' AND target = 'events'", text, sizeof text);
+    assert_non_null(strstr(text, "{\"count\":257,\"from\":1,\"to\":257,"));
+}
+
+/* ---- a renewal that is interrupted ------------------------------------------------------------------------------ */
+
+static void put_back(struct fixture *f)
+{
+    char text[200];
+    f->ledger = davy_ledger_close(f->ledger);
+    snprintf(text, sizeof text, "cd %s && rm -f ledger.db* && cp keep ledger.db", f->folder.path);
+    assert_int_equal(system(text), 0);
+}
+
+/* False once a renewal has fewer operations than `n`. */
+static bool interrupt(struct fixture *f, int n, struct davy_random *power)
+{
+    put_back(f);
+    f->fault.countdown = n;
+    f->fault.result = SQLITE_IOERR_WRITE;
+    f->fault.lasting = true;
+    f->fault.fired = 0;
+    f->fault.recording = power != NULL;
+    int r = davy_ledger_open(f->folder.path, wall_s(0), NULL, &f->ledger);
+    f->ledger = davy_ledger_close(f->ledger);
+    bool struck = f->fault.fired > 0;
+    assert_true(r == 0 || struck);
+    f->fault.countdown = 0;
+    if (power)
+        fault_settle(&f->fault, NULL, power);
+    f->fault.recording = false;
+    f->fault.fired = 0;
+    (void)open_ledger(f);
+    assert_int_equal(davy_ledger_last_seq(f->ledger), EVENTS);
+    store(f->ledger, 1, "unacknowledged");
+    assert_all_goes_on(f, EVENTS + 1);
+    return struck;
+}
+
+static void a_renewal_may_fail_or_lose_power_at_any_write(void **state)
+{
+    struct fixture *f = *state;
+    struct davy_random random = {test_seed()};
+    char text[200];
+    int n = 1;
+    fill(f);
+    f->ledger = davy_ledger_close(f->ledger);
+    overwrite(file_of(f), page_of(f, "tally"), 16);
+    snprintf(text, sizeof text, "cp %s/ledger.db %s/keep", f->folder.path, f->folder.path);
+    assert_int_equal(system(text), 0);
+    for (n = 1; interrupt(f, n, NULL); n++)
+        ;
+    assert_true(n > 20);
+    print_message("%d operations\n", n);
+    for (n = 1; interrupt(f, n, &random); n++)
+        ;
+}
+
+/* ---- damage at random ------------------------------------------------------------------------------------------- */
+
+struct image {
+    unsigned char *bytes;
+    size_t size;
+};
+
+static struct image read_image(const char *path)
+{
+    struct stat found;
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    assert_true(fd >= 0 && fstat(fd, &found) == 0);
+    struct image image = {malloc((size_t)found.st_size + 1), (size_t)found.st_size};
+    assert_int_equal(read(fd, image.bytes, image.size), (ssize_t)image.size);
+    close(fd);
+    return image;
+}
+
+static void write_image(const char *path, const struct image *image, size_t size)
+{
+    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0640);
+    assert_true(fd >= 0);
+    assert_int_equal(write(fd, image->bytes, size), (ssize_t)size);
+    close(fd);
+}
+
+static size_t below(struct davy_random *random, size_t bound)
+{
+    return bound == 0 ? 0 : (size_t)(davy_random_next(random) % bound);
+}
+
+/* A copy of `from` with bits turned, a stretch overwritten, pages exchanged, or its end cut off. */
+static void write_damaged(const char *path, const struct image *from, struct davy_random *random)
+{
+    struct image image = {malloc(from->size + 1), from->size};
+    memcpy(image.bytes, from->bytes, from->size);
+    size_t size = from->size, at = below(random, size), page = 4096;
+    switch (davy_random_next(random) % 5) {
+    case 0:
+        image.bytes[at] ^= (unsigned char)(1 << below(random, 8));
+        break;
+    case 1:
+        for (size_t n = 1 + below(random, 64); n > 0; n--)
+            image.bytes[below(random, size)] ^= (unsigned char)(1 << below(random, 8));
+        break;
+    case 2:
+        memset(image.bytes + at, (int)below(random, 2) * 0xff, size - at < 512 ? size - at : 512);
+        break;
+    case 3:
+        if (size >= 2 * page)
+            memcpy(image.bytes + page * below(random, size / page), from->bytes + page * below(random, size / page),
+                   page);
+        break;
+    default:
+        size = at;
+        break;
+    }
+    write_image(path, &image, size);
+    free(image.bytes);
+}
+
+/* Store one event more, as the record stage does: again until it is stored. */
+static int store_patiently(struct fixture *f)
+{
+    struct sample_event s;
+    int r = -1;
+    for (int i = 0; r != 0 && i < 5; i++) {
+        r = davy_ledger_begin(f->ledger);
+        if (r >= 0)
+            r = davy_ledger_append(f->ledger, sample(&s, davy_ledger_next_seq(f->ledger), 1, "unacknowledged"));
+        if (r == 0)
+            r = davy_ledger_commit(f->ledger);
+    }
+    return r;
+}
+
+static void count_nothing(void *context, const struct davy_alarm_memory *memory)
+{
+    (void)memory;
+    ++*(int *)context;
+}
+
+static void remove_all(struct fixture *f)
+{
+    glob_t found = {.gl_pathc = 0};
+    char pattern[160];
+    snprintf(pattern, sizeof pattern, "%s/ledger.db*", f->folder.path);
+    if (glob(pattern, 0, NULL, &found) == 0)
+        for (size_t i = 0; i < found.gl_pathc; i++)
+            unlink(found.gl_pathv[i]);
+    globfree(&found);
+}
+
+struct tally {
+    int set_aside;
+    int found_later; /* not at the start, but by verify */
+    int restarted;   /* nothing told where the numbers were */
+};
+
+static void open_damaged(struct fixture *f, uint64_t seed, const struct image *base, const struct image *wal,
+                         struct tally *tally)
+{
+    struct davy_random random = {seed};
+    struct davy_outbox_row row;
+    int memories = 0;
+    bool in_wal = wal->size > 0 && davy_random_next(&random) % 3 == 0;
+    remove_all(f);
+    if (in_wal)
+        write_image(file_of(f), base, base->size);
+    else
+        write_damaged(file_of(f), base, &random);
+    if (in_wal)
+        write_damaged(folder_file(&f->folder, "ledger.db-wal"), wal, &random);
+    else if (wal->size > 0)
+        write_image(folder_file(&f->folder, "ledger.db-wal"), wal, wal->size);
+    bool aside = false;
+    int r = davy_ledger_open(f->folder.path, wall_s(0), &aside, &f->ledger);
+    if (r == -EPROTONOSUPPORT) /* the number of the schema itself: refused, as that of a newer one */
+        return;
+    if (r != 0)
+        fail_msg("seed %llu: cannot be opened: %d", (unsigned long long)seed, r);
+    (void)!davy_ledger_recall(f->ledger, (struct davy_stamp){{1}, wall_s(9)}, "boot", count_nothing, &memories);
+    for (int64_t after = 0; davy_ledger_outbox_next(f->ledger, after, &row) == 0; after = row.row)
+        assert_true(row.seq > 0);
+    r = store_patiently(f);
+    if (r != 0)
+        fail_msg("seed %llu: nothing can be stored: %d", (unsigned long long)seed, r);
+    /* of a -wal that lost its end the frames before it are all there is, and look well */
+    bool restarted = davy_ledger_last_seq(f->ledger) <= EVENTS;
+    f->ledger = davy_ledger_close(f->ledger);
+    r = davy_ledger_verify(file_of(f), &f->check, f->error, sizeof f->error);
+    bool later = !aside && (r > 0 || r == -EUCLEAN); /* behind what quick_check looks at */
+    if (r != 0 && !later)
+        fail_msg("seed %llu: %d %s %s %lld: %s", (unsigned long long)seed, r, f->error, f->check.bad_strand,
+                 (long long)f->check.bad_seq, f->check.reason);
+    tally->set_aside += aside;
+    tally->found_later += later;
+    tally->restarted += restarted;
+    if (restarted && !in_wal)
+        fail_msg("seed %llu: goes on at %lld", (unsigned long long)seed, (long long)f->check.events.last);
+}
+
+static void a_thousand_damaged_copies_are_opened_or_set_aside(void **state)
+{
+    struct fixture *f = *state;
+    struct tally tally = {.set_aside = 0};
+    uint64_t first = test_seed();
+    fill(f);
+    struct image early = read_image(file_of(f)), wal = read_image(folder_file(&f->folder, "ledger.db-wal"));
+    f->ledger = davy_ledger_close(f->ledger);
+    struct image base = read_image(file_of(f)), none = {NULL, 0};
+    for (uint64_t i = 0; i < SEEDS; i++)
+        open_damaged(f, first + i, i % 2 ? &early : &base, i % 2 ? &wal : &none, &tally);
+    print_message("%d set aside, %d found by verify, %d whose -wal lost its end\n", tally.set_aside, tally.found_later,
+                  tally.restarted);
+    free(early.bytes);
+    free(wal.bytes);
+    free(base.bytes);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(a_file_taken_away_goes_on_with_all_that_was_pending),
+        TEST(a_file_that_another_one_replaced_goes_on_and_the_other_is_kept),
+        TEST(damage_elsewhere_costs_no_event_that_was_pending),
+        TEST(without_the_outbox_what_was_not_sent_is_pending),
+        TEST(what_cannot_be_read_is_declared_lost),
+        TEST(a_renewal_may_fail_or_lose_power_at_any_write),
+        TEST(a_thousand_damaged_copies_are_opened_or_set_aside),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
