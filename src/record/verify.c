@@ -82,7 +82,7 @@ static int DAVY_PRINTF(4, 5)
     " 'by', r.\"by\", 'note', r.note)) c ON c.key = k.key WHERE c.value IS NOT k.value)"                               \
     " AND " SAME_NUMBER("value", "value") " AND " SAME_NUMBER("\"limit\"", "limit")
 #define SAME_TIME                                                                                                      \
-    "(json_type(p, '$.time') IS NULL OR (r.time_us + 500) / 1000 = 1000 * strftime('%s', json_extract(p, '$.time'))"           \
+    "(json_type(p, '$.time') IS NULL OR (r.time_us + 500) / 1000 = 1000 * strftime('%s', json_extract(p, '$.time'))"   \
     " + CAST(substr(json_extract(p, '$.time'), 21, 3) AS INTEGER))"
 #define VALID_PAYLOAD "CASE WHEN json_valid(payload) THEN payload ELSE '{}' END AS p"
 
