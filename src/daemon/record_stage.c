@@ -198,12 +198,16 @@ static bool recall(struct record_stage *stage, struct ask *ret_ask)
     return true;
 }
 
-/* The ledger was away at the start, or slow, and is here now: what it remembers goes to the running evaluator. */
+/*
+ * The ledger was away at the start, or slow, and is here now: what it remembers goes to the running evaluator. `ask` is empty
+ * after that.
+ */
 static void restore_late(struct record_stage *stage, struct ask *ask)
 {
     stage->recalled = davy_queue_push(&stage->route->asks, ask) != DAVY_QUEUE_LOST;
     if (!stage->recalled)
         free(ask->memories);
+    *ask = (struct ask){.kind = ASK_RESTORE};
 }
 
 static void recall_late(struct record_stage *stage)
