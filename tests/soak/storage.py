@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The disk of davyd is full, read-only, broken, slow or gone, on real mounts; alarms reach the subscriber all the same.
 
-usage: storage.py [--cases NAME,…] [--seconds N] [--within S] [--step N] [--stalls S,…] [--seed N]
+usage: storage.py [--cases NAME,…] [--seconds N] [--within S] [--step N] [--stalls S,…] [--together] [--seed N]
 
 Cases:
   full       a tmpfs is filled to the last byte, and emptied again
@@ -48,7 +48,7 @@ class Harness:
     def __init__(self, arguments):
         self.arguments = arguments
         self.rng = random.Random(arguments.seed)
-        self.values = (1000.0 + n / 2 for n in itertools.count())
+        self.values = itertools.count(1000.0, 0.5)
         self.problems = []
         self.figures = {}
         self.skipped = {}
@@ -333,15 +333,25 @@ class Harness:
                 station.problem("the log does not say that a tmpfs is not durable")
             self.judge(station)
 
+    def one(self, name):
+        began = time.monotonic()
+        try:
+            getattr(self, f"case_{name}")()
+            print(f"done    {name} ({time.monotonic() - began:.1f} s)", flush=True)
+        except Skip as reason:
+            self.skipped[name] = str(reason)
+            print(f"SKIPPED {name}: {reason}", flush=True)
+        except Exception as error:  # one case must not hide the others
+            self.problem(f"{name}: {type(error).__name__}: {error}")
+
     def run(self):
-        for name in self.arguments.cases:
-            began = time.monotonic()
-            try:
-                getattr(self, f"case_{name}")()
-                print(f"done    {name} ({time.monotonic() - began:.1f} s)", flush=True)
-            except Skip as reason:
-                self.skipped[name] = str(reason)
-                print(f"SKIPPED {name}: {reason}", flush=True)
+        runs = [threading.Thread(target=self.one, args=(name,)) for name in self.arguments.cases]
+        for run in runs:
+            run.start()
+            if not self.arguments.together:
+                run.join()
+        for run in runs:
+            run.join()
         worst = max((figures["worst_s"] for figures in self.figures.values()), default=None)
         print(json.dumps({"seed": self.arguments.seed, "cases": self.figures, "skipped": self.skipped, "worst_s": worst,
                           "problems": len(self.problems)}))
@@ -360,6 +370,7 @@ def main():
     parser.add_argument("--within", type=float, default=1.1, help="a step of a sensor must be announced within; the poll interval and 1 s")
     parser.add_argument("--step", type=int, default=1, help="of n, at whose operation an error comes")
     parser.add_argument("--stalls", type=lambda text: [float(one) for one in text.split(",")], default=[2.0, 30.0])
+    parser.add_argument("--together", action="store_true", help="all cases at once: quicker, and of less worth as a measurement")
     parser.add_argument("--seed", type=int, default=int(os.environ.get("DAVY_SEED") or random.randrange(1 << 30)))
     arguments = parser.parse_args()
     print(f"seed {arguments.seed}", flush=True)
