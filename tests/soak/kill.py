@@ -240,6 +240,12 @@ class Run:
             self.problem(f"davyd ended by itself: {code}")
         self.deaths[self.traced[0] if ended and self.traced else "random"] += 1
         self.kills += 1
+        self.tell(self.kills)
+
+    def tell(self, count):
+        """A sign of life in a long run."""
+        if count % 100 == 0:
+            print(f"{count}: {self.subscriber.highest} events, {len(self.script)} steps, {len(self.problems)} problems", flush=True)
 
     # ---- everything around it
 

@@ -151,6 +151,7 @@ class PowerRun(kill.Run):
                 self.look_into()
             self.cut()
             self.kills = self.cuts
+            self.tell(self.cuts)
 
     def figures(self, ledger, took):
         figures = super().figures(ledger, took)
