@@ -286,17 +286,26 @@ static int prepare_file(struct davy_db *db, bool *ret_made)
 {
     struct stat found;
     if (lstat(db->path, &found) < 0) {
-        DAVY_AUTO_FD int fd = open(db->path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0640);
+        DAVY_AUTO_FD int fd = open(db->path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, DAVY_DB_BEGUN);
         *ret_made = fd >= 0;
-        if (fd < 0 || fchmod(fd, 0640) < 0 || fstat(fd, &found) < 0)
+        if (fd < 0 || fchmod(fd, DAVY_DB_BEGUN) < 0 || fstat(fd, &found) < 0)
             return -errno;
-        found.st_size = 1;
     }
     if (!S_ISREG(found.st_mode))
         return S_ISLNK(found.st_mode) ? -ELOOP : -EINVAL;
     db->device = found.st_dev;
     db->inode = found.st_ino;
-    return found.st_size == 0 ? -EUCLEAN : 0;
+    db->begun = (found.st_mode & S_ISVTX) != 0;
+    return found.st_size == 0 && !db->begun ? -EUCLEAN : 0;
+}
+
+/* By name, since to close another descriptor of the file would take SQLite's locks away. */
+static int finish_file(struct davy_db *db)
+{
+    if (db->begun && chmod(db->path, DAVY_DB_MODE) < 0)
+        return -errno;
+    db->begun = false;
+    return 0;
 }
 
 /* A file that was made just now and took nothing, as on a full disk, must not be taken for a truncated one next time. */
@@ -446,6 +455,8 @@ int davy_db_open(struct davy_db *db, const char *directory, const struct davy_db
         r = open_connection(db);
     if (r == 0)
         r = settle(db);
+    if (r == 0)
+        r = finish_file(db);
     if (r < 0) {
         davy_db_close(db);
         if (made)

@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/stat.h>
 #include <sys/types.h>
 
 #include "base/attr.h"
@@ -17,6 +18,10 @@
 
 #define DAVY_DB_PATH           4096
 #define DAVY_DB_STATEMENTS_MAX 48
+
+/* Of a file, and of one that was made and has never had anything in it: the sticky bit has no other use there. */
+#define DAVY_DB_MODE  0640
+#define DAVY_DB_BEGUN (S_ISVTX | DAVY_DB_MODE)
 
 /* What a database is. Tables are constant. */
 struct davy_db_schema {
@@ -36,6 +41,7 @@ struct davy_db {
     sqlite3_stmt *statements[DAVY_DB_STATEMENTS_MAX];
     dev_t device;
     ino_t inode;
+    bool begun;    /* the file is DAVY_DB_BEGUN */
     bool checked;  /* the pragmas held after the first commit of this connection */
     bool broken;   /* an I/O error: close and open again before the next use */
     bool corrupt;  /* the file is damaged: set it aside */

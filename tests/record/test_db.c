@@ -165,6 +165,24 @@ static void a_file_that_is_no_database_is_unclean(void **state)
     assert_int_equal(open_once(folder, steps, 1), -EUCLEAN);
 }
 
+/* Killed between the creation of the file and its first write: nothing was lost, so nothing is damaged. */
+static void a_file_whose_creation_was_cut_off_is_begun_again(void **state)
+{
+    struct folder *folder = *state;
+    struct stat found;
+    const char *file = folder_file(folder, "test.db");
+    assert_int_equal(open_once(folder, steps, 1), 0);
+    assert_int_equal(stat(file, &found), 0);
+    assert_int_equal(found.st_mode & 07777, 0640);
+    assert_int_equal(unlink(file), 0);
+    assert_int_equal(close(open(file, O_CREAT | O_WRONLY | O_CLOEXEC, DAVY_DB_BEGUN)), 0);
+    assert_int_equal(open_once(folder, steps, 1), 0);
+    assert_int_equal(stat(file, &found), 0);
+    assert_int_equal(found.st_mode & 07777, 0640);
+    assert_int_equal(truncate(file, 0), 0);
+    assert_int_equal(open_once(folder, steps, 1), -EUCLEAN);
+}
+
 static void setting_aside_never_overwrites_and_takes_the_wal_along(void **state)
 {
     struct folder *folder = *state;
@@ -293,6 +311,7 @@ int main(void)
         TEST(a_ledger_of_a_newer_program_is_not_set_aside),
         TEST(links_and_folders_in_place_of_the_file_are_refused),
         TEST(a_file_that_is_no_database_is_unclean),
+        TEST(a_file_whose_creation_was_cut_off_is_begun_again),
         TEST(setting_aside_never_overwrites_and_takes_the_wal_along),
         TEST(a_full_database_rolls_back_and_goes_on_once_there_is_room),
         TEST(a_full_disk_is_enospc_and_nothing_is_half_written),
