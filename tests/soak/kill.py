@@ -219,7 +219,7 @@ class Run:
     def start_daemon(self, point=None):
         early = self.kills < self.arguments.kills // 4
         program = self.arguments.before if early and self.arguments.before else DAVYD
-        prefix = [self.strace, "-D", "-f", "--seccomp-bpf", "-qqq", "-o", "/dev/null", "-e", f"trace={point[0]}", "-e",
+        prefix = [self.strace, "-D", "-f", "-qqq", "-o", "/dev/null", "-e", f"trace={point[0]}", "-e",
                   f"inject={point[0]}:signal=KILL:when={point[1]}"] if point else []
         self.traced = point
         self.starts.append(time.monotonic())
