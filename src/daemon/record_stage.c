@@ -416,11 +416,11 @@ static size_t writable(struct record_stage *stage)
 {
     size_t whole = records_whole(stage->batch, stage->batch_count);
     davy_mono now = mono_now(stage);
-    if (whole > 0 || stage->torn_since.ns == 0)
-        stage->torn_since = whole < stage->batch_count ? now : (davy_mono){0};
     bool waited = stage->torn_since.ns != 0 && davy_mono_sub(now, stage->torn_since).ns >= TORN_MAX;
     if (whole == 0 && (waited || stage->batch_count == BATCH_MAX))
-        whole = stage->batch_count;
+        whole = records_part(stage->batch, stage->batch_count);
+    if (whole > 0 || stage->torn_since.ns == 0)
+        stage->torn_since = whole < stage->batch_count ? now : (davy_mono){0};
     size_t here = before_switch(stage);
     return whole < here ? whole : here;
 }

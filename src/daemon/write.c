@@ -139,6 +139,14 @@ size_t records_whole(const struct record *records, size_t count)
     return whole;
 }
 
+size_t records_part(const struct record *records, size_t count)
+{
+    for (size_t i = count; i-- > 1;)
+        if (records[i].kind == RECORD_EVENT && records[i - 1].kind != RECORD_EVENT)
+            return i;
+    return count;
+}
+
 void record_done(struct record *record)
 {
     if (record->kind == RECORD_EVENT)

@@ -42,11 +42,34 @@ static void an_action_from_elsewhere_neither_waits_nor_divides(void **state)
     assert_int_equal(whole("mla"), 3);
 }
 
+/* `e` an event, `m` a memory */
+static size_t part(const char *kinds)
+{
+    struct record records[16];
+    size_t count = strlen(kinds);
+    for (size_t i = 0; i < count; i++)
+        records[i] = (struct record){.kind = kinds[i] == 'e' ? RECORD_EVENT : RECORD_MEMORY, .place = RECORD_MORE};
+    return records_part(records, count);
+}
+
+static void what_is_too_much_for_one_transaction_is_divided_between_alarms(void **state)
+{
+    (void)state;
+    assert_int_equal(part("emem"), 2);
+    assert_int_equal(part("ememe"), 4);
+    assert_int_equal(part("eemmeem"), 4);
+    assert_int_equal(part("eee"), 3);
+    assert_int_equal(part("emm"), 3);
+    assert_int_equal(part("e"), 1);
+    assert_int_equal(part(""), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_cause_is_written_when_its_last_record_is_there),
         cmocka_unit_test(an_action_from_elsewhere_neither_waits_nor_divides),
+        cmocka_unit_test(what_is_too_much_for_one_transaction_is_divided_between_alarms),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
