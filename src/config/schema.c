@@ -70,7 +70,7 @@ static const struct davy_option mqtt_options[] = {
     {.name = "ca_file", .type = DAVY_OPTION_TEXT, AT(davy_raw_mqtt, mqtt.ca_file), .max = 1023,
      .otherwise = "the machine's", .help = "certificates that may vouch for the broker"},
     {.name = "cert_file", .type = DAVY_OPTION_TEXT, AT(davy_raw_mqtt, mqtt.cert_file), .max = 1023,
-     .otherwise = "none", .help = "certificate of this gateway; needs `key_file`"},
+     .otherwise = "none", .help = "certificate of this gateway; needs `key_file`; used anew when it changes on disk"},
     {.name = "key_file", .type = DAVY_OPTION_TEXT, AT(davy_raw_mqtt, mqtt.key_file), .max = 1023, .otherwise = "none",
      .help = "its key; mode 0600"},
     {.name = "prefix", .type = DAVY_OPTION_TEXT, AT(davy_raw_mqtt, mqtt.prefix), .max = 128, .fallback = "davy/v1",

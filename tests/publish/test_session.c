@@ -56,6 +56,28 @@ static void back_off_has_full_jitter_between_its_bounds(void **state)
     (void)state;
 }
 
+/* All lose the broker in one instant, and it refuses the first three connects of each. */
+static void a_thousand_gateways_come_back_spread_out(void **state)
+{
+    enum { GATEWAYS = 1000, BIN_MS = 100, BINS = 200 };
+    (void)state;
+    for (unsigned failures = 1; failures <= 6; failures++) {
+        unsigned bins[BINS + 100] = {0}, most = 0;
+        for (uint64_t seed = 1; seed <= GATEWAYS; seed++) {
+            struct davy_random random = {seed};
+            int64_t ns = 0;
+            for (unsigned i = 1; i <= failures; i++)
+                ns += davy_session_backoff(i, &random).ns;
+            size_t bin = (size_t)(ns / DAVY_NS_PER_MS / BIN_MS);
+            bin = bin < BINS + 99 ? bin : BINS + 99;
+            bins[bin]++;
+        }
+        for (size_t i = 0; i < BINS + 99; i++)
+            most = bins[i] > most ? bins[i] : most;
+        assert_true(most <= GATEWAYS / 4 >> (failures > 4 ? 2 : failures > 2 ? 1 : 0));
+    }
+}
+
 static void a_connection_that_held_forgets_the_failures(void **state)
 {
     struct davy_random random = {1};
@@ -155,6 +177,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_cell_of_the_matrix),
         cmocka_unit_test(back_off_has_full_jitter_between_its_bounds),
+        cmocka_unit_test(a_thousand_gateways_come_back_spread_out),
         cmocka_unit_test(a_connection_that_held_forgets_the_failures),
         cmocka_unit_test(a_switch_connects_at_once),
         cmocka_unit_test(a_renewal_connects_at_once_and_forgets_nothing),
