@@ -334,7 +334,8 @@ static void settle(struct davy_outgoing *out, const struct davy_mqtt_notice *not
         acknowledged(out, flight, notice->reason_code);
     } else {
         /* Only a new connection keeps the order of what follows. */
-        note_loss(out, "not acknowledged", notice->text, now);
+        if (notice->text[0]) /* else the connection is gone, and that is told next */
+            note_loss(out, "not acknowledged", notice->text, now);
         apply(out, DAVY_SESSION_STUCK, now);
     }
 }

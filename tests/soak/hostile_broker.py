@@ -52,10 +52,10 @@ CONFIG_DEVICE = '  { id = "GT-%d"; zone = "A1"; bus = "plc-1"; unit = %d; profil
 
 # Names and least seconds. An acknowledgement is overdue after 30 s, so those that only withhold it need longer.
 LONGER = {"never_acks": 45, "wrong_ids": 45, "pubrec": 45, "no_acks_mixed": 34, "huge": 45, "half_open": 45, "slow": 50,
-          "no_connack": 60, "keep_alive": 20, "twin": 20}
+          "no_connack": 60, "keep_alive": 20, "twin": 20, "any_of_all": 60}
 # What MQTT 3.1.1 has no words for.
 ONLY_5 = {"nobody", "refuses_some", "one_at_a_time", "any_window", "small_packets", "no_qos", "no_retain", "keep_alive",
-          "disconnects", "twin", "mixed"} | {name for name in lying_broker.BEHAVIOURS if name.startswith("refuses_")}
+          "disconnects", "twin", "mixed", "any_of_all"} | {name for name in lying_broker.BEHAVIOURS if name.startswith("refuses_")}
 SHORT = (("no_acks_mixed",), ("twin", "small_packets"), ("tls_expired", "tls_wrong_name"), ("no_qos", "garbage"),
          ("refuses_some", "tls_unknown_authority"), ("mixed", "malformed_connack"))
 

@@ -326,6 +326,19 @@ class Mixed(Behaviour):
             connection.write(self.rng.randbytes(self.rng.randint(1, 20)))
 
 
+class AnyOfAll(Behaviour):
+    """Each connection another one of them."""
+
+    acks = False
+    cause = "."
+
+    def accept(self, connection):
+        names = [name for name in BEHAVIOURS if not name.startswith("tls_") and name not in ("any_of_all", "no_retain")]
+        connection.behaviour = BEHAVIOURS[self.rng.choice(names)](self.rng)
+        connection.receive_maximum = connection.behaviour.receive_maximum
+        return connection.behaviour.accept(connection)
+
+
 BEHAVIOURS = {
     "honest": Behaviour, "never_acks": NeverAcks, "wrong_ids": WrongIds, "pubrec": ReceivesTwice,
     "no_acks_mixed": AnyOfThese, "acks_twice": AcksTwice, "nobody": Nobody,
@@ -335,7 +348,7 @@ BEHAVIOURS = {
     "no_qos": NoQos, "no_retain": NoRetain, "keep_alive": KeepAlive, "no_connack": NoConnack,
     "malformed_connack": MalformedConnack, "huge": Huge, "garbage": Garbage, "odd_packets": OddPackets,
     "half_open": HalfOpen, "slow": Slow, "disconnects": Disconnects, "twin": Twin, "rejects": Rejects, "flaps": Flaps,
-    "flaps_late": FlapsLate, "mixed": Mixed,
+    "flaps_late": FlapsLate, "mixed": Mixed, "any_of_all": AnyOfAll,
     "tls_wrong_name": lambda rng: Tls(rng, "stranger", "elsewhere.example"),
     "tls_expired": lambda rng: Tls(rng, "expired", "has expired"),
     "tls_not_yet_valid": lambda rng: Tls(rng, "early", "not yet valid|valid only from"),
