@@ -86,8 +86,6 @@ int davy_mqtt_paho_new(const struct davy_mqtt *mqtt, struct davy_queue *notices,
     davy_queue_ring_each(notices, NOTICES_RING);
     paho->of_url = &paho->demands[0];
     int rc = davy_waker_init(&paho->left);
-    if (rc == 0)
-        rc = davy_paho_watch_tls(paho);
     MQTTAsync_global_init(&init);
     if (rc == 0 && MQTTAsync_create(&paho->anchor, "tcp://127.0.0.1:1", "davy-anchor", MQTTCLIENT_PERSISTENCE_NONE,
                                     NULL) != MQTTASYNC_SUCCESS)

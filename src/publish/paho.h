@@ -53,7 +53,7 @@ struct paho {
     atomic_int awaited; /* of this connection, about: messages that are sent and not called back */
     struct paho_demands demands[PAHO_URLS];
     struct paho_demands *of_url; /* of this attempt or connection; never NULL */
-    int witness;                 /* OpenSSL's index of our place in a TLS connection */
+    int witness;                 /* OpenSSL's index of our place in a TLS connection; 0: none */
     uint64_t files;              /* fingerprint of the files that the handle's TLS session was made with */
     /* Written by the publisher before a connect, else by paho's threads between it and its answer. */
     char host[DAVY_ENDPOINT_URL_SIZE]; /* without brackets and port; empty: not TLS */
@@ -83,9 +83,10 @@ void davy_paho_set_tls(struct paho *paho, MQTTAsync_SSLOptions *ret_options);
 
 /*
  * paho_tls.c: watch how OpenSSL judges the certificates of servers: certificate_error and certificate_end. The judgement
- * itself is OpenSSL's. 0 or -ENOMEM; unwatch is repeatable.
+ * itself is OpenSSL's. Before the first TLS connection, since it makes OpenSSL come into being; without memory the causes
+ * have poorer names. Both are repeatable.
  */
-int davy_paho_watch_tls(struct paho *paho) DAVY_MUST_CHECK;
+void davy_paho_watch_tls(struct paho *paho);
 void davy_paho_unwatch_tls(struct paho *paho);
 
 /* paho_message.c: likewise. */

@@ -292,6 +292,7 @@ static void set_options(struct paho *paho, struct attempt *attempt, const struct
     }
     options->context = paho;
     if (attempt->endpoint.tls) {
+        davy_paho_watch_tls(paho);
         davy_paho_set_tls(paho, &attempt->tls);
         options->ssl = &attempt->tls;
     }

@@ -161,10 +161,12 @@ static void on_new_tls(void *connection, void *place, CRYPTO_EX_DATA *data, int 
 
 /* ---- the publisher's side ---- */
 
-int davy_paho_watch_tls(struct paho *paho)
+void davy_paho_watch_tls(struct paho *paho)
 {
-    paho->witness = CRYPTO_get_ex_new_index(CRYPTO_EX_INDEX_SSL, 0, paho, on_new_tls, NULL, NULL);
-    return paho->witness < 0 ? -ENOMEM : 0;
+    if (paho->witness > 0)
+        return;
+    const int index = CRYPTO_get_ex_new_index(CRYPTO_EX_INDEX_SSL, 0, paho, on_new_tls, NULL, NULL);
+    paho->witness = index > 0 ? index : 0;
 }
 
 void davy_paho_unwatch_tls(struct paho *paho)
