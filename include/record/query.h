@@ -41,13 +41,16 @@ struct davy_history_row {
     double min;
     double max;
     int64_t count;       /* readings in the step, with a value or not */
+    double coverage;     /* share of the step with good readings, each of which covers an interval between polls */
     const char *quality; /* the worst in the step, and the reason of the first that had it */
     const char *reason;  /* NULL: none */
+    const char *rollup;  /* "1min", "1h": from roll-ups of such steps, in part at least; NULL: from readings */
 };
 
 /*
  * The readings of one point, ascending by time; with `every` above 0 one row per step that has readings: mean, min and
- * max of those with a value, the worst quality.
+ * max of those with a value, the worst quality. Roll-ups serve where `every` is a multiple of their step, and where finer
+ * ones are gone: there the rows are as coarse as they are. Of roll-ups all steps are given that overlap the time.
  * returns   0; 1: the point has never been recorded; or a negative errno
  */
 int davy_query_history(const char *file, const char *point, davy_wall since, davy_wall until, davy_span every,

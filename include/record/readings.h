@@ -39,12 +39,19 @@ int davy_readings_configure(struct davy_readings *readings, const struct davy_co
 /* Outcome of davy_readings_begin(): it has begun, in a new file, since the old one was found damaged or taken away. */
 #define DAVY_READINGS_RENEWED 1
 
-/* 0, DAVY_READINGS_RENEWED or an error. Opens the file anew where the last error was of the disk. */
+/*
+ * 0, DAVY_READINGS_RENEWED or an error; -EBUSY: another process holds the -wal, which has its part of max_size. Opens
+ * the file anew where the last error was of the disk.
+ */
 int davy_readings_begin(struct davy_readings *readings) DAVY_MUST_CHECK;
 int davy_readings_commit(struct davy_readings *readings) DAVY_MUST_CHECK;
 void davy_readings_rollback(struct davy_readings *readings);
 
-/* In a transaction. In order of arrival; `point` is an index of the configuration given last. An error may be of one before. */
+/*
+ * In a transaction. With it go the roll-ups: of each point and minute, and hour, how many readings, mean, least,
+ * greatest, coverage, worst quality (views readings_1min and readings_1h), which outlive the readings.
+ * In order of arrival; `point` is an index of the configuration given last. An error may be of one before.
+ */
 int davy_readings_append(struct davy_readings *readings, const struct davy_reading *reading) DAVY_MUST_CHECK;
 
 /*
@@ -73,9 +80,27 @@ int64_t davy_readings_outbox_count(const struct davy_readings *readings);
 /* Dropped for the bound, in all the life of the file. */
 uint64_t davy_readings_outbox_dropped(const struct davy_readings *readings);
 
+enum davy_readings_kind { DAVY_READINGS_RAW, DAVY_READINGS_TELEMETRY, DAVY_READINGS_KIND_COUNT_ };
+
+/* What the bound of the size took: readings younger than `retention`, telemetry that was not delivered. */
+struct davy_readings_loss {
+    uint64_t count;
+    davy_wall from; /* of readings the times of the first and the last one; of telemetry 0, not known */
+    davy_wall to;
+};
+
+/* The loss that is committed and was not told yet. Lives until the next call. Outlives a restart. */
+const struct davy_readings_loss *davy_readings_loss(const struct davy_readings *readings, enum davy_readings_kind kind);
+
 /*
- * Outside a transaction: make room by age and size, whole partitions first. Bounded work a call. To be called about
- * once a minute and after -ENOSPC. returns   0, 1 when there is more to do, or an error
+ * In a transaction: it is declared where it is kept for good. A kill between the two declares it twice, never not at all.
+ */
+int davy_readings_told(struct davy_readings *readings, enum davy_readings_kind kind) DAVY_MUST_CHECK;
+
+/*
+ * Outside a transaction: make room by age and size, whole partitions first, of roll-ups the oldest rows. Bounded work a
+ * call. To be called about once a minute and after -ENOSPC; where max_size is near, each commit makes room by itself.
+ * returns   0, 1 when there is more to do, or an error
  */
 int davy_readings_prune(struct davy_readings *readings, davy_wall now) DAVY_MUST_CHECK;
 

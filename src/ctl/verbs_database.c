@@ -195,6 +195,8 @@ static void print_history_json(struct history_list *list, const struct davy_hist
         json_object_set_new(object, "min", value_json(row->has_value, row->min));
         json_object_set_new(object, "max", value_json(row->has_value, row->max));
         json_object_set_new(object, "count", json_integer(row->count));
+        json_object_set_new(object, "coverage", json_real(row->coverage));
+        json_object_set_new(object, "rollup", row->rollup ? json_string(row->rollup) : json_null());
     }
     fputs(list->any ? ",\n  " : "{\"readings\": [\n  ", stdout);
     list->any = true;
@@ -217,6 +219,7 @@ static bool on_history(void *context, const struct davy_history_row *row)
         davy_table_add(&list->table, value_cell(row->has_value, row->min), NULL);
         davy_table_add(&list->table, value_cell(row->has_value, row->max), NULL);
         davy_table_add(&list->table, davy_ctl_format("%" PRId64, row->count), NULL);
+        davy_table_add(&list->table, davy_ctl_format("%d %%", (int)(100 * row->coverage)), NULL);
     }
     char *quality = davy_ctl_format("%s%s%s", row->quality, row->reason ? ":" : "", row->reason ? row->reason : "");
     davy_table_add(&list->table, davy_ctl_escape(quality), row->quality);
@@ -246,7 +249,7 @@ static int take_history(const struct ctl *ctl, struct history_query *ret_query)
 static int list_history(struct ctl *ctl, const char *file, const struct history_query *query)
 {
     static const char *const plain[] = {"TIME", ">VALUE", "QUALITY", NULL};
-    static const char *const steps[] = {"TIME", ">MEAN", ">MIN", ">MAX", ">COUNT", "QUALITY", NULL};
+    static const char *const steps[] = {"TIME", ">MEAN", ">MIN", ">MAX", ">COUNT", ">GOOD", "QUALITY", NULL};
     struct history_list list = {.ctl = ctl, .steps = query->every.ns > 0};
     char error[256] = "";
     davy_table_init(&list.table, list.steps ? steps : plain, ctl->colour);

@@ -406,7 +406,7 @@ static int open_connection(struct davy_db *db)
     int r = davy_db_result(db, sqlite3_open_v2(db->path, &db->handle, flags, NULL));
     if (r < 0)
         return r;
-    sqlite3_busy_timeout(db->handle, 2000);
+    sqlite3_busy_timeout(db->handle, DAVY_DB_BUSY_MS);
     sqlite3_db_config(db->handle, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
     sqlite3_db_config(db->handle, SQLITE_DBCONFIG_ENABLE_TRIGGER, 0, NULL);
     r = set_pragmas(db);

@@ -22,6 +22,8 @@
 /* Of a file, and of one that was made and has never had anything in it: the sticky bit has no other use there. */
 #define DAVY_DB_MODE  0640
 #define DAVY_DB_BEGUN (S_ISVTX | DAVY_DB_MODE)
+/* A lock of another process is waited for so long. */
+#define DAVY_DB_BUSY_MS 2000
 
 /* What a database is. Tables are constant. */
 struct davy_db_schema {

@@ -87,7 +87,7 @@ static int add_partition(struct davy_readings *readings, int64_t time_us)
 {
     const struct readings_partition *last = last_partition(readings);
     struct readings_partition made = {
-        .id = last ? last->id + 1 : 1,
+        .id = last ? last->id + 1 : readings->rollup.taken.partition + 1, /* never one again */
         .begin_us = floor_to(time_us, readings->length_us),
         .first_us = time_us,
         .last_us = time_us,
@@ -170,11 +170,29 @@ int davy_partitions_store(struct davy_readings *readings)
     return davy_db_do(&readings->db, READINGS_PARTITION_SET, "iii", last->id, last->first_us, last->last_us);
 }
 
-static int drop_oldest(struct davy_readings *readings)
+/* Rows that go must be in the roll-ups. */
+static int roll_up_first(struct davy_readings *readings, int64_t partition)
 {
-    char sql[64];
+    return readings->rollup.state.written.partition <= partition ? davy_rollup_flush(readings) : 0;
+}
+
+static int first_rowid(struct davy_readings *readings, const struct readings_partition *partition, int64_t *ret_row)
+{
+    char sql[80];
+    snprintf(sql, sizeof(sql), "SELECT min(rowid) FROM reading_%lld", (long long)partition->id);
+    *ret_row = partition->last_rowid + 1; /* where it is empty */
+    return davy_db_number(&readings->db, sql, ret_row);
+}
+
+static davy_wall from_us(int64_t time_us)
+{
+    return (davy_wall){time_us * DAVY_NS_PER_US};
+}
+
+static int forget_oldest(struct davy_readings *readings)
+{
     int64_t id = readings->partitions[0].id;
-    snprintf(sql, sizeof(sql), "DROP TABLE reading_%lld", (long long)id);
+    char sql[64];
     if (readings->partition_count == 1)
         davy_partitions_forget(readings);
     readings->partition_count--;
@@ -183,73 +201,58 @@ static int drop_oldest(struct davy_readings *readings)
     int r = davy_db_do(&readings->db, READINGS_PARTITION_DELETE, "i", id);
     if (r == 0)
         r = rebuild_view(readings);
+    snprintf(sql, sizeof(sql), "DROP TABLE reading_%lld", (long long)id);
     return r == 0 ? davy_db_exec(&readings->db, sql) : r;
 }
 
-static int delete_oldest_rows(struct davy_readings *readings)
+int davy_partitions_drop(struct davy_readings *readings, struct davy_readings_loss *ret_gone)
 {
-    char sql[160];
-    int64_t id = readings->partitions[0].id;
-    snprintf(sql, sizeof(sql), "DELETE FROM reading_%lld WHERE rowid < (SELECT min(rowid) FROM reading_%lld) + %lld",
-             (long long)id, (long long)id, (long long)DELETE_ROWS);
-    return davy_db_exec(&readings->db, sql);
-}
-
-static int used_bytes(struct davy_readings *readings, int64_t *ret_bytes)
-{
-    int64_t pages = 0;
-    int64_t free_pages = 0;
-    int64_t page_size = 4096;
-    int r = davy_db_number(&readings->db, "PRAGMA page_count", &pages);
+    const struct readings_partition oldest = readings->partitions[0];
+    int64_t first = 0;
+    int r = roll_up_first(readings, oldest.id);
     if (r == 0)
-        r = davy_db_number(&readings->db, "PRAGMA freelist_count", &free_pages);
+        r = first_rowid(readings, &oldest, &first);
     if (r == 0)
-        r = davy_db_number(&readings->db, "PRAGMA page_size", &page_size);
+        r = forget_oldest(readings);
     if (r == 0)
-        *ret_bytes = (pages - free_pages) * page_size;
+        *ret_gone = (struct davy_readings_loss){(uint64_t)(oldest.last_rowid - first + 1), from_us(oldest.first_us),
+                                                from_us(oldest.last_us)};
     return r;
 }
 
-enum step { STEP_NONE, STEP_DROP, STEP_DELETE };
-
-/* The sixteenth below max_size is what the commits until the next call may fill. */
-static int next_step(struct davy_readings *readings, davy_wall now, enum step *ret_step)
+/* The time of a row, NULL's place being 1970. */
+static int time_of(struct davy_readings *readings, const struct readings_partition *partition, int64_t row,
+                   davy_wall *ret_time)
 {
-    int64_t bytes = 0;
+    char sql[96];
+    int64_t time_us = 0;
+    snprintf(sql, sizeof(sql), "SELECT time_us FROM reading_%lld WHERE rowid = %lld", (long long)partition->id,
+             (long long)row);
+    int r = davy_db_number(&readings->db, sql, &time_us);
+    *ret_time = from_us(time_us);
+    return r;
+}
+
+/* A partition is never left empty: its rows would count from 1 again. */
+int davy_partitions_shorten(struct davy_readings *readings, struct davy_readings_loss *ret_gone)
+{
+    char sql[96];
+    int64_t first = 0;
+    struct davy_readings_loss gone = {.count = (uint64_t)DELETE_ROWS};
     const struct readings_partition *oldest = &readings->partitions[0];
-    *ret_step = STEP_NONE;
-    if (readings->partition_count == 0)
-        return 0;
-    int r = used_bytes(readings, &bytes);
-    bool too_old = readings->retention_us > 0 && oldest->last_us < now.ns / DAVY_NS_PER_US - readings->retention_us;
-    bool too_large = readings->max_bytes > 0 && bytes > readings->max_bytes - readings->max_bytes / 16;
-    if (too_old || (too_large && readings->partition_count > 1))
-        *ret_step = STEP_DROP;
-    else if (too_large && oldest->last_rowid > 0)
-        *ret_step = STEP_DELETE;
-    return r;
-}
-
-static int prune_step(struct davy_readings *readings, enum step step)
-{
-    int r = davy_readings_begin(readings);
+    int r = first_rowid(readings, oldest, &first);
+    if (r == 0 && oldest->last_rowid < first + DELETE_ROWS)
+        return davy_partitions_drop(readings, ret_gone);
+    if (r == 0)
+        r = roll_up_first(readings, oldest->id);
+    if (r == 0)
+        r = time_of(readings, oldest, first, &gone.from);
+    if (r == 0)
+        r = time_of(readings, oldest, first + DELETE_ROWS - 1, &gone.to);
     if (r < 0)
         return r;
-    if (readings->partition_count > 0)
-        r = step == STEP_DROP ? drop_oldest(readings) : delete_oldest_rows(readings);
-    return r < 0 ? davy_readings_fail(readings, r) : davy_readings_commit(readings);
-}
-
-int davy_readings_prune(struct davy_readings *readings, davy_wall now)
-{
-    enum step step = STEP_NONE;
-    if (!readings->db.handle)
-        return -EIO;
-    int r = next_step(readings, now, &step);
-    if (r < 0 || step == STEP_NONE)
-        return r;
-    r = prune_step(readings, step);
-    if (r == 0)
-        r = next_step(readings, now, &step);
-    return r < 0 ? r : step != STEP_NONE;
+    snprintf(sql, sizeof(sql), "DELETE FROM reading_%lld WHERE rowid < %lld", (long long)oldest->id,
+             (long long)(first + DELETE_ROWS));
+    *ret_gone = gone;
+    return davy_db_exec(&readings->db, sql);
 }

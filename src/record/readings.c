@@ -55,6 +55,7 @@ static int load_codes(struct davy_readings *readings)
 static void close_file(struct davy_readings *readings)
 {
     davy_partitions_forget(readings);
+    davy_rollup_done(readings); /* ids of points are of the file */
     readings->row_count = 0;
     readings->partition_count = 0;
     davy_db_close(&readings->db);
@@ -70,6 +71,11 @@ static int open_file(struct davy_readings *readings)
         r = davy_partitions_load(readings);
     if (r == 0)
         r = davy_telemetry_load(readings);
+    if (r == 0)
+        r = davy_rollup_load_points(readings);
+    if (r == 0)
+        r = davy_room_load(readings);
+    davy_rollup_forget(readings);
     if (r < 0)
         close_file(readings);
     return r;
@@ -142,19 +148,41 @@ void davy_readings_let_go(struct davy_readings *readings)
     readings->now = readings->committed;
 }
 
-static int point_id(struct davy_readings *readings, const char *name, int64_t *ret_id)
+/* 0 with id and interval, DAVY_DB_DONE where the file does not know the point, or an error. */
+static int find_point(struct davy_readings *readings, const char *name, int64_t *ret_id, int64_t *ret_interval_us)
 {
-    int r = davy_db_do(&readings->db, READINGS_POINT_ADD, "t", name);
-    if (r < 0)
-        return r;
     sqlite3_stmt *statement = davy_db_use(&readings->db, READINGS_POINT_FIND);
-    r = davy_db_bind(statement, "t", name);
+    int r = davy_db_bind(statement, "t", name);
     if (r == 0)
         r = davy_db_step(&readings->db, statement);
-    if (r == 0)
-        *ret_id = sqlite3_column_int64(statement, 0);
+    if (r != 0)
+        return r;
+    *ret_id = sqlite3_column_int64(statement, 0);
+    *ret_interval_us = sqlite3_column_int64(statement, 1);
     sqlite3_reset(statement);
-    return r > 0 ? -EUCLEAN : r;
+    return 0;
+}
+
+/* What came until now is rolled up with the interval until now. */
+static int set_interval(struct davy_readings *readings, int64_t id, int64_t interval_us)
+{
+    int r = davy_rollup_catch_up(readings);
+    if (r == 0)
+        r = davy_rollup_flush(readings);
+    return r == 0 ? davy_db_do(&readings->db, READINGS_POINT_SET, "ii", id, interval_us) : r;
+}
+
+static int point_id(struct davy_readings *readings, const char *name, int64_t interval_us, int64_t *ret_id)
+{
+    int64_t before_us = 0;
+    int r = find_point(readings, name, ret_id, &before_us);
+    if (r == 0 && before_us != interval_us)
+        return set_interval(readings, *ret_id, interval_us);
+    if (r != DAVY_DB_DONE)
+        return r;
+    r = davy_db_do(&readings->db, READINGS_POINT_ADD, "ti", name, interval_us);
+    *ret_id = sqlite3_last_insert_rowid(readings->db.handle);
+    return r;
 }
 
 static int load_points(struct davy_readings *readings, const struct davy_config *config, int64_t *ids)
@@ -162,29 +190,23 @@ static int load_points(struct davy_readings *readings, const struct davy_config 
     char name[DAVY_KEY_SIZE];
     int r = davy_db_begin(&readings->db);
     for (size_t i = 0; r == 0 && i < config->point_count; i++)
-        r = point_id(readings, davy_config_point_name(config, (uint32_t)i, name), &ids[i]);
+        r = point_id(readings, davy_config_point_name(config, (uint32_t)i, name),
+                     config->points[i].interval.ns / DAVY_NS_PER_US, &ids[i]);
     if (r == 0)
-        return davy_db_commit(&readings->db);
-    davy_db_rollback(&readings->db);
+        r = davy_db_commit(&readings->db);
+    if (r == 0)
+        return davy_rollup_load_points(readings);
+    davy_readings_rollback(readings);
     return r;
 }
 
-/* Below the disk's end: what was freed inside the file can still be used, on a full disk nothing can. */
-static int limit_pages(struct davy_readings *readings)
+static int take_limits(struct davy_readings *readings, const struct davy_storage *storage)
 {
-    char sql[64];
-    int64_t set = 0;
-    int64_t pages = readings->max_bytes / 4096;
-    snprintf(sql, sizeof(sql), "PRAGMA max_page_count=%lld", (long long)(pages < 64 ? 64 : pages));
-    return davy_db_number(&readings->db, sql, &set);
-}
-
-static void take_limits(struct davy_readings *readings, const struct davy_storage *storage)
-{
-    readings->retention_us = storage->retention.ns / DAVY_NS_PER_US;
-    readings->max_bytes = storage->max_size_bytes;
+    int r = davy_room_limit(readings, storage);
     readings->length_us = readings->retention_us / 64 > DAY_US ? readings->retention_us / 64 : DAY_US;
     readings->rows_max = storage->max_size_bytes / 64 / ROW_BYTES;
+    davy_rollup_limit(readings, storage);
+    return r;
 }
 
 static int apply_config(struct davy_readings *readings, const struct davy_config *config)
@@ -201,8 +223,7 @@ static int apply_config(struct davy_readings *readings, const struct davy_config
     readings->point_ids = ids;
     readings->point_count = config->point_count;
     readings->config = config;
-    take_limits(readings, &config->storage);
-    return limit_pages(readings);
+    return take_limits(readings, &config->storage);
 }
 
 /* 0 or a negative errno; after it the file is open and usable. */
@@ -238,26 +259,41 @@ int davy_readings_begin(struct davy_readings *readings)
     int outcome = repair(readings);
     if (outcome < 0)
         return outcome;
-    int r = davy_db_begin(&readings->db);
+    int r = davy_room_wal(readings);
+    if (r == 0)
+        r = davy_db_begin(&readings->db);
     readings->now = readings->committed;
-    return r < 0 ? r : outcome;
+    if (r == 0)
+        r = davy_rollup_catch_up(readings);
+    return r < 0 ? davy_readings_fail(readings, r) : outcome;
 }
 
-int davy_readings_commit(struct davy_readings *readings)
+int davy_readings_finish(struct davy_readings *readings)
 {
-    if (!davy_db_in_transaction(&readings->db))
-        return -EINVAL;
     int r = davy_rows_flush(readings);
     if (r == 0)
         r = davy_partitions_store(readings);
     if (r == 0)
         r = davy_telemetry_store(readings);
     if (r == 0)
+        r = davy_room_store(readings);
+    if (r == 0)
         r = davy_db_commit(&readings->db);
     if (r < 0)
         return davy_readings_fail(readings, r);
     readings->committed = readings->now;
+    davy_room_stored(readings);
     return 0;
+}
+
+int davy_readings_commit(struct davy_readings *readings)
+{
+    if (!davy_db_in_transaction(&readings->db))
+        return -EINVAL;
+    int r = davy_readings_finish(readings);
+    if (r == 0)
+        davy_room_make(readings);
+    return r;
 }
 
 void davy_readings_rollback(struct davy_readings *readings)
@@ -267,6 +303,8 @@ void davy_readings_rollback(struct davy_readings *readings)
     readings->row_count = 0;
     davy_db_rollback(&readings->db);
     readings->now = readings->committed;
+    davy_rollup_forget(readings);
+    davy_room_forget(readings);
     if (readings->db.handle && davy_partitions_load(readings) < 0)
         readings->db.broken = true; /* the next begin opens it anew */
 }
@@ -285,12 +323,15 @@ int davy_readings_append(struct davy_readings *readings, const struct davy_readi
         return davy_readings_fail(readings, -EINVAL);
     assert(reading->quality < DAVY_QUALITY_COUNT_ && reading->reason < DAVY_REASON_COUNT_);
     int64_t time_us = reading->at.wall.ns / DAVY_NS_PER_US;
+    const struct readings_row row = {.time_us = time_us,
+                                     .point = readings->point_ids[reading->point],
+                                     .value = reading->has_value ? reading->value : (double)NAN,
+                                     .code = readings->codes[reading->quality][reading->reason]};
     int r = davy_partitions_ready(readings, time_us);
     if (r == 0)
-        r = davy_rows_add(readings, &(struct readings_row){.time_us = time_us,
-                                                           .point = readings->point_ids[reading->point],
-                                                           .value = reading->has_value ? reading->value : (double)NAN,
-                                                           .code = readings->codes[reading->quality][reading->reason]});
+        r = davy_rollup_add(readings, &row, reading->quality);
+    if (r == 0)
+        r = davy_rows_add(readings, &row);
     return r < 0 ? davy_readings_fail(readings, r) : 0;
 }
 

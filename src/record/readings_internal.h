@@ -11,6 +11,8 @@
 enum readings_statement {
     READINGS_POINT_ADD,
     READINGS_POINT_FIND,
+    READINGS_POINT_SET,
+    READINGS_POINT_ALL,
     READINGS_QUALITY_ADD,
     READINGS_QUALITY_FIND,
     READINGS_PARTITION_ALL,
@@ -25,6 +27,20 @@ enum readings_statement {
     READINGS_OUTBOX_OLDEST,
     READINGS_OUTBOX_SIZE,
     READINGS_OUTBOX_DELETE,
+    READINGS_ROLLUP_STATE,
+    READINGS_ROLLUP_STATE_SET,
+    READINGS_MINUTE_ADD,
+    READINGS_MINUTE_MERGE,
+    READINGS_MINUTE_FIRST,
+    READINGS_MINUTE_AT,
+    READINGS_MINUTE_DELETE,
+    READINGS_HOUR_ADD,
+    READINGS_HOUR_MERGE,
+    READINGS_HOUR_FIRST,
+    READINGS_HOUR_AT,
+    READINGS_HOUR_DELETE,
+    READINGS_LOSS_ALL,
+    READINGS_LOSS_SET,
     READINGS_STATEMENT_COUNT_
 };
 
@@ -47,6 +63,46 @@ struct readings_row {
 
 /* Rows of one INSERT: measured 0.36 us a row, 0.59 us one by one, no less with 50. */
 #define READINGS_ROWS 16
+
+/* The steps of roll-ups. */
+enum rollup_level { ROLLUP_MINUTE, ROLLUP_HOUR, ROLLUP_LEVEL_COUNT_ };
+
+/* What came of a point since roll-ups were written last, all within one minute. */
+struct rollup_point {
+    int64_t interval_us; /* between polls; a good reading covers so much time */
+    int64_t covered_us;
+    uint32_t count; /* readings; 0: nothing came */
+    uint32_t with_value;
+    double sum;
+    double min;
+    double max;
+    int64_t code; /* of the first reading with the worst quality */
+    int worst;    /* enum davy_quality */
+};
+
+/* Rows of readings are in roll-ups up to a place: partition and row. */
+struct rollup_place {
+    int64_t partition;
+    int64_t row;
+};
+
+struct rollup_state {
+    struct rollup_place written;
+    int64_t rows[ROLLUP_LEVEL_COUNT_];
+    int64_t minutes_since_us; /* older minutes are gone, their hours may be there; 0: none is gone */
+};
+
+struct readings_rollup {
+    struct rollup_point *points; /* by id in the file */
+    size_t point_count;
+    int64_t begin_us; /* the minute of what waits; begin == end: nothing waits */
+    int64_t end_us;
+    struct rollup_place taken; /* of the last reading that waits or is written */
+    struct rollup_state state; /* as in the file, with what the running transaction did */
+    bool behind;               /* the file may have readings that are neither written nor wait: at the next begin */
+    int64_t keep_us[ROLLUP_LEVEL_COUNT_];
+    int64_t rows_max[ROLLUP_LEVEL_COUNT_];
+};
 
 struct readings_outbox {
     int64_t count;
@@ -73,7 +129,14 @@ struct davy_readings {
     int64_t length_us;
     int64_t rows_max; /* of a partition */
     int64_t max_bytes;
+    int64_t pages_max;
+    int64_t wal_pages;    /* of the -wal, after the last commit */
+    int64_t commit_pages; /* written by the last commit */
+    int checkpoint_pages;
     int64_t retention_us;
+    struct davy_readings_loss losses[DAVY_READINGS_KIND_COUNT_];     /* as committed */
+    struct davy_readings_loss losses_now[DAVY_READINGS_KIND_COUNT_]; /* with those of the running transaction */
+    struct readings_rollup rollup;
     struct readings_outbox committed;
     struct readings_outbox now;
     char *text;
@@ -100,6 +163,57 @@ int davy_rows_flush(struct davy_readings *readings) DAVY_MUST_CHECK;
 
 /* In a transaction, before its commit: store the times of the last partition. */
 int davy_partitions_store(struct davy_readings *readings) DAVY_MUST_CHECK;
+
+/* In a transaction, where there is one: the oldest partition goes, or its oldest rows; what is in it is rolled up. */
+int davy_partitions_drop(struct davy_readings *readings, struct davy_readings_loss *ret_gone) DAVY_MUST_CHECK;
+int davy_partitions_shorten(struct davy_readings *readings, struct davy_readings_loss *ret_gone) DAVY_MUST_CHECK;
+
+/* readings.c: commit, and nothing else: davy_readings_commit() also makes room. */
+int davy_readings_finish(struct davy_readings *readings) DAVY_MUST_CHECK;
+
+/* room.c: take retention and max_size, and set the bounds of the file that is open. */
+int davy_room_limit(struct davy_readings *readings, const struct davy_storage *storage) DAVY_MUST_CHECK;
+
+/* Outside a transaction. -EBUSY: a reader holds the -wal, which may not grow any more. */
+int davy_room_wal(struct davy_readings *readings) DAVY_MUST_CHECK;
+
+/* Outside a transaction: where the next commits might not fit, the oldest readings go. */
+void davy_room_make(struct davy_readings *readings);
+
+/* What is lost and not told: read at open; added to; as committed again; written; committed. */
+int davy_room_load(struct davy_readings *readings) DAVY_MUST_CHECK;
+void davy_room_lose(struct davy_readings *readings, enum davy_readings_kind kind,
+                    const struct davy_readings_loss *loss);
+void davy_room_forget(struct davy_readings *readings);
+int davy_room_store(struct davy_readings *readings) DAVY_MUST_CHECK;
+void davy_room_stored(struct davy_readings *readings);
+
+/* rollup.c: room for all points of the file, with their intervals. */
+int davy_rollup_load_points(struct davy_readings *readings) DAVY_MUST_CHECK;
+
+/* Ages and numbers of rows that are kept: of minutes ten times `retention` and a quarter of max_size, of hours
+ * event_retention and an eighth. */
+void davy_rollup_limit(struct davy_readings *readings, const struct davy_storage *storage);
+
+/* What waits is forgotten, to be read again from the file: after a rollback. */
+void davy_rollup_forget(struct davy_readings *readings);
+void davy_rollup_done(struct davy_readings *readings);
+
+/* In a transaction, before the first append: take what the file has beyond the roll-ups. */
+int davy_rollup_catch_up(struct davy_readings *readings) DAVY_MUST_CHECK;
+
+/* In a transaction: take one reading, the last one of the last partition. A new minute writes the one before. */
+int davy_rollup_add(struct davy_readings *readings, const struct readings_row *row,
+                    enum davy_quality quality) DAVY_MUST_CHECK;
+
+/* In a transaction: write what waits. May be done at any time: rows of a step are merged. */
+int davy_rollup_flush(struct davy_readings *readings) DAVY_MUST_CHECK;
+
+/* The oldest rows of a level go where they are too old or too many. 0, 1 there is something to do, or an error. */
+int davy_rollup_excess(struct davy_readings *readings, enum rollup_level level, davy_wall now) DAVY_MUST_CHECK;
+
+/* In a transaction: delete some thousand of them. */
+int davy_rollup_trim(struct davy_readings *readings, enum rollup_level level, davy_wall now) DAVY_MUST_CHECK;
 
 /* telemetry.c: read or store the totals of the outbox. */
 int davy_telemetry_load(struct davy_readings *readings) DAVY_MUST_CHECK;

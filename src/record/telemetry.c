@@ -82,6 +82,7 @@ static int make_room(struct davy_readings *readings, int64_t more)
         if (r < 0)
             return r;
         readings->now.dropped++;
+        davy_room_lose(readings, DAVY_READINGS_TELEMETRY, &(struct davy_readings_loss){.count = 1});
     }
     return 0;
 }

@@ -73,7 +73,7 @@ static void fill_ledger(const char *folder)
 static void fill_readings(const char *folder)
 {
     struct davy_device device = {.id = "GT-101", .point_count = 1};
-    struct davy_point point = {.name = "h2s"};
+    struct davy_point point = {.name = "h2s", .interval = davy_span_s(1)};
     struct davy_config config = {.devices = &device, .device_count = 1, .points = &point, .point_count = 1};
     config.storage.max_size_bytes = INT64_C(256) << 20;
     struct davy_readings *readings;

@@ -168,6 +168,9 @@ def querying(b):
     steps = json.loads(b.expect(0, "--json", "history", "GT-101.h2s", *readings, "--every", "10min").stdout)["readings"]
     b.check(sum(s["count"] for s in steps) in (3600, 3240) and all(s["min"] <= s["value"] <= s["max"] for s in steps),
             "history --every", steps)
+    b.check(steps[2]["coverage"] == 0.9 and {s["rollup"] for s in steps} == {"1min"}, "coverage, and where it is from", steps)
+    fine = json.loads(b.expect(0, "--json", "history", "GT-101.h2s", *readings, "--every", "30s").stdout)["readings"]
+    b.check({s["rollup"] for s in fine} == {None} and fine[2]["coverage"] == 0.9, "steps shorter than a minute", fine[:3])
     b.check(b.expect(0, "history", "GT-101.h2s", *readings, "--every", "10min").stdout.split()[:2] == ["TIME", "MEAN"], "heads")
     b.expect(2, "history", "GT-101.h2s", *readings, "--every", "often")
     b.check("never been recorded" in b.expect(1, "history", "GT-9.h2s", *readings).stderr, "an unknown point")

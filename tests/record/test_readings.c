@@ -44,7 +44,7 @@ static void reopen(struct fixture *f)
 static int setup(void **state)
 {
     struct fixture *f = calloc(1, sizeof(*f));
-    folder_new(&f->folder);
+    folder_new_in(&f->folder, "/dev/shm");
     make_config(f);
     reopen(f);
     *state = f;
@@ -204,8 +204,11 @@ static void all_may_be_too_old(void **state)
 {
     struct fixture *f = *state;
     put_batch(f, 0, 30);
-    assert_int_equal(davy_readings_prune(f->readings, wall_s(1000 * DAY_S)), 0);
+    while (davy_readings_prune(f->readings, wall_s(1000 * DAY_S)) == 1)
+        ;
     assert_int_equal(partitions(f), 0);
+    assert_int_equal(look_number(file_of(f), "SELECT count(*) FROM readings_1min"), 0);
+    assert_int_equal(look_number(file_of(f), "SELECT count(*) FROM readings_1h"), 0);
     assert_int_equal(look_number(file_of(f), "SELECT count(*) FROM readings"), 0);
     put_batch(f, 1000 * DAY_S, 2);
     assert_int_equal(look_number(file_of(f), "SELECT count(*) FROM readings"), 2);
@@ -248,28 +251,102 @@ static void the_file_never_grows_past_max_size_and_the_newest_stay(void **state)
                      0); /* a whole piece of time, no holes */
 }
 
-static void a_full_store_refuses_rolls_back_and_works_again_after_pruning(void **state)
+static void a_transaction_larger_than_the_store_is_refused_whole(void **state)
 {
     struct fixture *f = *state;
     struct davy_reading reading = reading_at(0, 0, 1.0);
     f->config.storage.max_size_bytes = 1 * MIB;
     assert_int_equal(davy_readings_configure(f->readings, &f->config), 0);
+    put_batch(f, 0, 1000);
+    assert_int_equal(davy_readings_begin(f->readings), 0);
     int r = 0;
-    int64_t stored = 0;
-    while (r == 0) {
-        assert_int_equal(davy_readings_begin(f->readings), 0);
-        for (int i = 0; r == 0 && i < 1000; i++)
-            r = davy_readings_append(f->readings, &reading);
-        if (r == 0)
-            r = davy_readings_commit(f->readings);
-        stored += r == 0 ? 1000 : 0;
-    }
+    for (int i = 0; r == 0 && i < 100000; i++)
+        r = davy_readings_append(f->readings, &reading);
     assert_int_equal(r, -ENOSPC);
-    assert_int_equal(look_number(file_of(f), "SELECT count(*) FROM readings"), stored);
+    assert_int_equal(look_number(file_of(f), "SELECT count(*) FROM readings"), 1000);
     while (davy_readings_prune(f->readings, wall_s(0)) == 1)
         ;
     put_batch(f, 1, 1000);
     assert_true(file_bytes(f) <= 1 * MIB);
+}
+
+static int64_t lost(struct fixture *f)
+{
+    return (int64_t)davy_readings_loss(f->readings, DAVY_READINGS_RAW)->count;
+}
+
+static void each_commit_makes_room_and_what_goes_is_counted(void **state)
+{
+    struct fixture *f = *state;
+    f->config.storage.max_size_bytes = 2 * MIB;
+    assert_int_equal(davy_readings_configure(f->readings, &f->config), 0);
+    for (int64_t i = 0; i < 200; i++) {
+        put_batch(f, i * 1000, 1000);
+        assert_true(file_bytes(f) <= 2 * MIB);
+    }
+    const struct davy_readings_loss *loss = davy_readings_loss(f->readings, DAVY_READINGS_RAW);
+    int64_t kept = look_number(file_of(f), "SELECT count(*) FROM readings");
+    assert_true(kept > 10000);
+    assert_int_equal(kept + lost(f), 200000);
+    assert_int_equal(loss->from.ns, wall_s(0).ns);
+    assert_int_equal(loss->to.ns, wall_s(lost(f) - 1).ns);
+    reopen(f);
+    assert_int_equal(kept + lost(f), 200000);
+    assert_int_equal(davy_readings_begin(f->readings), 0);
+    assert_int_equal(davy_readings_told(f->readings, DAVY_READINGS_RAW), 0);
+    davy_readings_rollback(f->readings);
+    assert_int_equal(kept + lost(f), 200000);
+    assert_int_equal(davy_readings_begin(f->readings), 0);
+    assert_int_equal(davy_readings_told(f->readings, DAVY_READINGS_RAW), 0);
+    assert_int_equal(davy_readings_commit(f->readings), 0);
+    assert_int_equal(lost(f), 0);
+    reopen(f);
+    assert_int_equal(lost(f), 0);
+}
+
+static void what_goes_by_age_is_no_loss(void **state)
+{
+    struct fixture *f = *state;
+    put_batch(f, 0, 30);
+    while (davy_readings_prune(f->readings, wall_s(100 * DAY_S)) == 1)
+        ;
+    assert_int_equal(partitions(f), 0);
+    assert_int_equal(lost(f), 0);
+}
+
+static int64_t wal_bytes(struct fixture *f)
+{
+    struct stat found;
+    return stat(folder_file(&f->folder, "readings.db-wal"), &found) == 0 ? found.st_size : 0;
+}
+
+static void a_reader_that_holds_the_wal_stops_the_writing_and_not_the_bound(void **state)
+{
+    struct fixture *f = *state;
+    sqlite3 *handle = NULL;
+    sqlite3_stmt *statement = NULL;
+    f->config.storage.max_size_bytes = 16 * MIB;
+    assert_int_equal(davy_readings_configure(f->readings, &f->config), 0);
+    put_batch(f, 0, 1000);
+    assert_int_equal(sqlite3_open_v2(file_of(f), &handle, SQLITE_OPEN_READWRITE, NULL), SQLITE_OK);
+    sqlite3_db_config(handle, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
+    assert_int_equal(sqlite3_prepare_v2(handle, "SELECT * FROM readings", -1, &statement, NULL), SQLITE_OK);
+    assert_int_equal(sqlite3_step(statement), SQLITE_ROW);
+    int r = 0;
+    for (int64_t i = 1; r == 0 && i < 1000; i++) {
+        r = davy_readings_begin(f->readings);
+        for (int64_t n = 0; r == 0 && n < 1000; n++)
+            put(f, i * 1000 + n, 0, 1.0);
+        if (r == 0)
+            r = davy_readings_commit(f->readings);
+        assert_true(file_bytes(f) + wal_bytes(f) <= 16 * MIB);
+    }
+    assert_int_equal(r, -EBUSY);
+    sqlite3_finalize(statement);
+    sqlite3_close(handle);
+    put_batch(f, 1000000, 1000);
+    put_batch(f, 1001000, 1000);
+    assert_true(wal_bytes(f) < MIB);
 }
 
 static void a_single_partition_too_large_loses_its_oldest_rows(void **state)
@@ -277,7 +354,7 @@ static void a_single_partition_too_large_loses_its_oldest_rows(void **state)
     struct fixture *f = *state;
     put_batch(f, 0, 30000); /* within one day, below rows_max of 256 MiB */
     put_batch(f, 0, 30000);
-    f->config.storage.max_size_bytes = 1 * MIB;
+    f->config.storage.max_size_bytes = 5 * MIB / 4;
     assert_int_equal(davy_readings_configure(f->readings, &f->config), 0);
     assert_int_equal(partitions(f), 1);
     while (davy_readings_prune(f->readings, wall_s(70000)) == 1)
@@ -413,7 +490,10 @@ int main(void)
         TEST(all_may_be_too_old),
         TEST(a_step_of_the_clock_never_makes_more_partitions_than_the_bound),
         TEST(the_file_never_grows_past_max_size_and_the_newest_stay),
-        TEST(a_full_store_refuses_rolls_back_and_works_again_after_pruning),
+        TEST(a_transaction_larger_than_the_store_is_refused_whole),
+        TEST(each_commit_makes_room_and_what_goes_is_counted),
+        TEST(what_goes_by_age_is_no_loss),
+        TEST(a_reader_that_holds_the_wal_stops_the_writing_and_not_the_bound),
         TEST(a_single_partition_too_large_loses_its_oldest_rows),
         TEST(the_outbox_is_first_in_first_out),
         TEST(the_outbox_drops_the_oldest_past_a_quarter_of_max_size),
