@@ -157,6 +157,9 @@ struct davy_ledger_loss {
  */
 void davy_ledger_declare(struct davy_ledger *ledger, const struct davy_ledger_loss *loss, struct davy_stamp now);
 
+/* Whether something of the kind was declared that is in no commit yet. */
+bool davy_ledger_owes(const struct davy_ledger *ledger, enum davy_loss_kind kind);
+
 /*
  * Outside a transaction, every ten seconds or so: whether there is something to write though no record is: a sum of losses
  * that is due. 1: begin and commit soon, with nothing else in it; 0: no need.

@@ -93,9 +93,10 @@ struct davy_readings_loss {
 const struct davy_readings_loss *davy_readings_loss(const struct davy_readings *readings, enum davy_readings_kind kind);
 
 /*
- * In a transaction: it is declared where it is kept for good. A kill between the two declares it twice, never not at all.
+ * In a transaction: of it, so many are declared where that is kept for good. A kill between the two declares them twice,
+ * never not at all.
  */
-int davy_readings_told(struct davy_readings *readings, enum davy_readings_kind kind) DAVY_MUST_CHECK;
+int davy_readings_told(struct davy_readings *readings, enum davy_readings_kind kind, uint64_t count) DAVY_MUST_CHECK;
 
 /*
  * Outside a transaction: make room by age and size, whole partitions first, of roll-ups the oldest rows. Bounded work a

@@ -171,6 +171,7 @@ void disk_declare(struct disk *disk, struct davy_ledger *ledger)
     count_refused(disk);
     for (int kind = 0; ledger && kind < DAVY_LOSS_COUNT_; kind++) {
         struct disk_loss *loss = &disk->losses[kind];
+        disk->owes[kind] = loss->count > 0 || davy_ledger_owes(ledger, (enum davy_loss_kind)kind);
         if (loss->count == 0)
             continue;
         struct davy_ledger_loss declared = {

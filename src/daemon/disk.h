@@ -24,12 +24,13 @@ struct disk {
     const char *directory; /* not owned */
     struct recorder_status status;
     struct disk_loss losses[DAVY_LOSS_COUNT_];
-    int64_t reserve;         /* bytes that should be kept */
-    int64_t floor;           /* readings stop where less is free */
-    bool full;               /* they have stopped */
-    bool ours;               /* the directory is locked; else nothing is opened */
-    bool warned;             /* of a directory in memory */
-    uint64_t refused_before; /* by the queues, as last seen: readings, records */
+    bool owes[DAVY_LOSS_COUNT_]; /* what was lost before the last disk_declare() is in no commit of the ledger yet */
+    int64_t reserve;             /* bytes that should be kept */
+    int64_t floor;               /* readings stop where less is free */
+    bool full;                   /* they have stopped */
+    bool ours;                   /* the directory is locked; else nothing is opened */
+    bool warned;                 /* of a directory in memory */
+    uint64_t refused_before;     /* by the queues, as last seen: readings, records */
     uint64_t left_out_before;
 };
 

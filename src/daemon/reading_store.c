@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "publish/telemetry.h"
 
@@ -22,10 +23,12 @@ struct reading_store {
     const struct davy_config *config; /* of the readings that come next */
     struct davy_readings *readings;   /* NULL while it cannot be opened */
     struct davy_telemetry_batcher *telemetry;
-    bool open;        /* a transaction */
-    int64_t in_it;    /* readings of the transaction */
-    int64_t messages; /* of telemetry likewise */
-    bool trim;        /* the file is at its cap */
+    bool open;                                   /* a transaction */
+    int64_t in_it;                               /* readings of the transaction */
+    int64_t messages;                            /* of telemetry likewise */
+    bool trim;                                   /* the file is at its cap */
+    uint64_t handed[DAVY_READINGS_KIND_COUNT_];  /* of what max_size took: told to the ledger, by way of the disk */
+    uint64_t settled[DAVY_READINGS_KIND_COUNT_]; /* and noted as told by the transaction */
     davy_mono commit_at;
     davy_mono retry_at;
 };
@@ -87,6 +90,7 @@ static void open_readings(struct reading_store *store)
     } else if (set_aside) {
         disk_trouble(store->disk, "readings.db was damaged and is set aside, a new one is begun", -EUCLEAN);
     }
+    memset(store->handed, 0, sizeof store->handed);
     outbox_use_readings(store->outbox, store->readings);
 }
 
@@ -100,6 +104,7 @@ static void begin(struct reading_store *store)
     if (rc == DAVY_READINGS_RENEWED) {
         disk_trouble(store->disk, "readings.db was damaged or taken away, a new one is begun", -EUCLEAN);
         outbox_renewed(store->outbox);
+        memset(store->handed, 0, sizeof store->handed);
     }
     store->open = rc >= 0;
 }
@@ -138,6 +143,46 @@ static void add_telemetry(void *context, const char *topic, const char *payload)
         give_up(store, "telemetry cannot be written", rc);
 }
 
+static const enum davy_loss_kind loss_kinds[DAVY_READINGS_KIND_COUNT_] = {
+    [DAVY_READINGS_RAW] = DAVY_LOSS_READINGS,
+    [DAVY_READINGS_TELEMETRY] = DAVY_LOSS_TELEMETRY,
+};
+
+/* What max_size took is told to the ledger once, and forgotten here when the ledger has it on disk. */
+static void tell_losses(struct reading_store *store)
+{
+    for (int kind = 0; kind < DAVY_READINGS_KIND_COUNT_; kind++) {
+        const struct davy_readings_loss *loss = davy_readings_loss(store->readings, (enum davy_readings_kind)kind);
+        bool dated = loss->to.ns != 0;
+        int64_t more = (int64_t)(loss->count - store->handed[kind]);
+        if (more <= 0)
+            continue;
+        disk_lose(store->disk, loss_kinds[kind], 1, dated ? loss->from : wall_now(store), "max_size");
+        disk_lose(store->disk, loss_kinds[kind], more - 1, dated ? loss->to : wall_now(store), "max_size");
+        store->disk->owes[loss_kinds[kind]] = true;
+        store->handed[kind] = loss->count;
+    }
+}
+
+static int settle_losses(struct reading_store *store)
+{
+    int rc = 0;
+    for (int kind = 0; rc == 0 && kind < DAVY_READINGS_KIND_COUNT_; kind++) {
+        bool kept = store->handed[kind] > 0 && !store->disk->owes[loss_kinds[kind]];
+        store->settled[kind] = kept ? store->handed[kind] : 0;
+        if (kept)
+            rc = davy_readings_told(store->readings, (enum davy_readings_kind)kind, store->handed[kind]);
+    }
+    return rc;
+}
+
+static void losses_settled(struct reading_store *store)
+{
+    for (int kind = 0; kind < DAVY_READINGS_KIND_COUNT_; kind++)
+        store->handed[kind] -= store->settled[kind];
+    tell_losses(store);
+}
+
 static void commit(struct reading_store *store)
 {
     if (outbox_telemetry_waits(store->outbox))
@@ -148,6 +193,8 @@ static void commit(struct reading_store *store)
     disk_works(store->disk);
     int rc = outbox_settle_telemetry(store->outbox);
     if (rc == 0)
+        rc = settle_losses(store);
+    if (rc == 0)
         rc = davy_readings_commit(store->readings);
     if (rc < 0) {
         give_up(store, "readings cannot be committed", rc);
@@ -155,6 +202,7 @@ static void commit(struct reading_store *store)
     }
     disk_took(store->disk, begun, store->config->storage.announce_within,
               "a commit of the readings took longer than announce_within");
+    losses_settled(store);
     outbox_telemetry_settled(store->outbox);
     store->open = false;
     store->in_it = store->messages = 0;

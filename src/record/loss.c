@@ -62,6 +62,11 @@ void davy_ledger_declare(struct davy_ledger *ledger, const struct davy_ledger_lo
     ledger->told = now;
 }
 
+bool davy_ledger_owes(const struct davy_ledger *ledger, enum davy_loss_kind kind)
+{
+    return ledger->declared[kind].count > 0;
+}
+
 static bool row_due(const struct davy_ledger *ledger, size_t kind)
 {
     return ledger->told.mono.ns >= ledger->row_due[kind].ns;

@@ -138,11 +138,16 @@ const struct davy_readings_loss *davy_readings_loss(const struct davy_readings *
     return &readings->losses[kind];
 }
 
-int davy_readings_told(struct davy_readings *readings, enum davy_readings_kind kind)
+int davy_readings_told(struct davy_readings *readings, enum davy_readings_kind kind, uint64_t count)
 {
+    struct davy_readings_loss *loss = &readings->losses_now[kind];
     if (!davy_db_in_transaction(&readings->db))
         return -EINVAL;
-    readings->losses_now[kind] = (struct davy_readings_loss){.count = 0};
+    loss->count -= count < loss->count ? count : loss->count;
+    if (loss->count == 0)
+        *loss = (struct davy_readings_loss){.count = 0};
+    else
+        loss->from = loss->to; /* what is left is the latest */
     return 0;
 }
 
