@@ -183,6 +183,15 @@ static void losses_settled(struct reading_store *store)
     tell_losses(store);
 }
 
+/* Something was told, and the ledger has it. */
+static bool owes_nothing(const struct reading_store *store)
+{
+    bool told = false;
+    for (int kind = 0; kind < DAVY_READINGS_KIND_COUNT_; kind++)
+        told |= store->handed[kind] > 0 && !store->disk->owes[loss_kinds[kind]];
+    return told;
+}
+
 static void commit(struct reading_store *store)
 {
     if (outbox_telemetry_waits(store->outbox))
@@ -330,6 +339,8 @@ struct reading_store *reading_store_free(struct reading_store *store)
 {
     if (!store)
         return NULL;
+    if (store->readings && owes_nothing(store) && ready(store))
+        commit(store);
     davy_telemetry_free(store->telemetry);
     davy_readings_close(store->readings);
     davy_config_unref(store->config);

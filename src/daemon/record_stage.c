@@ -579,6 +579,7 @@ struct record_stage *record_stage_free(struct record_stage *stage)
         write_records(stage);
         disk_declare(&stage->disk, stage->ledger);
         commit_batch(stage, 0);
+        disk_declare(&stage->disk, stage->ledger); /* what it has now, the readings need not keep */
     }
     drop_records(stage);
     platform_free(stage->platform);
