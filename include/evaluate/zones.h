@@ -36,6 +36,12 @@ struct davy_zones;
 int davy_zones_new(const struct davy_config *config, const struct davy_zones *old,
                    struct davy_zones **ret_zones) DAVY_MUST_CHECK;
 
+/*
+ * What the old ones have learned since, from the events with which a reload ends alarms: to be called when it switches.
+ * Replaces all that `zones` knows of those that there were.
+ */
+void davy_zones_keep(struct davy_zones *zones, const struct davy_zones *old);
+
 /* Accepts NULL, returns NULL. */
 struct davy_zones *davy_zones_free(struct davy_zones *zones);
 

@@ -18,6 +18,7 @@ struct zone {
     struct davy_uuid causes[DAVY_ZONE_CAUSES];
     enum davy_level told_colour; /* as davy_zones_tell() last said */
     bool fallen;                 /* a level was left since then */
+    enum davy_level resumed;     /* it stood at this until the restart; NONE: nothing to hold from before */
 };
 
 struct davy_zones {
@@ -36,13 +37,19 @@ int davy_zones_new(const struct davy_config *config, const struct davy_zones *ol
         davy_zones_free(zones);
         return -ENOMEM;
     }
-    for (uint32_t i = 0; old && i < old->config->zone_count; i++) {
-        uint32_t to = davy_config_find_zone(config, old->config->zones[i].id);
+    if (old)
+        davy_zones_keep(zones, old);
+    *ret_zones = zones;
+    return 0;
+}
+
+void davy_zones_keep(struct davy_zones *zones, const struct davy_zones *old)
+{
+    for (uint32_t i = 0; i < old->config->zone_count; i++) {
+        uint32_t to = davy_config_find_zone(zones->config, old->config->zones[i].id);
         if (to != DAVY_NONE)
             zones->zones[to] = old->zones[i];
     }
-    *ret_zones = zones;
-    return 0;
 }
 
 struct davy_zones *davy_zones_free(struct davy_zones *zones)
@@ -204,7 +211,8 @@ static bool holds_still(const struct zone *zone, int level, davy_mono now)
 static enum davy_level colour_of(struct zone *zone, struct davy_stamp now)
 {
     enum davy_level colour = DAVY_LEVEL_BLUE;
-    hold(zone, zone->level, now);
+    hold(zone, zone->level > zone->resumed ? zone->level : zone->resumed, now);
+    zone->resumed = DAVY_LEVEL_NONE;
     for (int level = DAVY_LEVEL_BLUE; level < DAVY_LEVEL_COUNT_; level++)
         if (holds_still(zone, level, now.mono))
             colour = (enum davy_level)level;
@@ -253,7 +261,8 @@ void davy_zones_judge(struct davy_zones *zones, const struct davy_engine *engine
 
 /*
  * The form of an alarm's memory serves: each level is a limit whose on-delay began when the level was last held, so that
- * it goes on over the restart as a delay does. The first is blue and holds nothing; it keeps the colour and its time.
+ * it goes on over the restart as a delay does. The first is blue and holds nothing; it keeps the colour and its time. The
+ * level that the zone is at is tripped: it is not told again while it stands, so it was held until the daemon ended.
  */
 bool davy_zones_tell(struct davy_zones *zones, uint32_t index, struct davy_alarm_memory *ret_memory)
 {
@@ -266,8 +275,11 @@ bool davy_zones_tell(struct davy_zones *zones, uint32_t index, struct davy_alarm
         .level = zone->told.colour, .shelved_level = zone->told.previous, .raised.wall = zone->told.since};
     for (int level = DAVY_LEVEL_BLUE; level < DAVY_LEVEL_COUNT_; level++)
         if (zone->held[level].mono.ns != 0)
-            ret_memory->limits[ret_memory->limit_count++] = (struct davy_limit_memory){
-                .level = (enum davy_level)level, .timer = DAVY_TIMER_ON, .started = zone->held[level]};
+            ret_memory->limits[ret_memory->limit_count++] =
+                (struct davy_limit_memory){.level = (enum davy_level)level,
+                                           .tripped = level == (int)zone->level,
+                                           .timer = DAVY_TIMER_ON,
+                                           .started = zone->held[level]};
     snprintf(ret_memory->key, sizeof ret_memory->key, "@%s", zones->config->zones[index].id);
     return true;
 }
@@ -281,10 +293,13 @@ bool davy_zones_recall(struct davy_zones *zones, const struct davy_alarm_memory 
     zone->told.colour = zone->told_colour = memory->level;
     zone->told.previous = memory->shelved_level;
     zone->told.since = memory->raised.wall;
-    for (size_t i = 0; i < memory->limit_count; i++)
-        if (zone->held[memory->limits[i].level].mono.ns < memory->limits[i].started.mono.ns ||
-            zone->held[memory->limits[i].level].mono.ns == 0)
-            zone->held[memory->limits[i].level] = memory->limits[i].started;
+    for (size_t i = 0; i < memory->limit_count; i++) {
+        const struct davy_limit_memory *limit = &memory->limits[i];
+        if (zone->held[limit->level].mono.ns < limit->started.mono.ns || zone->held[limit->level].mono.ns == 0)
+            zone->held[limit->level] = limit->started;
+        if (limit->tripped)
+            zone->resumed = limit->level;
+    }
     return true;
 }
 

@@ -261,6 +261,30 @@ static void the_minute_of_calm_goes_on_over_a_restart(void **unused)
     end(&bench);
 }
 
+/* A colour that stood when it was kept has stood until the kill: how long ago it was kept says nothing. */
+static void a_colour_that_stood_falls_a_minute_after_the_start_where_its_alarm_is_gone(void **unused)
+{
+    (void)unused;
+    struct bench before, after;
+    struct davy_alarm_memory memory;
+    begin(&before);
+    read_point(&before, 0, 1, 20);
+    read_point(&before, 1, 1, 1);
+    assert_int_equal(judge(&before, 100), DAVY_LEVEL_RED);
+    assert_true(davy_zones_tell(before.zones, 0, &memory));
+    assert_int_equal(judge(&before, 500), DAVY_LEVEL_RED);
+    assert_false(davy_zones_tell(before.zones, 0, &memory));
+    end(&before);
+    begin(&after);
+    assert_true(davy_zones_recall(after.zones, &memory));
+    read_point(&after, 0, 500, 1);
+    read_point(&after, 1, 500, 1);
+    assert_int_equal(judge(&after, 500), DAVY_LEVEL_RED);
+    assert_int_equal(judge(&after, 559), DAVY_LEVEL_RED);
+    assert_int_equal(judge(&after, 560), DAVY_LEVEL_BLUE);
+    end(&after);
+}
+
 static void a_zone_that_is_gone_has_no_memory(void **unused)
 {
     (void)unused;
@@ -283,6 +307,7 @@ int main(void)
         cmocka_unit_test(a_fault_above_colours_the_zones_of_points_that_lie_elsewhere),
         cmocka_unit_test(a_vote_counts_in_the_zone_of_its_members),
         cmocka_unit_test(the_minute_of_calm_goes_on_over_a_restart),
+        cmocka_unit_test(a_colour_that_stood_falls_a_minute_after_the_start_where_its_alarm_is_gone),
         cmocka_unit_test(a_zone_that_is_gone_has_no_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
