@@ -201,6 +201,15 @@ static void judge_health(struct davy_engine *engine, struct alarm *member, const
     member->ill = ill;
 }
 
+void davy_engine_feed_health(struct davy_engine *engine, const struct vote *vote)
+{
+    for (uint32_t i = vote->first_member; i < vote->first_member + vote->count; i++) {
+        const struct davy_reading *newest = &engine->newest[engine->alarms[i].subject.point];
+        if (newest->at.mono.ns != 0)
+            judge_health(engine, &engine->alarms[i], newest);
+    }
+}
+
 void davy_engine_feed(struct davy_engine *engine, uint32_t index, const struct davy_reading *reading)
 {
     struct alarm *alarm = &engine->alarms[index];

@@ -247,6 +247,9 @@ void davy_engine_feed_newest(struct davy_engine *engine, struct alarm *alarm, st
 /* Evaluate what was left for the judgement. */
 void davy_engine_feed_late(struct davy_engine *engine, struct alarm *alarm, struct davy_stamp now);
 
+/* Whether each member is bad or inhibited by its newest reading: what a reload has added does not know it yet. */
+void davy_engine_feed_health(struct davy_engine *engine, const struct vote *vote);
+
 /* Hold the newest reading against some limits (bit set), to raise only. Returns whether it could be evaluated. */
 bool davy_engine_feed_limits(struct davy_engine *engine, struct alarm *alarm, unsigned limits, struct davy_stamp now);
 
@@ -261,6 +264,9 @@ enum davy_lack davy_engine_measure(const struct davy_engine *engine, const struc
 
 /* Settle every `when` that looks at the reading's point. */
 void davy_engine_settle_gates(struct davy_engine *engine, const struct davy_reading *reading);
+
+/* A number for what the `when` asks, without `for`: of another one the answer does not go on over a restart. 0: nothing. */
+uint64_t davy_engine_gate_question(const struct davy_config *config, const struct gate *gate);
 
 /* Whether there is a `when` that gets answers: of a device that is switched off there is no reading that could be false. */
 bool davy_engine_gate_asks(const struct davy_config *config, const struct gate *gate);

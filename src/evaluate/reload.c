@@ -256,6 +256,8 @@ static void judge_vote(struct davy_engine *old, struct davy_engine *new, struct 
 static void judge_rule(struct davy_engine *old, struct davy_engine *new, uint32_t index, struct davy_stamp now)
 {
     struct alarm *alarm = &new->alarms[index];
+    if (alarm->vote)
+        davy_engine_feed_health(new, alarm->vote);
     if (alarm->vote && !applies(alarm))
         davy_engine_count_votes(new, alarm->vote, 0, DAVY_FEED_RAISE, now.mono); /* for its fault */
     if (!applies(alarm))

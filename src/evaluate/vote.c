@@ -53,8 +53,10 @@ uint32_t davy_engine_healthy(const struct davy_engine *engine, const struct vote
 }
 
 /*
- * Count, and where the limit is to be `fed` hold the count against it; returns whether anything changed. An off-delay that
- * stood still over a restart goes on with a good reading only.
+ * Count, and where the limit is to be `fed` hold the count against it; returns whether anything changed. Only a good reading
+ * begins a return, or lets one go on that stood still over a restart: fewer votes than are needed may be the doing of a
+ * reload, or of a member that is back with a value that proves nothing. No reading cancels one but by its vote: a dead
+ * member would keep the others in alarm.
  */
 static bool count_limit(struct davy_engine *engine, struct vote *vote, uint8_t limit, bool fed, enum davy_feed cause,
                         davy_mono now)
@@ -67,8 +69,7 @@ static bool count_limit(struct davy_engine *engine, struct vote *vote, uint8_t l
     vote->votes[limit] = tally.votes;
     vote->needed[limit] = needed;
     state->crossed = needed;
-    bool stands_still = cause == DAVY_FEED_RAISE || (cause == DAVY_FEED_HOLD && state->stood);
-    if (!fed || (!on && stands_still))
+    if (!fed || (!on && cause != DAVY_FEED_FULL))
         return false;
     enum davy_feed feed = cause == DAVY_FEED_RAISE ? DAVY_FEED_RAISE : DAVY_FEED_FULL;
     bool upper = davy_rule_limits(rule_of(engine, alarm), 0)[limit].upper; /* uncertain, whoever is counted */

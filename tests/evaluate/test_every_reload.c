@@ -536,6 +536,30 @@ static void a_changed_delay_of_a_vote_has_its_members_judged(void **unused)
     bench_end(&bench);
 }
 
+/* A vote that a reload adds knows which of its members are bad. */
+static void a_new_vote_knows_its_bad_members(void **unused)
+{
+    (void)unused;
+    const struct davy_limit limit = bench_above(DAVY_LEVEL_ORANGE, 7);
+    struct davy_config *plain = plant_new(2), *vote = plant_new(2);
+    plant_add_rule(plain, "other", &limit, 1);
+    plant_newest(plain, 0, 1);
+    plant_add_rule(vote, "h2s", &limit, 1);
+    vote->rules[0].vote = 2;
+    vote->rules[0].fault_name = "h2s.fault";
+    vote->rules[0].on_bad = DAVY_ON_BAD_TRIP;
+    bench_begin(&bench, plain);
+    bench.kinds |= 1U << DAVY_ALARM_VOTE_FAULT;
+    bench_good(&bench, 1, 0, 5);
+    bench_bad(&bench, 2, 1);
+    bench_reload(&bench, 3, vote);
+    expect(&bench, 3, "raised h2s.fault:_ acknowledged yellow");
+    expect_silence(&bench);
+    bench_good(&bench, 4, 0, 8);
+    expect(&bench, 4, "raised h2s:_ unacknowledged orange");
+    bench_end(&bench);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -554,6 +578,7 @@ int main(void)
         cmocka_unit_test(of_outside_never_crossed_the_lower_bound_is_told),
         cmocka_unit_test(a_latched_limit_that_goes_is_told_until_an_event_tells_another),
         cmocka_unit_test(a_changed_delay_of_a_vote_has_its_members_judged),
+        cmocka_unit_test(a_new_vote_knows_its_bad_members),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

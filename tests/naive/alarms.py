@@ -753,14 +753,14 @@ class VoteAlarm(RuleAlarm):
         return max(1, self.needs - len(self.absent(limit))) if self.on_bad == "degrade" else self.needs
 
     def recount(self, now, limits=None, only_raise=False, good=True):
-        """`good`: only a good reading lets a return go on that a restart has stopped."""
+        """CHOICE: only a good reading begins a return, or lets one go on; no other one cancels it."""
         for limit in limits or self.limits:
             votes, needed = self.counted(limit), self.needed(limit)
             certain = [member for member in votes if not member.votes.get(limit) or member.certain[limit]]
             uncertain = limit.upper or len(certain) < needed
             trips = len(votes) >= needed
             self.last_count[limit] = len(votes), needed
-            if not trips and (only_raise or (limit.frozen is not None and not good)):
+            if not trips and (only_raise or not good):
                 continue
             limit.feed("trip" if trips else "return", True, uncertain, now)
 
