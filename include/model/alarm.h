@@ -123,6 +123,7 @@ struct davy_alarm_memory {
     enum davy_level floor;        /* that the ladder has set; NONE */
     bool when_false;              /* the answer of `when` is false */
     struct davy_stamp when_since; /* since when `when` says otherwise; mono.ns = 0: it does not */
+    uint64_t when_asks;           /* a number for what it asks, below 2^63; 0: nothing, or not known */
     bool has_read; /* stel, twa: the reading that a gap began with; it may be older than what a refill looks back for */
     double read_value;
     struct davy_stamp read_at;

@@ -5,6 +5,7 @@
  */
 #include <string.h>
 
+#include "base/num.h"
 #include "evaluate/internal.h"
 
 /* Whether this reading says that the rule does not apply. */
@@ -67,6 +68,28 @@ void davy_engine_settle_gates(struct davy_engine *engine, const struct davy_read
 bool davy_engine_gate_asks(const struct davy_config *config, const struct gate *gate)
 {
     return gate->when && config->devices[config->points[gate->point].device].enabled;
+}
+
+/* FNV-1a, http://www.isthe.com/chongo/tech/comp/fnv/ */
+static uint64_t hash(uint64_t sum, const void *bytes, size_t length)
+{
+    for (size_t i = 0; i < length; i++)
+        sum = (sum ^ ((const unsigned char *)bytes)[i]) * UINT64_C(0x100000001b3);
+    return sum;
+}
+
+uint64_t davy_engine_gate_question(const struct davy_config *config, const struct gate *gate)
+{
+    char point[DAVY_KEY_SIZE], value[DAVY_NUM_TEXT];
+    if (!gate->when)
+        return 0;
+    const char *condition = davy_condition_name(gate->when->condition);
+    uint64_t sum = UINT64_C(0xcbf29ce484222325);
+    davy_config_point_name(config, gate->point, point);
+    davy_num_print(gate->when->value, value);
+    sum = hash(sum, point, strlen(point) + 1);
+    sum = hash(sum, condition, strlen(condition) + 1);
+    return hash(sum, value, strlen(value)) >> 1 | 1; /* a positive number in JSON, and never 0 */
 }
 
 /* Whether both ask the same of the same point; for how long may differ. */

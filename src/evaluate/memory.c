@@ -54,6 +54,7 @@ void davy_engine_memory_of(const struct davy_engine *engine, const struct alarm 
         .floor = alarm->floor,
         .when_false = alarm->gate.closed,
         .when_since = when_since(&alarm->gate),
+        .when_asks = davy_engine_gate_question(engine->options.config, &alarm->gate),
         .out_of_service = alarm->out_of_service,
         .shelved_level = alarm->shelved_level,
         .unwell = !is_well(alarm),

@@ -162,13 +162,15 @@ static void restore_occurrence(const struct davy_engine *engine, struct alarm *a
 
 /*
  * Over a restart the answer goes on; a going true has run on meanwhile, a going false stands still until the next good
- * reading. Without `when` now, the rule applies.
+ * reading. Without `when` now, or where it asks something else, the rule applies.
  */
 static void restore_gate(const struct davy_engine *engine, struct alarm *alarm, const struct davy_alarm_memory *memory,
                          davy_mono restarted)
 {
     struct gate *gate = &alarm->gate;
-    const bool asks = davy_engine_gate_asks(engine->options.config, gate);
+    const uint64_t question = davy_engine_gate_question(engine->options.config, gate);
+    const bool asks = davy_engine_gate_asks(engine->options.config, gate) &&
+                      (memory->when_asks == 0 || memory->when_asks == question);
     gate->closed = asks && memory->when_false;
     gate->flipped = alarm->state == DAVY_STATE_SUPPRESSED && !gate->closed;
     if (!asks || memory->when_since.mono.ns == 0)
@@ -315,7 +317,7 @@ void davy_engine_restore(struct davy_engine *engine, const struct davy_alarm_mem
 
 void davy_engine_tell_all(struct davy_engine *engine)
 {
-    for (uint32_t i = 0; i < engine->alarm_count; i++)
+    for (uint32_t i = 0; i < engine->alarm_count + engine->member_count; i++)
         if (engine->alarms[i].untold || !davy_engine_at_rest(&engine->alarms[i]))
             davy_engine_tell_memory(engine, &engine->alarms[i]);
 }

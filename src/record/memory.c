@@ -58,6 +58,7 @@ static void put_behaviour(struct davy_buf *out, const struct davy_alarm_memory *
     davy_json_text(out, "floor", davy_level_name(memory->floor));
     davy_json_bool(out, "when_false", memory->when_false);
     put_stamp(out, "when_since", memory->when_since);
+    davy_json_integer(out, "when_asks", (int64_t)memory->when_asks);
     davy_json_bool(out, "unwell", memory->unwell);
     davy_json_bool(out, "has_read", memory->has_read);
     put_number(out, "read_value", memory->read_value);
@@ -176,6 +177,7 @@ static void get_behaviour(const json_t *object, struct davy_alarm_memory *ret)
     ret->floor = (enum davy_level)get_name(object, "floor", davy_level_find, DAVY_LEVEL_NONE);
     ret->when_false = get_bool(object, "when_false");
     ret->when_since = get_stamp(object, "when_since");
+    ret->when_asks = (uint64_t)get_integer(object, "when_asks");
     ret->unwell = get_bool(object, "unwell");
     ret->read_value = get_number(object, "read_value");
     ret->read_at = get_stamp(object, "read_at");

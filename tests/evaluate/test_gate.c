@@ -319,6 +319,25 @@ static void a_restart_keeps_answer_and_time(void **unused)
     bench_end(&bench);
 }
 
+/* The answer to another question is true at first, also where the file was changed while the daemon was down. */
+static void a_restart_with_another_question_forgets_the_answer(void **unused)
+{
+    (void)unused;
+    begin(orange(), 0);
+    bench_good(&bench, 1, 0, 8);
+    expect(&bench, 1, "raised " ALARM " unacknowledged orange");
+    bench_good(&bench, 2, WHEN, 0);
+    expect(&bench, 2, "suppressed " ALARM " suppressed orange");
+    struct davy_config *config = plant_limits((const struct davy_limit[]){orange()}, 1, davy_span_s(0));
+    bench_when(config, 0, WHEN, 2, davy_span_s(0));
+    davy_config_unref(bench.config);
+    bench.config = config;
+    bench_restart(&bench, 3);
+    expect(&bench, 3, "unsuppressed " ALARM " returned orange");
+    expect_silence(&bench);
+    bench_end(&bench);
+}
+
 /* It had run for 0 s when it was last stored: it ends 10 s after the next good reading, never sooner. */
 static void a_going_false_stands_still_over_a_restart(void **unused)
 {
@@ -389,6 +408,7 @@ int main(void)
         cmocka_unit_test(a_reading_settles_the_question_before_it_is_evaluated),
         cmocka_unit_test(an_alarm_below_a_cover_is_suppressed_too),
         cmocka_unit_test(a_restart_keeps_answer_and_time),
+        cmocka_unit_test(a_restart_with_another_question_forgets_the_answer),
         cmocka_unit_test(a_going_false_stands_still_over_a_restart),
         cmocka_unit_test(a_shorter_time_counts_at_the_reload),
         cmocka_unit_test(the_answer_outlives_an_occurrence_that_a_reload_retires),

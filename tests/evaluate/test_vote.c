@@ -516,6 +516,38 @@ static void a_restart_tells_the_votes_of_a_vote_at_rest(void **unused)
     bench_end(&bench);
 }
 
+/* A ledger that was begun anew is told everything, members too. */
+static void all_is_told_with_the_votes_of_the_members(void **unused)
+{
+    (void)unused;
+    begin(2, 3, DAVY_ON_BAD_DEGRADE, red());
+    bench_good(&bench, 1, 0, 20);
+    bench_good(&bench, 1, 1, 20);
+    expect(&bench, 1, "raised " VOTE " unacknowledged red");
+    memset(&bench.store, 0, sizeof bench.store);
+    davy_engine_tell_all(bench.engine);
+    bench_restart(&bench, 2);
+    bench_good(&bench, 3, 2, 1);
+    expect_silence(&bench); /* two of three still vote */
+    bench_end(&bench);
+}
+
+/* Fewer votes than are needed from now on: that is no evidence, and silence of a third is none either. */
+static void only_a_good_reading_begins_a_return(void **unused)
+{
+    (void)unused;
+    begin(1, 3, DAVY_ON_BAD_ABSTAIN, red());
+    bench_good(&bench, 1, 0, 20);
+    expect(&bench, 1, "raised " VOTE " unacknowledged red");
+    bench_reload(&bench, 2, plant_of(2, 3, DAVY_ON_BAD_ABSTAIN, red()));
+    bench_bad(&bench, 3, 1);
+    bench_read(&bench, 4, 2, 1, DAVY_REASON_SETTLING);
+    expect_silence(&bench);
+    bench_good(&bench, 5, 2, 1);
+    expect(&bench, 5, "cleared " VOTE " returned red");
+    bench_end(&bench);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -541,6 +573,8 @@ int main(void)
         cmocka_unit_test(a_vote_is_shelved_as_a_whole),
         cmocka_unit_test(a_restart_keeps_votes_and_health),
         cmocka_unit_test(a_restart_tells_the_votes_of_a_vote_at_rest),
+        cmocka_unit_test(all_is_told_with_the_votes_of_the_members),
+        cmocka_unit_test(only_a_good_reading_begins_a_return),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

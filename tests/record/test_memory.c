@@ -146,6 +146,7 @@ static struct davy_alarm_memory random_memory(struct davy_random *random)
         .floor = (enum davy_level)below(random, DAVY_LEVEL_COUNT_),
         .when_false = below(random, 2),
         .when_since = random_stamp(random),
+        .when_asks = davy_random_next(random) >> 1,
         .unwell = below(random, 2),
         .out_of_service = below(random, 2),
         .shelved_until = random_stamp(random),
@@ -201,6 +202,7 @@ static void assert_same(const struct davy_alarm_memory *a, const struct davy_ala
     assert_int_equal(a->floor, b->floor);
     assert_int_equal(a->when_false, b->when_false);
     assert_same_stamp(a->when_since, b->when_since);
+    assert_true(a->when_asks == b->when_asks);
     assert_int_equal(a->unwell, b->unwell);
     assert_int_equal(a->out_of_service, b->out_of_service);
     assert_same_stamp(a->shelved_until, b->shelved_until);
