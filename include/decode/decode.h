@@ -40,6 +40,12 @@ struct davy_decoder *davy_decoder_free(struct davy_decoder *decoder);
 size_t davy_decode_block(struct davy_decoder *decoder, const struct davy_block *block, struct davy_reading *readings);
 
 /*
+ * The point was silent for its max_age, which the engine has made a bad reading of (`made` in evaluate/engine.h): what comes
+ * next has to settle as behind any other bad one.
+ */
+void davy_decoder_stale(struct davy_decoder *decoder, uint32_t point);
+
+/*
  * Judge a value that did not come from a block (replay): the range checks of the point, the over-range latch not.
  * quality, reason  as the poll saw it; has_value false gives a reading without a value
  * Over-range gives uncertain:over-range; more than 10 % of span below the range gives bad:under-range.
@@ -101,6 +107,9 @@ bool davy_decoder_recall(struct davy_decoder *decoder, const struct davy_alarm_m
 /* What was just told could not be taken: it is told again at the next asking, whatever it is then. */
 void davy_decoder_untold(struct davy_decoder *decoder, uint32_t point);
 void davy_decoder_untold_device(struct davy_decoder *decoder, uint32_t device);
+
+/* What is kept is to be told once more, though it has not changed: how old it is counts from then. */
+void davy_decoder_tell_kept(struct davy_decoder *decoder);
 
 /* What was told is lost, the ledger was begun anew: tell again all that there is to tell. */
 void davy_decoder_tell_again(struct davy_decoder *decoder);

@@ -37,8 +37,8 @@ struct next {
     struct davy_decoder *decoder;
     struct davy_zones *zones;
     struct davy_poller **pollers; /* by bus */
-    bool *flagged;                /* by device: an event may have changed whether it is in alarm */
-    struct pace *paces;           /* by point */
+    bool *flagged;      /* by device: an event or a silence may have changed whether it is in alarm, or settles */
+    struct pace *paces; /* by point */
 };
 
 struct evaluate_stage {
@@ -57,6 +57,7 @@ struct evaluate_stage {
     bool holds;
     struct next next; /* during a reload */
     struct evaluator_status status;
+    int64_t wall_offset;  /* of the wall clock from the monotonic one, when memories were last told */
     davy_mono counted_at; /* when status was last put */
     bool news;            /* an event since then */
     bool memories_left_out;
@@ -95,7 +96,10 @@ static void end_cause(struct evaluate_stage *stage)
         pass_on(stage, RECORD_LAST);
 }
 
-/* Devices whose alarm_interval the event may begin or end: that of the point, or of each member of a vote. */
+/*
+ * Devices whose alarm_interval the event may begin or end: that of the point, or of each member of a vote. And those that
+ * its `when` looks at, whose readings have to settle over a restart too.
+ */
 static void flag_devices(struct evaluate_stage *stage, const struct davy_event *event)
 {
     const struct davy_subject *subject = &event->subject;
@@ -106,6 +110,8 @@ static void flag_devices(struct evaluate_stage *stage, const struct davy_event *
         stage->flagged[subject->device] = true;
     for (size_t i = 0; i < rule->point_count && subject->device == DAVY_NONE; i++)
         stage->flagged[stage->config->points[rule->points[i]].device] = true;
+    for (size_t i = 0; i < rule->point_count && rule->when.points; i++)
+        stage->flagged[stage->config->points[rule->when.points[i]].device] = true;
     stage->any_flagged = true;
 }
 
@@ -144,6 +150,30 @@ static void tell_all(struct evaluate_stage *stage)
         davy_zones_untold(stage->zones, z);
 }
 
+/*
+ * After a start, and when the wall clock has stepped: what is kept is told once more, with the boot and the clock of now. Else
+ * a later restart would count its age by a clock that has stepped since.
+ */
+static void tell_kept(struct evaluate_stage *stage)
+{
+    davy_engine_tell_all(stage->engine);
+    davy_decoder_tell_kept(stage->decoder);
+    for (uint32_t z = 0; z < stage->config->zone_count; z++)
+        davy_zones_untold(stage->zones, z);
+    memset(stage->flagged, 1, stage->config->device_count);
+    stage->any_flagged = true;
+}
+
+/* The wall clock against the monotonic one: a second is what its daemon may slew it by meanwhile. */
+static void look_at_clock(struct evaluate_stage *stage, struct davy_stamp now)
+{
+    int64_t offset = now.wall.ns - now.mono.ns;
+    if (offset - stage->wall_offset > DAVY_NS_PER_S || stage->wall_offset - offset > DAVY_NS_PER_S) {
+        stage->wall_offset = offset;
+        tell_kept(stage);
+    }
+}
+
 /* What was left out while the recorder could not keep up is told once it has caught up. */
 static void tell_left_out(struct evaluate_stage *stage)
 {
@@ -172,6 +202,16 @@ static void record_reading(void *context, const struct davy_reading *reading)
     stage->kept[stage->kept_count++] = (struct record_reading){.reading = *reading};
 }
 
+/* A reading that the engine made itself: the silence of a point. */
+static void on_made(void *context, const struct davy_reading *reading)
+{
+    struct evaluate_stage *stage = context;
+    record_reading(stage, reading);
+    davy_decoder_stale(stage->decoder, reading->point);
+    stage->flagged[stage->config->points[reading->point].device] = true;
+    stage->any_flagged = true;
+}
+
 int evaluate_stage_new(struct route *route, struct davy_thread *thread, const struct davy_config *config,
                        struct davy_poller **pollers, struct evaluate_stage **ret_stage)
 {
@@ -184,7 +224,7 @@ int evaluate_stage_new(struct route *route, struct davy_thread *thread, const st
     stage->flagged = calloc(config->device_count + 1, sizeof *stage->flagged);
     stage->paces = calloc(config->point_count + 1, sizeof *stage->paces);
     struct davy_engine_options options = {
-        .config = config, .event = on_event, .memory = on_memory, .made = record_reading, .context = stage};
+        .config = config, .event = on_event, .memory = on_memory, .made = on_made, .context = stage};
     int rc = stage->flagged && stage->paces ? davy_engine_new(&options, &stage->engine) : -ENOMEM;
     if (rc == 0)
         rc = davy_decoder_new(config, &stage->decoder);
@@ -235,8 +275,19 @@ void evaluate_stage_refill(struct evaluate_stage *stage, const char *directory)
     refill(stage->engine, stage->config, directory, stage->route->clock);
 }
 
-/* Devices in alarm are polled at their alarm_interval. */
-static void tell_pollers(struct evaluate_stage *stage)
+static void tell_of_point(struct evaluate_stage *stage, uint32_t point)
+{
+    struct davy_alarm_memory memory;
+    bool in_alarm = davy_engine_point_in_alarm(stage->engine, point);
+    if (davy_decoder_tell(stage->decoder, point, in_alarm, &memory) && !on_memory(stage, &memory))
+        davy_decoder_untold(stage->decoder, point);
+}
+
+/*
+ * Devices in alarm are polled at their alarm_interval; and what their readings have to settle is worth keeping from then on,
+ * also where it is a timer or silence that has raised the alarm.
+ */
+static void tell_of_alarms(struct evaluate_stage *stage)
 {
     for (uint32_t d = 0; stage->any_flagged && d < stage->config->device_count; d++) {
         const struct davy_device *device = &stage->config->devices[d];
@@ -244,19 +295,13 @@ static void tell_pollers(struct evaluate_stage *stage)
             continue;
         stage->flagged[d] = false;
         bool in_alarm = false;
-        for (uint32_t p = device->first_point; p < device->first_point + device->point_count; p++)
+        for (uint32_t p = device->first_point; p < device->first_point + device->point_count; p++) {
             in_alarm |= davy_engine_point_level(stage->engine, p) != DAVY_LEVEL_NONE;
+            tell_of_point(stage, p);
+        }
         davy_poller_alarm(stage->pollers[device->bus], stage->config->generation, d, in_alarm);
     }
     stage->any_flagged = false;
-}
-
-static void tell_of_point(struct evaluate_stage *stage, uint32_t point)
-{
-    struct davy_alarm_memory memory;
-    bool in_alarm = davy_engine_point_in_alarm(stage->engine, point);
-    if (davy_decoder_tell(stage->decoder, point, in_alarm, &memory) && !on_memory(stage, &memory))
-        davy_decoder_untold(stage->decoder, point);
 }
 
 /* Inhibits by an operator that began, changed or ended. */
@@ -281,7 +326,8 @@ static void take_block(struct evaluate_stage *stage, const struct davy_block *bl
         tell_of_point(stage, stage->readings[i].point);
         end_cause(stage);
     }
-    tell_pollers(stage);
+    tell_of_alarms(stage);
+    end_cause(stage);
 }
 
 static void take_blocks(struct evaluate_stage *stage)
@@ -376,6 +422,7 @@ static void on_switched(void *context)
 {
     struct evaluate_stage *stage = context;
     clear_moved(stage);
+    davy_zones_keep(stage->next.zones, stage->zones);
     swap_next(stage);
     struct record record = {.kind = RECORD_SWITCH, .config = davy_config_ref(stage->config)};
     struct record_reading reading = {.config = davy_config_ref(stage->config)};
@@ -547,7 +594,10 @@ static davy_span time_to_sleep(struct evaluate_stage *stage, davy_mono now)
 static void run(struct davy_thread *thread, void *context)
 {
     struct evaluate_stage *stage = context;
-    davy_engine_start(stage->engine, davy_clock_now(stage->route->clock), true);
+    struct davy_stamp start = davy_clock_now(stage->route->clock);
+    davy_engine_start(stage->engine, start, true);
+    stage->wall_offset = start.wall.ns - start.mono.ns;
+    tell_kept(stage);
     end_cause(stage);
     while (!davy_thread_stopping(thread)) {
         davy_waker_wait(&thread->waker, time_to_sleep(stage, davy_clock_now(stage->route->clock).mono));
@@ -555,8 +605,9 @@ static void run(struct davy_thread *thread, void *context)
         take_blocks(stage);
         struct davy_stamp now = davy_clock_now(stage->route->clock);
         davy_engine_advance(stage->engine, now);
+        look_at_clock(stage, now);
+        tell_of_alarms(stage);
         end_cause(stage);
-        tell_pollers(stage);
         hand_over_readings(stage);
         preview_turn(stage->preview, now.mono);
         tell_left_out(stage);

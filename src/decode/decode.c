@@ -493,6 +493,12 @@ size_t davy_decode_block(struct davy_decoder *decoder, const struct davy_block *
     return count;
 }
 
+void davy_decoder_stale(struct davy_decoder *decoder, uint32_t point)
+{
+    const struct davy_point *of = &decoder->config->points[point];
+    decoder->points[point].settling = decoder->config->devices[of->device].settle;
+}
+
 /* A reason that ranks before the range checks, or that is the outcome of one. */
 static bool outranks_range(const struct davy_reading *reading)
 {

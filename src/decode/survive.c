@@ -143,6 +143,16 @@ void davy_decoder_untold_device(struct davy_decoder *decoder, uint32_t device)
     decoder->inhibits[device].was.until.mono.ns = -1; /* is none's */
 }
 
+void davy_decoder_tell_kept(struct davy_decoder *decoder)
+{
+    for (uint32_t p = 0; p < decoder->config->point_count; p++)
+        if (decoder->points[p].told_latched || decoder->points[p].told_settling)
+            davy_decoder_untold(decoder, p);
+    for (uint32_t d = 0; d < decoder->config->device_count; d++)
+        if (decoder->inhibits[d].was.until.mono.ns != 0)
+            davy_decoder_untold_device(decoder, d);
+}
+
 void davy_decoder_tell_again(struct davy_decoder *decoder)
 {
     for (size_t p = 0; p < decoder->config->point_count; p++)

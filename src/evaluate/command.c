@@ -199,6 +199,9 @@ bool davy_engine_point_in_alarm(const struct davy_engine *engine, uint32_t point
         if (alarm->vote && votes(alarm))
             return true;
     }
+    for (uint32_t i = engine->gate_first[point]; i < engine->gate_first[point + 1]; i++)
+        if (engine->alarms[engine->gate_alarms[i]].true_level != DAVY_LEVEL_NONE)
+            return true;
     return davy_engine_point_level(engine, point) != DAVY_LEVEL_NONE;
 }
 

@@ -252,6 +252,27 @@ static void only_the_first_readings_after_a_bad_one_settle(void **state)
     rig_done(&rig);
 }
 
+static void readings_behind_a_silence_settle_like_those_behind_a_bad_one(void **state)
+{
+    (void)state;
+    struct rig rig;
+    struct davy_alarm_memory memory;
+    rig_init(&rig, full_config());
+    rig.device->settle = 2;
+    assert_int_equal(poll(&rig, 1, 0), DAVY_REASON_NONE);
+    davy_decoder_stale(rig.decoder, 0);
+    assert_true(davy_decoder_tell(rig.decoder, 0, true, &memory)); /* a restart does not end it */
+    assert_true(memory.limits[0].held);
+    assert_false(davy_decoder_tell(rig.decoder, 0, true, &memory));
+    davy_decoder_tell_kept(rig.decoder); /* once more */
+    assert_true(davy_decoder_tell(rig.decoder, 0, true, &memory));
+    assert_true(memory.limits[0].held);
+    assert_int_equal(poll(&rig, 1, 0), DAVY_REASON_SETTLING);
+    assert_int_equal(poll(&rig, 1, 0), DAVY_REASON_SETTLING);
+    assert_int_equal(poll(&rig, 1, 0), DAVY_REASON_NONE);
+    rig_done(&rig);
+}
+
 static void a_change_faster_than_possible_settles_up_and_down(void **state)
 {
     (void)state;
@@ -744,6 +765,7 @@ int main(void)
         cmocka_unit_test(a_latched_over_range_stays_until_reset),
         cmocka_unit_test(a_status_word_is_not_that_of_another_unit_or_bus),
         cmocka_unit_test(only_the_first_readings_after_a_bad_one_settle),
+        cmocka_unit_test(readings_behind_a_silence_settle_like_those_behind_a_bad_one),
         cmocka_unit_test(a_change_faster_than_possible_settles_up_and_down),
         cmocka_unit_test(a_jump_is_remembered_over_a_reload),
         cmocka_unit_test(where_a_device_begins_to_be_silent_all_its_points_settle),

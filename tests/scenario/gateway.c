@@ -40,6 +40,21 @@ static void store_reading(void *context, const struct davy_reading *reading)
     (void)rc;
 }
 
+static void tell_of_point(struct gateway *gateway, uint32_t point)
+{
+    struct davy_alarm_memory memory;
+    bool in_alarm = davy_engine_point_in_alarm(gateway->engine, point);
+    if (davy_decoder_tell(gateway->decoder, point, in_alarm, &memory))
+        (void)on_memory(gateway, &memory);
+}
+
+static void on_made(void *context, const struct davy_reading *reading)
+{
+    struct gateway *gateway = context;
+    store_reading(gateway, reading);
+    davy_decoder_stale(gateway->decoder, reading->point);
+}
+
 static void write_event(struct gateway *gateway, const struct davy_event *event)
 {
     size_t size = davy_payload_alarm_size(event);
@@ -187,7 +202,7 @@ void gateway_start(struct gateway *gateway, struct davy_config *config)
 {
     take_config(gateway, config);
     struct davy_engine_options options = {
-        .config = config, .event = on_event, .memory = on_memory, .made = store_reading, .context = gateway};
+        .config = config, .event = on_event, .memory = on_memory, .made = on_made, .context = gateway};
     int rc = davy_engine_new(&options, &gateway->engine);
     assert(rc == 0);
     rc = davy_decoder_new(config, &gateway->decoder);
@@ -258,14 +273,6 @@ static void fill_words(const struct gateway_device *device, const struct davy_re
     }
 }
 
-static void tell_of_point(struct gateway *gateway, uint32_t point)
-{
-    struct davy_alarm_memory memory;
-    bool in_alarm = davy_engine_point_in_alarm(gateway->engine, point);
-    if (davy_decoder_tell(gateway->decoder, point, in_alarm, &memory))
-        (void)on_memory(gateway, &memory);
-}
-
 static void poll_request(struct gateway *gateway, uint32_t index)
 {
     const struct davy_request *request = &gateway->config->requests[index];
@@ -301,6 +308,8 @@ davy_span gateway_next(const struct gateway *gateway)
 static void tell_of_devices(struct gateway *gateway)
 {
     struct davy_alarm_memory memory;
+    for (uint32_t p = 0; p < gateway->config->point_count; p++)
+        tell_of_point(gateway, p);
     for (uint32_t d = 0; d < gateway->config->device_count; d++)
         if (davy_decoder_tell_device(gateway->decoder, d, gateway->clock.now.mono, &memory))
             (void)on_memory(gateway, &memory);
