@@ -51,6 +51,8 @@ static bool is_cover(enum davy_state state)
     return state == DAVY_STATE_SHELVED || state == DAVY_STATE_OUT_OF_SERVICE;
 }
 
+static void note_zones(struct oracle *oracle, int64_t at);
+
 /* ---- the floor of one alarm ---- */
 
 struct floor {
@@ -208,7 +210,7 @@ static void check_fall(struct oracle *oracle, unsigned s, const struct davy_even
         return;
     if (!oracle->reloading)
         oracle_wrong(oracle, s, "`retired` without a reload");
-    else if (oracle_exists(oracle->spec, s) && s < SLOT_RULES && floor_of(oracle, s).level != DAVY_LEVEL_NONE)
+    else if (oracle_exists(oracle->spec, s) && s < SLOT_RULES && slot->goes_on)
         oracle_wrong(oracle, s, "`retired`, yet a limit that is tripped is still in the configuration");
 }
 
@@ -242,8 +244,21 @@ static void adopt(struct oracle *oracle, unsigned s, const struct davy_event *ev
         return;
     struct limit_floor *floor = &slot->limits[event->limit_index];
     bool rises = event->type == DAVY_EVENT_RAISED || event->type == DAVY_EVENT_ESCALATED;
-    if ((rises || event->type == DAVY_EVENT_LOWERED) && !floor->held)
+    if (rises && floor->held && !rule->limits[event->limit_index].latch)
+        floor->held = false; /* a reload took its latch; it, or a lower one, is tripped anew */
+    else if ((rises || event->type == DAVY_EVENT_LOWERED) && !floor->held && !floor->condition) {
         floor->condition = true;
+        floor->calm = rises ? NEVER : floor->calm; /* what clears it has yet to be read */
+    }
+}
+
+/* Under a cover no state tells that the occurrence has ended. */
+static bool ends_below(const struct slot *slot, const struct davy_event *event)
+{
+    bool may = event->type == DAVY_EVENT_CLEARED || event->type == DAVY_EVENT_UNSUPPRESSED ||
+               event->type == DAVY_EVENT_ACKNOWLEDGED || event->type == DAVY_EVENT_RESET;
+    return event->type == DAVY_EVENT_RETIRED ||
+           (may && !event->active && !event->latched && event->acknowledged && !slot->suppressed);
 }
 
 static void retire(struct oracle *oracle, unsigned s)
@@ -263,10 +278,10 @@ static bool is_lower(enum davy_event_type type)
            type == DAVY_EVENT_SUPPRESSED || type == DAVY_EVENT_RESET || type == DAVY_EVENT_ACKNOWLEDGED;
 }
 
-void oracle_event(struct oracle *oracle, unsigned s, const struct davy_event *event)
+void oracle_event(struct oracle *oracle, unsigned s, const struct davy_event *event, int64_t at)
 {
     struct slot *slot = &oracle->slots[s];
-    oracle_note_zones(oracle);
+    note_zones(oracle, at);
     check_person(oracle, s, event);
     check_acknowledged(oracle, s, event);
     check_cover(oracle, s, event);
@@ -285,7 +300,7 @@ void oracle_event(struct oracle *oracle, unsigned s, const struct davy_event *ev
                       .acknowledged = event->acknowledged && event->state != DAVY_STATE_NORMAL};
     if (s < SLOT_RULES && oracle_exists(oracle->spec, s) && is_lower(event->type))
         check_rule(oracle, s);
-    oracle_note_zones(oracle);
+    note_zones(oracle, at);
 }
 
 void oracle_retired(struct oracle *oracle, unsigned s)
@@ -366,11 +381,17 @@ static enum davy_level colour_of(const struct oracle *oracle, unsigned zone)
     return colour;
 }
 
-void oracle_note_zones(struct oracle *oracle)
+static void note_zones(struct oracle *oracle, int64_t at)
 {
     for (unsigned z = 0; z < 2; z++)
         for (enum davy_level level = colour_of(oracle, z); level > DAVY_LEVEL_BLUE; level--)
-            oracle->zone_at[z][level] = oracle->now;
+            if (oracle->zone_at[z][level] < at)
+                oracle->zone_at[z][level] = at;
+}
+
+void oracle_note_zones(struct oracle *oracle)
+{
+    note_zones(oracle, oracle->now);
 }
 
 void oracle_colour(struct oracle *oracle, unsigned zone, enum davy_level colour)

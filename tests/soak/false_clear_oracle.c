@@ -387,6 +387,8 @@ static void flip_when(struct oracle *oracle, unsigned slot)
         evaluate_newest(oracle, slot);
     else if (of->told.level == DAVY_LEVEL_NONE)
         oracle_untrip(oracle, slot);
+    for (unsigned i = 0; of->when_false && i < PLAN_LIMITS; i++)
+        of->limits[i].hot = NEVER; /* no more to be raised; what stands is suppressed, or cleared */
 }
 
 static void expire_when(struct oracle *oracle, unsigned slot)
@@ -695,7 +697,8 @@ static void carry_slot(struct oracle *oracle, unsigned s, const struct plant_spe
         return;
     const struct rule_spec *before = oracle_rule(oracle, s), *after = &new->rules[s / (PLAN_POINTS + 1)];
     oracle->slots[s].ladder = before->step_count == after->step_count ? oracle->slots[s].ladder : DAVY_LEVEL_NONE;
-    if (!keeps_a_tripped_one(&oracle->slots[s], before, after))
+    oracle->slots[s].goes_on = keeps_a_tripped_one(&oracle->slots[s], before, after);
+    if (!oracle->slots[s].goes_on)
         oracle->slots[s].ladder = DAVY_LEVEL_NONE;
     carry_limits(oracle, s, before, after);
     oracle->slots[s].reloaded = true;
@@ -736,12 +739,47 @@ static void begin_points(struct oracle *oracle, const struct plant_spec *new)
     }
 }
 
+static bool same_count(const struct rule_spec *a, const struct rule_spec *b)
+{
+    return a->vote == b->vote && a->on_bad == b->on_bad && a->points == b->points && a->measure == b->measure &&
+           a->window_ms == b->window_ms;
+}
+
+/* Of a vote what each member says now: to give votes, and to count them. */
+static void raise_votes(struct oracle *oracle, unsigned r, const struct rule_spec *old)
+{
+    const struct rule_spec *rule = &oracle->spec->rules[r];
+    int matches[PLAN_LIMITS];
+    match_limits(old, rule, matches);
+    for (unsigned i = 0; i < rule->limit_count; i++) {
+        bool any = false;
+        if (same_count(old, rule) && matches[i] != NEVER &&
+            memcmp(&old->limits[matches[i]], &rule->limits[i], sizeof *rule->limits) == 0)
+            continue;
+        for (unsigned p = 0; p < PLAN_POINTS; p++) {
+            if (!(rule->points >> p & 1) || !oracle->points[p].known)
+                continue;
+            any = true;
+            struct evidence seen = measured(oracle, r, p, rule->limits[i].upper, &oracle->points[p].newest);
+            bool evaluated = seen.worth == WORTH_GOOD || seen.worth == WORTH_RAISE;
+            bool trip = evaluated && trips(&rule->limits[i], seen.value, rule->measure != DAVY_MEASURE_VALUE);
+            oracle->votes[r][p][i] |= trip || (seen.worth == WORTH_BAD && rule->limits[i].trip_on_fault);
+        }
+        if (any) /* behind a restart that waits for a reading */
+            count_votes(oracle, r, i, false);
+    }
+}
+
 /* "A changed limit is evaluated against the newest reading at once, to raise only." */
 static void raise_changed(struct oracle *oracle, unsigned s, const struct rule_spec *old)
 {
     const struct rule_spec *rule = oracle_rule(oracle, s);
     unsigned p = s % (PLAN_POINTS + 1);
-    if (rule->vote || !oracle->points[p].known || oracle->slots[s].when_false)
+    if (oracle->slots[s].when_false)
+        return;
+    if (rule->vote)
+        raise_votes(oracle, s / (PLAN_POINTS + 1), old);
+    if (rule->vote || !oracle->points[p].known)
         return;
     int matches[PLAN_LIMITS];
     match_limits(old, rule, matches);

@@ -73,6 +73,7 @@ struct slot {
     struct told told;
     struct limit_floor limits[PLAN_LIMITS];
     enum davy_level ladder;
+    bool goes_on;  /* over the latest reload: a limit that was tripped is still there */
     bool reloaded; /* and no event since: no event tells that a latch has another level now */
     bool when_false, when_stands;
     int64_t when_since; /* the other answer is given */
@@ -152,8 +153,8 @@ void oracle_restart(struct oracle *oracle, const struct plant_spec *spec, int64_
                     bool rebooted);
 void oracle_switched(struct oracle *oracle);
 
-/* What people are told. */
-void oracle_event(struct oracle *oracle, unsigned slot, const struct davy_event *event);
+/* What people are told; `at` of an event may be in the past, of what fell due while the daemon was down. */
+void oracle_event(struct oracle *oracle, unsigned slot, const struct davy_event *event, int64_t at);
 void oracle_view(struct oracle *oracle, unsigned slot, const struct davy_alarm_view *view);
 void oracle_colour(struct oracle *oracle, unsigned zone, enum davy_level colour);
 

@@ -53,7 +53,7 @@ static void draw_behaviour(struct draw *draw, struct limit_spec *limit)
     limit->off_ms = draw_delay(draw);
     limit->latch = chance(draw, 30);
     limit->acknowledge = chance(draw, 80);
-    limit->trip_on_fault = chance(draw, 15);
+    limit->trip_on_fault = chance(draw, 15) && !limit->upper;
     limit->shelvable = limit->level == DAVY_LEVEL_RED ? chance(draw, 25) : chance(draw, 85);
 }
 
@@ -104,7 +104,8 @@ static void draw_limits(struct draw *draw, struct rule_spec *rule)
     enum davy_condition condition = dose ? DAVY_CONDITION_ABOVE : PICK(draw, conditions);
     unsigned place = 0;
     rule->limit_count = 0;
-    for (enum davy_level level = DAVY_LEVEL_BLUE; level < DAVY_LEVEL_COUNT_; level++) {
+    /* of exposure no blue: its upper bound would be the same limit as that of yellow */
+    for (enum davy_level level = dose ? DAVY_LEVEL_YELLOW : DAVY_LEVEL_BLUE; level < DAVY_LEVEL_COUNT_; level++) {
         if (!chance(draw, 50) && !(level == DAVY_LEVEL_RED && rule->limit_count == 0))
             continue;
         struct limit_spec limit = {.level = level, .named = level, .condition = condition};

@@ -152,7 +152,7 @@ static void on_event(void *context, const struct davy_event *event)
     davy_zones_event(world->zones, event);
     oracle_time(&world->oracle, time_of(world, event->at.mono));
     if (slot != SLOT_NONE)
-        oracle_event(&world->oracle, slot, event);
+        oracle_event(&world->oracle, slot, event, time_of(world, event->at.mono));
 }
 
 static bool on_memory(void *context, const struct davy_alarm_memory *memory)
@@ -475,6 +475,8 @@ static void take(struct world *world, const struct op *op, unsigned k, const str
     struct evidence evidence = oracle_evidence(&world->oracle, op, k);
     if (reading->quality == DAVY_QUALITY_GOOD && evidence.worth != WORTH_GOOD)
         oracle_wrong(&world->oracle, SLOT_NONE, "D%u.p%u is decoded as good, which it is not", op->device, k);
+    if (reading->reason == DAVY_REASON_SETTLING && evidence.worth == WORTH_GOOD)
+        evidence = (struct evidence){.worth = WORTH_RAISE, .value = evidence.value}; /* longer than it must */
     oracle_reading(&world->oracle, point, &evidence);
     keep_reading(world, reading);
     davy_engine_reading(world->engine, reading);
