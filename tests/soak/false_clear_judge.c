@@ -244,9 +244,11 @@ static void adopt(struct oracle *oracle, unsigned s, const struct davy_event *ev
         return;
     struct limit_floor *floor = &slot->limits[event->limit_index];
     bool rises = event->type == DAVY_EVENT_RAISED || event->type == DAVY_EVENT_ESCALATED;
+    if (rises && floor->held)
+        floor->again = true; /* it, or a lower one, is tripped anew: if it has no latch now, it may be cleared */
     if (rises && floor->held && !rule->limits[event->limit_index].latch)
-        floor->held = false; /* a reload took its latch; it, or a lower one, is tripped anew */
-    else if ((rises || event->type == DAVY_EVENT_LOWERED) && !floor->held && !floor->condition) {
+        floor->held = false;
+    else if ((rises || event->type == DAVY_EVENT_LOWERED) && !floor->held && !floor->condition && !floor->again) {
         floor->condition = true;
         floor->calm = rises ? NEVER : floor->calm; /* what clears it has yet to be read */
     }
@@ -292,12 +294,11 @@ void oracle_event(struct oracle *oracle, unsigned s, const struct davy_event *ev
     if (event->type == DAVY_EVENT_RETIRED)
         retire(oracle, s);
     slot->reloaded &= oracle->reloading;
-    slot->told =
-        (struct told){.state = event->state,
-                      .level = event->state == DAVY_STATE_NORMAL || event->type == DAVY_EVENT_RETIRED ? DAVY_LEVEL_NONE
-                                                                                                      : event->level,
-                      .active = event->active,
-                      .acknowledged = event->acknowledged && event->state != DAVY_STATE_NORMAL};
+    slot->told = (struct told){.state = event->state,
+                               .level = event->state == DAVY_STATE_NORMAL || ends_below(slot, event) ? DAVY_LEVEL_NONE
+                                                                                                     : event->level,
+                               .active = event->active,
+                               .acknowledged = event->acknowledged && event->state != DAVY_STATE_NORMAL};
     if (s < SLOT_RULES && oracle_exists(oracle->spec, s) && is_lower(event->type))
         check_rule(oracle, s);
     note_zones(oracle, at);
@@ -319,7 +320,7 @@ void oracle_command(struct oracle *oracle, unsigned slot, int verb, int64_t dura
     struct slot *of = &oracle->slots[slot];
     oracle->before = *of;
     for (unsigned i = 0; i < PLAN_LIMITS && verb == DAVY_COMMAND_RESET; i++)
-        of->limits[i].held = false;
+        of->limits[i].held = of->limits[i].again = false;
     if (verb == DAVY_COMMAND_RESET && floor_of(oracle, slot).level == DAVY_LEVEL_NONE)
         of->ladder = DAVY_LEVEL_NONE;
     if (verb == DAVY_COMMAND_SHELVE) {

@@ -136,7 +136,7 @@ static void expire(const struct limit_spec *limit, struct limit_floor *floor, in
 {
     if (!floor->condition && floor->hot != NEVER && floor->hot + limit->on_ms <= now) {
         floor->condition = true;
-        floor->held = false;
+        floor->held = floor->again = false;
     }
     if (floor->condition && floor->calm != NEVER && !floor->stands && floor->calm + limit->off_ms <= now) {
         floor->condition = false;
@@ -365,11 +365,11 @@ void oracle_untrip(struct oracle *oracle, unsigned slot)
 
 static void evaluate(struct oracle *oracle, unsigned slot, unsigned point, const struct evidence *evidence);
 
-/* "The newest reading, if no older than max_age, is evaluated at that instant". Measures wait for the next one here. */
+/* "The newest reading, if no older than max_age, is evaluated at that instant". */
 static void evaluate_newest(struct oracle *oracle, unsigned slot)
 {
     const struct rule_spec *rule = oracle_rule(oracle, slot);
-    for (unsigned p = 0; p < PLAN_POINTS && rule->measure == DAVY_MEASURE_VALUE; p++) {
+    for (unsigned p = 0; p < PLAN_POINTS; p++) {
         const struct point_past *past = &oracle->points[p];
         bool of_alarm = rule->vote ? rule->points >> p & 1 : slot % (PLAN_POINTS + 1) == p;
         if (of_alarm && past->known &&
@@ -632,6 +632,7 @@ static void carry_limits(struct oracle *oracle, unsigned s, const struct rule_sp
         *floor = (struct limit_floor){.hot = NEVER, .calm = NEVER};
         if (matches[i] != NEVER) {
             *floor = before[matches[i]];
+            floor->held &= !floor->again || new->limits[i].latch;
             if (!same_bounds(&new->limits[i], &old->limits[matches[i]]) || old->measure != new->measure ||
                 old->vote != new->vote || old->on_bad != new->on_bad || old->points != new->points)
                 floor->hot = NEVER;

@@ -57,6 +57,7 @@ struct evidence {
 struct limit_floor {
     bool condition;
     bool held;         /* by a latch */
+    bool again;        /* held, and perhaps its condition is true too */
     int64_t hot, calm; /* since when the trip side, the return region holds; NEVER */
     bool stands;       /* calm stood still over a restart: until a good reading */
 };
