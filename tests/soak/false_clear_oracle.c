@@ -81,6 +81,12 @@ struct evidence oracle_evidence(const struct oracle *oracle, const struct op *op
 
 /* ---- one limit ---- */
 
+/* Sums of floating-point numbers, which may differ in the last digits. */
+static bool is_average(const struct rule_spec *rule)
+{
+    return rule->measure == DAVY_MEASURE_MEAN || rule->measure == DAVY_MEASURE_STEL;
+}
+
 static bool is_on_trip_side(const struct limit_spec *limit, double value)
 {
     switch ((int)limit->condition) {
@@ -319,7 +325,7 @@ static void count_votes(struct oracle *oracle, unsigned rule, unsigned limit, bo
 static void take_member(struct oracle *oracle, unsigned rule, unsigned point, const struct evidence *evidence)
 {
     const struct rule_spec *spec = &oracle->spec->rules[rule];
-    bool computed = spec->measure != DAVY_MEASURE_VALUE;
+    bool computed = is_average(spec);
     for (unsigned i = 0; i < spec->limit_count; i++) {
         bool *vote = &oracle->votes[rule][point][i];
         struct evidence seen = measured(oracle, rule, point, spec->limits[i].upper, evidence);
@@ -430,7 +436,7 @@ static void evaluate_limits(struct oracle *oracle, unsigned slot, unsigned point
     }
     for (unsigned i = 0; i < rule->limit_count; i++) {
         struct evidence seen = measured(oracle, r, point, rule->limits[i].upper, evidence);
-        feed(&rule->limits[i], &oracle->slots[slot].limits[i], &seen, rule->measure != DAVY_MEASURE_VALUE, oracle->now);
+        feed(&rule->limits[i], &oracle->slots[slot].limits[i], &seen, is_average(rule), oracle->now);
     }
 }
 
@@ -632,7 +638,8 @@ static void carry_limits(struct oracle *oracle, unsigned s, const struct rule_sp
         *floor = (struct limit_floor){.hot = NEVER, .calm = NEVER};
         if (matches[i] != NEVER) {
             *floor = before[matches[i]];
-            floor->held &= !floor->again || new->limits[i].latch;
+            floor->again |= floor->held && !new->limits[i].latch; /* or was tripped again: nobody tells */
+            floor->held &= new->limits[i].latch;
             if (!same_bounds(&new->limits[i], &old->limits[matches[i]]) || old->measure != new->measure ||
                 old->vote != new->vote || old->on_bad != new->on_bad || old->points != new->points)
                 floor->hot = NEVER;
@@ -657,10 +664,10 @@ static void begin_when(struct oracle *oracle, unsigned s)
     slot->when_stands = false;
     bool was_false = slot->when_false;
     slot->when_false = false;
-    if (was_false)
-        evaluate_newest(oracle, s);
     if (rule->has_when && oracle->points[rule->when_point].known)
         settle_when(oracle, s, &oracle->points[rule->when_point].newest);
+    if (was_false && !slot->when_false)
+        evaluate_newest(oracle, s);
 }
 
 static bool same_window(const struct plant_spec *a, const struct plant_spec *b, unsigned rule, unsigned point)
@@ -698,6 +705,7 @@ static void carry_slot(struct oracle *oracle, unsigned s, const struct plant_spe
         return;
     const struct rule_spec *before = oracle_rule(oracle, s), *after = &new->rules[s / (PLAN_POINTS + 1)];
     oracle->slots[s].ladder = before->step_count == after->step_count ? oracle->slots[s].ladder : DAVY_LEVEL_NONE;
+    oracle->slots[s].was_false = oracle->slots[s].when_false;
     oracle->slots[s].goes_on = keeps_a_tripped_one(&oracle->slots[s], before, after);
     if (!oracle->slots[s].goes_on)
         oracle->slots[s].ladder = DAVY_LEVEL_NONE;
@@ -734,8 +742,10 @@ static void begin_points(struct oracle *oracle, const struct plant_spec *new)
             past->known = false; /* it was of another quantity */
         if (oracle->spec->devices[d].present && new->devices[d].present)
             continue;
-        *past = (struct point_past){.count = past->count, .read_at = oracle->now};
-        memcpy(past->samples, (struct sample[SAMPLES]){{0}}, sizeof past->samples);
+        past->known = past->stale = past->inhibited = false;
+        past->read_at = oracle->now;
+        past->settling = 0;
+        past->run = 0;
         oracle->inhibit_until[d] = 0;
     }
 }
@@ -763,7 +773,7 @@ static void raise_votes(struct oracle *oracle, unsigned r, const struct rule_spe
             any = true;
             struct evidence seen = measured(oracle, r, p, rule->limits[i].upper, &oracle->points[p].newest);
             bool evaluated = seen.worth == WORTH_GOOD || seen.worth == WORTH_RAISE;
-            bool trip = evaluated && trips(&rule->limits[i], seen.value, rule->measure != DAVY_MEASURE_VALUE);
+            bool trip = evaluated && trips(&rule->limits[i], seen.value, is_average(rule));
             oracle->votes[r][p][i] |= trip || (seen.worth == WORTH_BAD && rule->limits[i].trip_on_fault);
         }
         if (any) /* behind a restart that waits for a reading */
@@ -776,7 +786,7 @@ static void raise_changed(struct oracle *oracle, unsigned s, const struct rule_s
 {
     const struct rule_spec *rule = oracle_rule(oracle, s);
     unsigned p = s % (PLAN_POINTS + 1);
-    if (oracle->slots[s].when_false)
+    if (oracle->slots[s].when_false || oracle->slots[s].was_false)
         return;
     if (rule->vote)
         raise_votes(oracle, s / (PLAN_POINTS + 1), old);
@@ -790,7 +800,7 @@ static void raise_changed(struct oracle *oracle, unsigned s, const struct rule_s
             measured(oracle, s / (PLAN_POINTS + 1), p, rule->limits[i].upper, &oracle->points[p].newest);
         bool changed = matches[i] == NEVER || memcmp(&old->limits[matches[i]], &rule->limits[i], sizeof *rule->limits);
         bool evaluated = seen.worth == WORTH_GOOD || seen.worth == WORTH_RAISE;
-        if (changed && evaluated && trips(&rule->limits[i], seen.value, rule->measure != DAVY_MEASURE_VALUE))
+        if (changed && evaluated && trips(&rule->limits[i], seen.value, is_average(rule)))
             be_hot(floor, oracle->now);
         expire(&rule->limits[i], floor, oracle->now);
     }
@@ -810,7 +820,7 @@ void oracle_reload(struct oracle *oracle, const struct plant_spec *spec)
         if (!oracle_exists(spec, s))
             continue;
         const struct rule_spec *before = &old->rules[s / (PLAN_POINTS + 1)];
-        if (!oracle_exists(old, s) || !same_when(before, oracle_rule(oracle, s)))
+        if (oracle_exists(old, s) && !same_when(before, oracle_rule(oracle, s))) /* of a new one it is just true */
             begin_when(oracle, s);
         fire(oracle, s);
     }

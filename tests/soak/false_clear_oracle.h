@@ -74,8 +74,9 @@ struct slot {
     struct told told;
     struct limit_floor limits[PLAN_LIMITS];
     enum davy_level ladder;
-    bool goes_on;  /* over the latest reload: a limit that was tripped is still there */
-    bool reloaded; /* and no event since: no event tells that a latch has another level now */
+    bool was_false; /* before the latest reload */
+    bool goes_on;   /* over the latest reload: a limit that was tripped is still there */
+    bool reloaded;  /* and no event since: no event tells that a latch has another level now */
     bool when_false, when_stands;
     int64_t when_since; /* the other answer is given */
     bool suppressed;    /* told so; a cover may hide it */

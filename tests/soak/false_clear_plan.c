@@ -35,6 +35,8 @@ static bool chance(struct draw *draw, unsigned percent)
     return below(draw, 100) < percent;
 }
 
+#define BESIDE 0.0137
+
 #define PICK(draw, list) ((list)[below((draw), DAVY_LENGTH(list))])
 
 /* ---- the plant ---- */
@@ -113,6 +115,10 @@ static void draw_limits(struct draw *draw, struct rule_spec *rule)
         draw_behaviour(draw, &limit);
         if (dose)
             limit.a /= 2;
+        if (dose || rule->measure == DAVY_MEASURE_MEAN) { /* no average of such numbers is on a bound */
+            limit.a += BESIDE;
+            limit.b += BESIDE;
+        }
         add_limit(rule, &limit);
         if (dose)
             add_upper(rule, limit);

@@ -420,6 +420,7 @@ static void restart(struct world *world, const struct op *op)
         world->boots++;
     }
     world->mono_shift = mono - world->now * DAVY_NS_PER_MS;
+    const struct plant_spec *was = world->spec;
     world->spec = &world->plan->versions[op->version];
     world->config = plan_config(world->spec, ++world->generation);
     make_engine(world);
@@ -428,8 +429,9 @@ static void restart(struct world *world, const struct op *op)
     enum lost_time lost = back ? LOST_BACK : stepped && op->reboot ? LOST_STEPPED : LOST_NOTHING;
     oracle_restart(&world->oracle, world->spec, world->now, lost, op->reboot);
     recall(world);
-    for (unsigned d = 0; d < PLAN_DEVICES && stepped; d++)
-        world->oracle.inhibit_until[d] = inhibited_until(world, d);
+    for (unsigned d = 0; d < PLAN_DEVICES; d++)
+        if (stepped || !was->devices[d].present) /* a device that is back may still be inhibited */
+            world->oracle.inhibit_until[d] = inhibited_until(world, d);
     if (stepped && op->reboot)
         take_shelves(world);
     refill(world);
