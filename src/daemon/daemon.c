@@ -218,6 +218,7 @@ static int run(struct daemon *daemon, const struct davy_config *config, int lock
     malloc_trim(0); /* what loading the configuration took */
     davy_notify("READY=1\nSTATUS=running");
     rc = loop(daemon);
+    daemon_watch_end(daemon, davy_clock_now(daemon->clock));
     if (rc < 0)
         davy_error("davyd", "its main loop fails: %s", strerror(-rc));
     return rc < 0 ? EXIT_SOFTWARE : EXIT_SUCCESS;

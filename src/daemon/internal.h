@@ -66,5 +66,8 @@ void daemon_switched(struct daemon *daemon, bool switched);
 /* selfwatch.c: tell the evaluator what changed about the gateway itself. */
 void daemon_watch_self(struct daemon *daemon, struct davy_stamp now);
 
+/* selfwatch.c: before the end: what is still to be written down of the clock. */
+void daemon_watch_end(struct daemon *daemon, struct davy_stamp now);
+
 /* daemon.c: publish davy.status/1 now. */
 void daemon_publish_status(struct daemon *daemon);

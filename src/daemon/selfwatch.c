@@ -243,6 +243,12 @@ static enum told clock_told(struct daemon *daemon, struct davy_stamp now)
     return clock_judge(&daemon->watch.clock_watch, synchronized, now);
 }
 
+void daemon_watch_end(struct daemon *daemon, struct davy_stamp now)
+{
+    daemon->watch.corrections.written_at = (davy_mono){0}; /* there is no later moment */
+    (void)clock_told(daemon, now);
+}
+
 void daemon_watch_self(struct daemon *daemon, struct davy_stamp now)
 {
     struct selfwatch *watch = &daemon->watch;

@@ -105,6 +105,7 @@ class Run:
         self.figures = {"rounds": 0, "steps": 0, "stops": 0, "suspends": 0, "outages": 0, "reboots": 0, "timers": 0}
         self.seen, self.skew = None, time.time() - time.monotonic()
         self.began = {}   # by device: true time of the stimulus
+        self.stale = 0  # how often the values of all points must have become stale
         self.stops, self.suspends = [], []  # true times; of stops with their length
         self.running = True
         plant.daemon_env = self.environment
@@ -169,6 +170,7 @@ class Run:
         self.figures["suspends"] += 1
         asleep = self.rng.choice((60, 600, 36000))
         self.suspends.append(time.time())
+        self.stale += 1
         self.clock.put(self.clock.offset + asleep, boot=self.clock.boot + asleep)
 
     def outage(self):
@@ -327,6 +329,14 @@ class Run:
         if self.plant.ledger("SELECT min(seq) FROM events") != [(1,)]:
             self.problem("events are gone after a step of 20 years")
 
+    def check_readings(self):
+        stale = self.plant.readings("SELECT count(*) FROM readings WHERE point = 'held.gas' AND reason = 'stale'")[0][0]
+        if stale < self.stale:
+            self.problem(f"the machine slept {self.stale} times, the values were stale {stale} times")
+        self.figures["readings"] = self.plant.readings("SELECT count(*) FROM readings")[0][0]
+        if self.figures["readings"] < 20 * self.figures["rounds"] * len(DEVICES):
+            self.problem(f"only {self.figures['readings']} readings are kept")
+
     def check_ledger(self):
         rows = self.plant.ledger("SELECT seq, payload FROM events ORDER BY seq")
         if [row[0] for row in rows] != list(range(1, len(rows) + 1)):
@@ -365,10 +375,17 @@ class Run:
                 self.power_cut()
         self.clock.put(0, True)
         self.until(lambda: self.plant.status()["status"]["outbox"]["events"] == 0, "the outbox is empty")
+        for offset in (3600, -7200):
+            self.clock.put(offset)
+            time.sleep(1.5)
         code = self.plant.end_daemon(signal.SIGTERM)
         if code != 0:
             self.problem(f"davyd stopped with {code}")
+        last = (self.corrections() or [{"after": "1970-01-01T00:00:00Z"}])[-1]["after"]
+        if abs(instant(last) - self.clock.offset - time.time()) > 10:
+            self.problem(f"the last steps before the end are not written: the last correction is of {last}")
         self.figures["events"] = self.check_ledger()
+        self.check_readings()
         self.figures["corrections"] = len(self.corrections())
         if not self.figures["corrections"]:
             self.problem("no correction of the clock was written")
