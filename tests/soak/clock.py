@@ -34,6 +34,7 @@ TOLERANCE = 1.0    # what the contract allows a timer to move
 LATENESS = 0.7     # of our own stimulus: a poll, and two busy cores
 YEAR = 365.25 * 86400
 HELD = ("held", "silent")
+SLEEPS = (60, 600, 36000)
 
 DEVICES = ("on", "off", "esc", "shv", "inh", "whn", "flt", "held", "silent")
 PLANT_HEAD = 'lines = ( { name = "plc-1"; type = "tcp"; port = %d; } );\ndevices = (\n'
@@ -168,7 +169,7 @@ class Run:
 
     def suspend(self):
         self.figures["suspends"] += 1
-        asleep = self.rng.choice((60, 600, 36000))
+        asleep = self.rng.choice(SLEEPS)
         self.suspends.append(time.time())
         self.stale += 1
         self.clock.put(self.clock.offset + asleep, boot=self.clock.boot + asleep)
@@ -241,6 +242,8 @@ class Run:
             return
         event, arrived = mine[0]
         offsets = [offset for offset, _ in self.clock.during(self.began[device] - 1, arrived + 0.1)]
+        if slept:  # what fell due in the sleep is reckoned back from the clock after it
+            offsets += [offset - asleep for offset in offsets for asleep in SLEEPS]
         error = min((instant(event["time"]) - offset - due for offset in offsets), key=abs)
         self.figures["timers"] += 1
         if least == -TOLERANCE and most == TOLERANCE + LATENESS:
