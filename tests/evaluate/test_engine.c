@@ -239,6 +239,23 @@ static void fault_of_a_bus_stands_for_all_below(void **unused)
     end(&bench);
 }
 
+static void the_event_of_a_condition_of_the_gateway_says_why(void **unused)
+{
+    (void)unused;
+    struct bench bench;
+    begin(&bench);
+    davy_engine_self_because(bench.engine, DAVY_ALARM_MQTT, true, "the platform does not confirm", at(1));
+    const struct davy_event *event = said(&bench, 0, DAVY_EVENT_RAISED, DAVY_STATE_ACKNOWLEDGED, DAVY_LEVEL_YELLOW);
+    assert_string_equal(event->note, "the platform does not confirm");
+    davy_engine_self_because(bench.engine, DAVY_ALARM_STORAGE, true, "", at(2)); /* of another one nothing is told */
+    event = said(&bench, 1, DAVY_EVENT_RAISED, DAVY_STATE_ACKNOWLEDGED, DAVY_LEVEL_YELLOW);
+    assert_string_equal(event->note, "");
+    davy_engine_self(bench.engine, DAVY_ALARM_MQTT, false, at(3));
+    event = said(&bench, 2, DAVY_EVENT_CLEARED, DAVY_STATE_NORMAL, DAVY_LEVEL_YELLOW);
+    assert_string_equal(event->note, "");
+    end(&bench);
+}
+
 static void silence_becomes_stale_and_then_a_fault(void **unused)
 {
     (void)unused;
@@ -375,6 +392,7 @@ int main(void)
         cmocka_unit_test(bad_quality_never_clears),
         cmocka_unit_test(over_range_raises_at_the_high_end),
         cmocka_unit_test(fault_of_a_bus_stands_for_all_below),
+        cmocka_unit_test(the_event_of_a_condition_of_the_gateway_says_why),
         cmocka_unit_test(silence_becomes_stale_and_then_a_fault),
         cmocka_unit_test(restart_goes_on_with_the_same_occurrence),
         cmocka_unit_test(record_and_memory_fill_a_window_in_order_of_time),

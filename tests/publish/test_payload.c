@@ -227,6 +227,8 @@ static void writes_the_status(void **state)
                                         .boot_id = "b-1",
                                         .last_seq = 7,
                                         .outbox_events = 1,
+                                        .outbox_unconfirmed = 1,
+                                        .outbox_oldest = {INT64_C(1500) * DAVY_NS_PER_MS},
                                         .outbox_telemetry = 2,
                                         .alarms = {9, 1, 2, 3, 4},
                                         .unacknowledged = 5,
@@ -244,7 +246,8 @@ static void writes_the_status(void **state)
     assert_string_equal(
         text, "{\"schema\":\"davy.status/1\",\"state\":\"online\",\"since\":\"1970-01-01T00:00:00.000Z\","
               "\"version\":\"0.1.0\",\"boot_id\":\"b-1\",\"config\":\"sha256:00ff\",\"last_seq\":7,"
-              "\"outbox\":{\"events\":1,\"telemetry\":2,\"unconfirmed\":0,\"oldest\":null},\"confirmed_seq\":null,"
+              "\"outbox\":{\"events\":1,\"telemetry\":2,\"unconfirmed\":1,"
+              "\"oldest\":\"1970-01-01T00:00:01.500Z\"},\"confirmed_seq\":null,"
               "\"alarms\":{\"blue\":1,\"yellow\":2,\"orange\":3,\"red\":4,\"unacknowledged\":5,\"shelved\":6,"
               "\"out_of_service\":7},\"points\":{\"good\":8,\"uncertain\":9,\"bad\":10},"
               "\"buses\":[{\"name\":\"rs485-1\",\"state\":\"up\",\"utilization\":0.25,\"requests\":10,\"errors\":1,"
