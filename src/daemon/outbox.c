@@ -448,6 +448,11 @@ bool outbox_telemetry_waits(const struct outbox *outbox)
     return outbox->telemetry.count > 0;
 }
 
+bool outbox_telemetry_due(const struct outbox *outbox)
+{
+    return outbox->telemetry.count >= SETTLE_MAX / 4;
+}
+
 int outbox_settle_telemetry(struct outbox *outbox)
 {
     int rc = 0;

@@ -39,6 +39,7 @@ void outbox_unsettled(struct outbox *outbox);
 
 /* The same for telemetry, inside a transaction of the readings. */
 bool outbox_telemetry_waits(const struct outbox *outbox);
+bool outbox_telemetry_due(const struct outbox *outbox); /* so many that they should not wait for commit_interval */
 int outbox_settle_telemetry(struct outbox *outbox) DAVY_MUST_CHECK;
 void outbox_telemetry_settled(struct outbox *outbox);
 

@@ -286,8 +286,11 @@ static void take_readings(struct reading_store *store)
 void reading_store_turn(struct reading_store *store, davy_mono now)
 {
     take_readings(store);
-    if (now.ns < store->commit_at.ns)
+    if (now.ns < store->commit_at.ns) {
+        if (outbox_telemetry_due(store->outbox)) /* a backlog is on its way: it goes as fast as the broker takes it */
+            commit(store);
         return;
+    }
     store->commit_at = davy_mono_add(now, store->config->storage.commit_interval);
     if (!store->open && !may_try(store))
         return;
