@@ -50,6 +50,7 @@ struct paho {
     bool tls;      /* of the handle */
     struct paho_slot slots[PAHO_SLOTS];
     size_t next_slot;
+    atomic_int window;  /* of this connection: how many may be in flight */
     atomic_int awaited; /* of this connection, about: messages that are sent and not called back */
     struct paho_demands demands[PAHO_URLS];
     struct paho_demands *of_url; /* of this attempt or connection; never NULL */

@@ -7,7 +7,11 @@
 #include "publish/paho.h"
 #include "publish/reason.h"
 
-/* Acknowledgements of telemetry wake the publisher when so many have come, or none is awaited any more. */
+/*
+ * Acknowledgements of telemetry wake the publisher when so many have come, when none is awaited any more, and when the window
+ * was full: more may wait for it, and a broker that sends without TCP_NODELAY (mosquitto by default) holds the next
+ * acknowledgements back until we send something, or for the 40 ms that our kernel delays an ACK.
+ */
 #define PATIENCE 8
 
 /* ---- callbacks, on paho's threads ---- */
@@ -17,7 +21,8 @@ static void settled(const struct paho_slot *slot, enum davy_mqtt_notice_kind kin
     struct davy_mqtt_notice notice = {.kind = kind, .token = slot->token, .reason_code = (uint8_t)reason};
     snprintf(notice.text, sizeof notice.text, "%s", text ? text : "");
     int awaited = atomic_fetch_sub(&slot->paho->awaited, 1) - 1;
-    if (slot->patient && kind == DAVY_MQTT_ACKED && awaited > 0 && awaited % PATIENCE != 0)
+    bool was_full = awaited + 1 >= atomic_load(&slot->paho->window);
+    if (slot->patient && kind == DAVY_MQTT_ACKED && awaited > 0 && awaited % PATIENCE != 0 && !was_full)
         davy_paho_push_quietly(slot->paho, &notice);
     else
         davy_paho_push(slot->paho, &notice);

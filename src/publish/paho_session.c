@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "publish/paho.h"
 #include "publish/reason.h"
+#include "publish/session.h"
 
 /* paho gives up a connect after this. */
 #define CONNECT_TIMEOUT_S 10
@@ -36,6 +37,7 @@ static void connected(struct paho *paho, const struct davy_mqtt_terms *terms)
     struct davy_mqtt_notice notice = {.kind = DAVY_MQTT_CONNECTED, .terms = *terms};
     notice.terms.certificate_end = paho->certificate_end;
     atomic_store(&paho->awaited, 0);
+    atomic_store(&paho->window, terms->window < DAVY_INFLIGHT_MAX ? terms->window : DAVY_INFLIGHT_MAX);
     atomic_store(&paho->phase, PAHO_UP);
     davy_paho_push(paho, &notice);
 }
