@@ -5,7 +5,8 @@
  *
  * false_clear [--schedules N] [--seed FIRST] [--jobs J] [--trace SEED]
  *
- * Prints the seeds that fail with a schedule made as short as it goes, and figures as JSON in the last line. Exit 1 on any.
+ * Prints each seed that fails, the first ones with a schedule made as short as it goes, and figures as JSON in the last line.
+ * Exit 1 on any.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -92,7 +93,7 @@ static void work(uint64_t first, uint64_t count, uint64_t step, struct figures *
             continue;
         if (figures->problems++ == 0)
             figures->first_problem = first + i;
-        printf("seed %llu: %s\n", (unsigned long long)plan->seed, verdict.wrong);
+        printf("PROBLEM: seed %llu: %s\n", (unsigned long long)plan->seed, verdict.wrong);
         if (figures->problems <= SHOWN)
             show(plan, place);
         if (figures->problems == 100)

@@ -236,7 +236,8 @@ static void adopt(struct oracle *oracle, unsigned s, const struct davy_event *ev
         slot->suppressed = false;
     if (event->type == DAVY_EVENT_UNSHELVED)
         slot->shelved = false;
-    if (event->type == DAVY_EVENT_OVERDUE && event->step > 0 && event->step <= rule->step_count)
+    if (event->type == DAVY_EVENT_OVERDUE && event->step > 0 && event->step <= rule->step_count &&
+        (event->active || event->latched))
         slot->ladder = higher(slot->ladder, rule->steps[event->step - 1].level);
     if (floor_of(oracle, s).level == DAVY_LEVEL_NONE) /* "until it clears" */
         slot->ladder = DAVY_LEVEL_NONE;
@@ -250,7 +251,7 @@ static void adopt(struct oracle *oracle, unsigned s, const struct davy_event *ev
         floor->held = false;
     else if ((rises || event->type == DAVY_EVENT_LOWERED) && !floor->held && !floor->condition && !floor->again) {
         floor->condition = true;
-        floor->calm = rises ? NEVER : floor->calm; /* what clears it has yet to be read */
+        floor->calm = rises && !oracle->reloading ? NEVER : floor->calm; /* what clears it has yet to be read */
     }
 }
 
