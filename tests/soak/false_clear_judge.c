@@ -249,7 +249,7 @@ static void adopt(struct oracle *oracle, unsigned s, const struct davy_event *ev
         floor->again = true; /* it, or a lower one, is tripped anew: if it has no latch now, it may be cleared */
     if (rises && floor->held && !rule->limits[event->limit_index].latch)
         floor->held = false;
-    else if ((rises || event->type == DAVY_EVENT_LOWERED) && !floor->held && !floor->condition && !floor->again) {
+    else if ((rises || event->type == DAVY_EVENT_LOWERED) && !event->latched && !floor->condition && !floor->again) {
         floor->condition = true;
         floor->calm = rises && !oracle->reloading ? NEVER : floor->calm; /* what clears it has yet to be read */
     }
@@ -300,7 +300,7 @@ void oracle_event(struct oracle *oracle, unsigned s, const struct davy_event *ev
                                                                                                      : event->level,
                                .active = event->active,
                                .acknowledged = event->acknowledged && event->state != DAVY_STATE_NORMAL};
-    if (s < SLOT_RULES && oracle_exists(oracle->spec, s) && is_lower(event->type))
+    if (s < SLOT_RULES && oracle_exists(oracle->spec, s) && is_lower(event->type) && !oracle->reloading)
         check_rule(oracle, s);
     note_zones(oracle, at);
 }

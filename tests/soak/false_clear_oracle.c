@@ -618,6 +618,12 @@ static bool same_bounds(const struct limit_spec *a, const struct limit_spec *b)
     return a->condition == b->condition && a->a == b->a && a->b == b->b && a->deadband == b->deadband;
 }
 
+static bool same_count(const struct rule_spec *a, const struct rule_spec *b)
+{
+    return a->vote == b->vote && a->on_bad == b->on_bad && a->points == b->points && a->measure == b->measure &&
+           a->window_ms == b->window_ms;
+}
+
 /* "Running timers keep their start"; what a changed limit makes of the newest reading is looked at with the next one. */
 static void carry_limits(struct oracle *oracle, unsigned s, const struct rule_spec *old, const struct rule_spec *new)
 {
@@ -641,7 +647,7 @@ static void carry_limits(struct oracle *oracle, unsigned s, const struct rule_sp
             floor->again |= floor->held && !new->limits[i].latch; /* or was tripped again: nobody tells */
             floor->held &= new->limits[i].latch;
             if (!same_bounds(&new->limits[i], &old->limits[matches[i]]) || old->measure != new->measure ||
-                old->vote != new->vote || old->on_bad != new->on_bad || old->points != new->points)
+                (new->vote && !same_count(old, new)))
                 floor->hot = NEVER;
         }
         for (unsigned p = 0; new->vote &&p < PLAN_POINTS; p++)
@@ -748,12 +754,6 @@ static void begin_points(struct oracle *oracle, const struct plant_spec *new)
         past->run = 0;
         oracle->inhibit_until[d] = 0;
     }
-}
-
-static bool same_count(const struct rule_spec *a, const struct rule_spec *b)
-{
-    return a->vote == b->vote && a->on_bad == b->on_bad && a->points == b->points && a->measure == b->measure &&
-           a->window_ms == b->window_ms;
 }
 
 /* Of a vote what each member says now: to give votes, and to count them. */

@@ -396,7 +396,9 @@ static void draw_op(struct draw *draw, struct op *op)
     } else if ((what -= 15) < 30) {
         op->kind = OP_CLOCK;
         op->wall_ms = mood->slow ? 0 : draw_step(draw);
-    } else if ((what -= 30) < 40) {
+    } else if ((what -= 30) < 8) {
+        op->kind = OP_LEDGER;
+    } else if ((what -= 8) < 40) {
         op->kind = OP_WAIT;
         op->delay_ms = 1000 * (int)(1 + below(draw, 40)) * (mood->slow ? 10 : 1);
     } else {

@@ -92,6 +92,7 @@ enum op_kind {
     OP_RELOAD,
     OP_CLOCK,   /* the wall clock steps */
     OP_RESTART, /* killed, and started again after a while */
+    OP_LEDGER,  /* it was damaged, and is begun anew */
     OP_WAIT,
     OP_COUNT_
 };

@@ -344,6 +344,9 @@ void plan_print_op(const struct op *op, int64_t at, FILE *out)
         fprintf(out, "killed for %g s%s, wall clock %+g s, version %u, the last %u of these lost", op->down_ms / 1e3,
                 op->reboot ? ", rebooted" : "", (double)op->wall_ms / 1e3, op->version, op->lose);
         break;
+    case OP_LEDGER:
+        fprintf(out, "the ledger is begun anew");
+        break;
     default:
         fprintf(out, "nothing");
         break;

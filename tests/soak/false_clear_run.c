@@ -261,6 +261,29 @@ static void tell_all(struct world *world)
     judge_zones(world);
 }
 
+/* As the record stage does with a damaged ledger: what it knew is gone, and all is told again. */
+static void begin_ledger(struct world *world)
+{
+    char key[64];
+    for (unsigned s = 0; s < SLOTS; s++) {
+        oracle_slot_key(s, key);
+        MUST(davy_ledger_forget(world->place->ledger, key));
+    }
+    for (unsigned p = 0; p < PLAN_POINTS; p++) {
+        snprintf(key, sizeof key, "=D%u.p%u", p / PLAN_PER_DEVICE, p % PLAN_PER_DEVICE);
+        MUST(davy_ledger_forget(world->place->ledger, key));
+    }
+    for (unsigned d = 0; d < PLAN_DEVICES; d++) {
+        snprintf(key, sizeof key, "~D%u", d);
+        MUST(davy_ledger_forget(world->place->ledger, key));
+    }
+    MUST(davy_ledger_forget(world->place->ledger, "@Z0"));
+    MUST(davy_ledger_forget(world->place->ledger, "@Z1"));
+    world->memory_count = 0;
+    davy_decoder_tell_again(world->decoder);
+    tell_all(world);
+}
+
 /* ---- start and stop ---- */
 
 static void make_engine(struct world *world)
@@ -366,11 +389,15 @@ static void refill(struct world *world)
 }
 
 /* How many happenings a kill takes with it: none that was before another start, or a reload, of which people know. */
+static bool is_kept(enum op_kind kind)
+{
+    return kind == OP_RESTART || kind == OP_RELOAD || kind == OP_LEDGER;
+}
+
 static unsigned lost_by(const struct plan *plan, unsigned kill)
 {
     unsigned lost = 0;
-    while (lost < plan->ops[kill].lose && lost < kill && plan->ops[kill - lost - 1].kind != OP_RESTART &&
-           plan->ops[kill - lost - 1].kind != OP_RELOAD)
+    while (lost < plan->ops[kill].lose && lost < kill && !is_kept(plan->ops[kill - lost - 1].kind))
         lost++;
     return lost;
 }
@@ -565,6 +592,9 @@ static void happen(struct world *world, const struct op *op)
     case OP_CLOCK:
         world->wall.ns += op->wall_ms * DAVY_NS_PER_MS;
         step_clock(world, op);
+        break;
+    case OP_LEDGER:
+        begin_ledger(world);
         break;
     case OP_RESTART:
         restart(world, op);
