@@ -255,7 +255,8 @@ static bool dose_of(const struct window *window, bool upper, double *ret)
         double value = fmax(sample->value, 0);
         if (upper && sample->at > edge)
             sum += (double)(sample->at - edge) * fmax(before, value);
-        sum += (double)covers(window, i, &until) * value;
+        int64_t part = covers(window, i, &until);
+        sum += (double)(sample->cut && !upper ? 0 : part) * value; /* "down time is uncovered" */
         edge = until > edge ? until : edge;
         before = value;
         any = true;
@@ -889,6 +890,8 @@ static void restart_points(struct oracle *oracle)
 {
     for (unsigned p = 0; p < PLAN_POINTS; p++) {
         oracle->points[p].known = oracle->points[p].stale = false;
+        if (oracle->points[p].count > 0)
+            oracle->points[p].samples[(oracle->points[p].count - 1) % SAMPLES].cut = true;
         int settle = oracle->spec->devices[p / PLAN_PER_DEVICE].settle;
         oracle->points[p].settling = oracle->points[p].settling > 0 && matters(oracle, p) ? settle : 0; /* anew */
     }

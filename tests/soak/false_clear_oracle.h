@@ -88,6 +88,7 @@ struct slot {
 struct sample {
     int64_t at;
     bool counts;
+    bool cut; /* a restart came before the next one: how long it held nobody knows */
     double value;
 };
 
