@@ -217,7 +217,8 @@ static void print_status(const struct ctl *ctl, const json_t *reply)
         (const char *[]){"red", "orange", "yellow", "blue", "unacknowledged", "shelved", "out_of_service", NULL});
     print_counts("points", json_object_get(status, "points"), (const char *[]){"good", "uncertain", "bad", NULL});
     print_broker(json_object_get(reply, "broker"));
-    print_counts("lost", json_object_get(reply, "lost"), (const char *[]){"blocks", "records", "readings", "telemetry", NULL});
+    print_counts("lost", json_object_get(reply, "lost"),
+                 (const char *[]){"blocks", "records", "readings", "telemetry", "log_lines", NULL});
     print_storage(json_object_get(status, "storage"), json_object_get(reply, "storage_trouble"));
     print_field("directory", reply, (const char *[]){"directory", NULL});
     const json_t *buses = json_object_get(status, "buses"), *plan = json_object_get(reply, "plan");

@@ -148,6 +148,7 @@ static void loss_member(struct davy_buf *out, struct route *route)
     davy_json_integer(out, "records", (int64_t)recorder.lost[DAVY_LOSS_EVENTS]);
     davy_json_integer(out, "readings", (int64_t)recorder.lost[DAVY_LOSS_READINGS]);
     davy_json_integer(out, "telemetry", (int64_t)recorder.lost[DAVY_LOSS_TELEMETRY]);
+    davy_json_integer(out, "log_lines", (int64_t)davy_log_lost());
     davy_json_close(out, '}');
 }
 

@@ -297,6 +297,7 @@ def nobody_reads_the_log():
             flaps = Flaps(plant, seen)
             for _ in range(4):
                 flaps.one()
+            assert plant.status()["lost"]["log_lines"] > 0
             taken = b""
             while len(taken) < 65536:
                 taken += os.read(reader, 65536)
