@@ -141,9 +141,15 @@ davy_span davy_connection_turn(struct davy_connection *connection);
 
 /*
  * The longest that a turn of any connection of a bus may take: every try to its end, with all that opening, the guard of a
- * serial line and its silences may add. Beyond that its thread is stuck. Pure.
+ * serial line and its silences may add. Pure.
  */
 davy_span davy_connection_longest_turn(const struct davy_config *config, uint32_t bus);
 
-/* Cycles of its loop so far, for the watchdog. It turns at least once a second unless a request blocks it. */
+/* The longest between two beats beyond the second that it may sleep: one opening, or one exchange, to its end. Pure. */
+davy_span davy_connection_longest_beat(const struct davy_config *config, uint32_t bus);
+
+/*
+ * Beats so far, for the watchdog: one before each opening and each exchange, one after each turn, and a turn at least
+ * once a second.
+ */
 uint64_t davy_connection_beats(const struct davy_connection *connection);

@@ -412,16 +412,33 @@ static int64_t longest_reply_ns(const struct davy_config *config, uint32_t bus)
     return longest;
 }
 
+static int64_t longest_opening_ns(const struct davy_bus *bus)
+{
+    return bus->type == DAVY_BUS_RTU ? 0 : OPENING_TIMEOUTS * bus->timeout.ns;
+}
+
+/* With the guard of a serial line around it. */
+static int64_t longest_exchange_ns(const struct davy_config *config, uint32_t index)
+{
+    const struct davy_bus *bus = &config->buses[index];
+    const int64_t one = bus->timeout.ns + bus->pause.ns;
+    return bus->type == DAVY_BUS_TCP
+               ? one
+               : GUARD_EXCHANGES * (one + LONGEST_FRAMES_NS) + GUARD_REPLIES * longest_reply_ns(config, index);
+}
+
 davy_span davy_connection_longest_turn(const struct davy_config *config, uint32_t index)
 {
     const struct davy_bus *bus = &config->buses[index];
-    const int64_t timeout = bus->timeout.ns, pause = bus->pause.ns;
-    int64_t opening = bus->type == DAVY_BUS_RTU ? 0 : OPENING_TIMEOUTS * timeout;
-    int64_t one = bus->type == DAVY_BUS_TCP ? timeout + pause
-                                            : GUARD_EXCHANGES * (timeout + pause + LONGEST_FRAMES_NS) +
-                                                  GUARD_REPLIES * longest_reply_ns(config, index);
-    int tries = 1 + (bus->retries > 1 ? bus->retries : 1);
+    const int64_t opening = longest_opening_ns(bus), one = longest_exchange_ns(config, index);
+    const int tries = 1 + (bus->retries > 1 ? bus->retries : 1);
     return (davy_span){opening + tries * (one + opening)};
+}
+
+davy_span davy_connection_longest_beat(const struct davy_config *config, uint32_t index)
+{
+    const int64_t opening = longest_opening_ns(&config->buses[index]), one = longest_exchange_ns(config, index);
+    return (davy_span){opening > one ? opening : one};
 }
 
 uint64_t davy_connection_beats(const struct davy_connection *connection)

@@ -48,6 +48,7 @@ bool poll_ensure_open(struct davy_connection *connection)
     if (!davy_link_wants_open(&connection->link, now_of(connection)))
         return false;
     feed(connection, DAVY_LINK_OPEN);
+    davy_thread_beat(&connection->thread);
     int rc = connection->bus_link.ops->open(connection->bus_link.link);
     log_open(connection, rc);
     connection->status.last_error = rc;
@@ -118,6 +119,7 @@ static davy_span exchange(struct davy_connection *connection, const struct davy_
     davy_mono before = now_of(connection);
     reply->turn_around.ns = reply->took.ns = reply->foreign = reply->strangers = reply->late = 0;
     reply->meddled = false;
+    davy_thread_beat(&connection->thread);
     connection->bus_link.ops->read(connection->bus_link.link, request, reply);
     davy_mono after = now_of(connection);
     connection->window_busy.ns += davy_mono_sub(after, before).ns;

@@ -31,7 +31,7 @@
  *
  * and whoever did it publishes the answer. Nothing but `ack` reaches the evaluator on this way.
  */
-/* How long a thread may not turn without being called stuck; a poller, beyond its longest turn. */
+/* How long a thread may not turn without being called stuck; a poller, beyond the longest between two of its beats. */
 #define PATIENCE (6 * DAVY_NS_PER_S)
 
 /* The publisher's: beyond what the resolver and the client's library take. While it stands nothing is heard of us. */
@@ -442,7 +442,7 @@ void pipeline_switched(struct pipeline *pipeline)
 
 static davy_span patience_with(const struct davy_config *config, uint32_t bus)
 {
-    return (davy_span){davy_connection_longest_turn(config, bus).ns + PATIENCE};
+    return (davy_span){davy_connection_longest_beat(config, bus).ns + PATIENCE};
 }
 
 /* Whether what is watched turned within `patience`. */

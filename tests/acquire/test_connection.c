@@ -272,7 +272,7 @@ static void a_busy_device_that_falls_silent_is_told_of_once_an_interval(void **s
     }
 }
 
-/* The watchdog waits for no more than that: a thread that only waits is not to be taken for one that is stuck. */
+/* A thread that only waits is not to be taken for one that is stuck: the watchdog waits for the longest between two beats. */
 static void no_turn_is_longer_than_the_longest(void **state)
 {
     (void)state;
@@ -282,16 +282,19 @@ static void no_turn_is_longer_than_the_longest(void **state)
         rig_init(&rig, plan(i / 4 ? DAVY_BUS_RTU : DAVY_BUS_TCP, 2));
         struct davy_bus *bus = &rig.config->buses[0];
         const davy_span longest = davy_connection_longest_turn(rig.config, 0);
+        const davy_span beat = davy_connection_longest_beat(rig.config, 0);
         rig.bus.answers[1] = rig.bus.answers[2] = ends[i % 2];
         rig.bus.open_result = i / 2 % 2 ? -ETIMEDOUT : 0;
         rig.bus.open_cost.ns = i / 4 ? 0 : 5 * bus->timeout.ns;
         rig.bus.answer_cost = bus->timeout;
         rig.bus.silence_cost.ns =
             i / 4 ? 3 * bus->timeout.ns + 5 * rig.config->devices[0].max_reply.ns : bus->timeout.ns;
+        assert_true(rig.bus.open_cost.ns <= beat.ns && rig.bus.silence_cost.ns <= beat.ns);
         for (int turn = 0; turn < 200; turn++) {
             davy_mono before = rig.clock.now.mono;
             davy_span idle = davy_connection_turn(rig.connection);
             assert_true(davy_mono_sub(rig.clock.now.mono, before).ns <= longest.ns);
+            assert_int_equal(davy_connection_beats(rig.connection), rig.bus.opens + rig.bus.count); /* before each */
             fake_clock_advance(&rig.clock, idle);
         }
         rig_done(&rig);
