@@ -8,6 +8,9 @@
 /* Rows a call: a few ms of work. */
 #define BATCH INT64_C(500)
 
+/* 2020-01-01: no gateway ran before. A clock that shows less was not set yet. */
+#define CLOCK_SET_US INT64_C(1577836800000000)
+
 struct cut {
     const char *chain;
     enum ledger_statement find;
@@ -17,10 +20,23 @@ struct cut {
     int64_t unsent; /* of them */
 };
 
-/* Stops at the first row that is young enough: the clock may have been stepped, the chain has no holes. */
+/* The row goes, and with it those before it of which that was not known yet. */
+static void take_row(sqlite3_stmt *statement, struct cut *cut, int64_t rows, int64_t unsent)
+{
+    cut->last.seq = sqlite3_column_int64(statement, 0);
+    memcpy(cut->last.hash, sqlite3_column_blob(statement, 2), DAVY_HASH_SIZE);
+    cut->rows = rows;
+    cut->unsent = unsent;
+}
+
+/*
+ * Stops at the first row that is young enough: the clock may have been stepped, the chain has no holes. A row of before
+ * the clock was set is as old as the one behind it that was recorded by a clock that was.
+ */
 static int find_cut(struct davy_ledger *ledger, int64_t before_us, struct cut *cut)
 {
     sqlite3_stmt *statement = davy_db_use(&ledger->db, cut->find);
+    int64_t rows = 0, unsent = 0;
     int r = davy_db_bind(statement, "i", BATCH);
     while (r == 0) {
         r = davy_db_step(&ledger->db, statement);
@@ -28,10 +44,10 @@ static int find_cut(struct davy_ledger *ledger, int64_t before_us, struct cut *c
             break;
         if (sqlite3_column_bytes(statement, 2) != DAVY_HASH_SIZE)
             break;
-        cut->last.seq = sqlite3_column_int64(statement, 0);
-        memcpy(cut->last.hash, sqlite3_column_blob(statement, 2), DAVY_HASH_SIZE);
-        cut->rows++;
-        cut->unsent += sqlite3_column_int(statement, 3);
+        rows++;
+        unsent += sqlite3_column_int(statement, 3);
+        if (sqlite3_column_int64(statement, 1) >= CLOCK_SET_US)
+            take_row(statement, cut, rows, unsent);
     }
     sqlite3_reset(statement);
     return r < 0 ? r : 0;

@@ -388,6 +388,37 @@ static void pruning_keeps_the_undelivered_the_chain_and_the_snapshot(void **stat
     assert_int_equal(davy_ledger_last_seq(f->ledger), 10); /* nothing left, and yet the numbers go on */
 }
 
+/* Events of before the clock was set say 1970, and are as old as what follows them. */
+static void store_at(struct fixture *f, davy_wall time)
+{
+    struct sample_event s;
+    const int64_t seq = davy_ledger_last_seq(f->ledger) + 1;
+    assert_int_equal(davy_ledger_begin(f->ledger), 0);
+    (void)sample(&s, seq, 1, "unacknowledged");
+    s.event.topic = NULL;
+    s.event.time = time;
+    assert_int_equal(davy_ledger_append(f->ledger, &s.event), 0);
+    assert_int_equal(davy_ledger_commit(f->ledger), 0);
+}
+
+static void an_event_of_1970_is_as_old_as_the_one_behind_it(void **state)
+{
+    struct fixture *f = *state;
+    store_at(f, (davy_wall){30 * DAVY_NS_PER_S});
+    store_at(f, (davy_wall){31 * DAVY_NS_PER_S});
+    assert_int_equal(davy_ledger_prune(f->ledger, wall_s(50)), 0);
+    assert_int_equal(look_number(file_of(f), "SELECT min(seq) FROM events"), 1); /* of how long ago, nobody knows */
+    store_at(f, wall_s(100));
+    store_at(f, (davy_wall){20 * DAVY_NS_PER_S}); /* another boot */
+    store_at(f, wall_s(200));
+    assert_int_equal(davy_ledger_prune(f->ledger, wall_s(50)), 0);
+    assert_int_equal(look_number(file_of(f), "SELECT min(seq) FROM events"), 1);
+    assert_int_equal(davy_ledger_prune(f->ledger, wall_s(150)), 0);
+    assert_int_equal(look_number(file_of(f), "SELECT min(seq) FROM events"), 4);
+    assert_int_equal(davy_ledger_prune(f->ledger, wall_s(250)), 0);
+    assert_int_equal(look_number(file_of(f), "SELECT count(*) FROM events"), 0);
+}
+
 static void pruning_does_a_bounded_number_a_call(void **state)
 {
     struct fixture *f = *state;
@@ -587,6 +618,7 @@ int main(void)
         TEST(the_watermark_is_kept_and_never_goes_back),
         TEST(events_are_read_again_in_order_whether_delivered_or_not),
         TEST(pruning_keeps_the_undelivered_the_chain_and_the_snapshot),
+        TEST(an_event_of_1970_is_as_old_as_the_one_behind_it),
         TEST(pruning_does_a_bounded_number_a_call),
         TEST(actions_have_a_chain_of_their_own),
         TEST(what_was_committed_survives_sigkill_without_a_gap),

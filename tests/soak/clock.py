@@ -261,6 +261,8 @@ class Run:
         self.until(lambda: not self.active("on") and self.active("off"), "on and off as before")
         self.until(lambda: self.plant.ctl("ack", "esc:esc.gas").returncode == 0 or "esc:esc.gas" not in self.plant.alarms(),
                    "the escalated alarm is acknowledged")
+        self.until(lambda: (self.plant.alarms()["whn:whn.gas"]["state"] == "suppressed") != self.running,
+                   "the `when` is as its point says")  # in a sleep, silence was true
         for alarm in ("esc:esc.gas", "fault:flt"):  # a device that did not answer for a night is asked once a minute
             if not self.until(lambda: alarm not in self.plant.alarms(), f"{alarm} is normal", 80):
                 print(self.plant.ctl("status").stdout, self.plant.ctl("alarms", "--all").stdout)
