@@ -3,7 +3,7 @@
  * When an event that the platform does not confirm is published again: `confirm_within` after the broker's acknowledgement,
  * oldest first, in a window that grows with what is confirmed and shrinks without. What a broker drops between us and a
  * platform that is slow or was away is always the end of a window, so each window gets something through. How long a
- * window is waited for follows from how long the platform took so far (RFC 6298), within 1 s and `confirm_within`, and
+ * window is waited for follows from how long the platform took so far (RFC 6298), within 0.3 s and `confirm_within`, and
  * doubles without an answer. Of a fixed size, however much is unconfirmed. Pure: no ledger, no publisher, no clock. Thread:
  * one caller.
  */
@@ -21,7 +21,7 @@
 #define AGAIN_DOUBLES_TO   64
 
 /* The shortest time until a window is given up; without any confirmation it doubles up to this, or `confirm_within`. */
-#define AGAIN_WAIT_MIN DAVY_NS_PER_S
+#define AGAIN_WAIT_MIN (300 * DAVY_NS_PER_MS)
 #define AGAIN_WAIT_MAX (600 * DAVY_NS_PER_S)
 
 /* How finely the time of acknowledgements is kept: an eighth of `confirm_within`. */
