@@ -161,8 +161,9 @@ void davy_ledger_declare(struct davy_ledger *ledger, const struct davy_ledger_lo
 bool davy_ledger_owes(const struct davy_ledger *ledger, enum davy_loss_kind kind);
 
 /*
- * Outside a transaction, every ten seconds or so: whether there is something to write though no record is: a sum of losses
- * that is due. 1: begin and commit soon, with nothing else in it; 0: no need.
+ * Outside a transaction, every ten seconds or so. Empties the -wal where it has grown and no reader holds it. Returns 1
+ * where a commit is wanted though there is no record, with nothing else in it: a sum of losses is due, or the file was
+ * taken away or replaced, which davy_ledger_begin() then makes good; 0: no need.
  */
 int davy_ledger_tend(struct davy_ledger *ledger, struct davy_stamp now) DAVY_MUST_CHECK;
 

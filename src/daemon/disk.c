@@ -2,9 +2,11 @@
 #include "daemon/disk.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <linux/magic.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/statfs.h>
 #include <sys/statvfs.h>
 
@@ -14,6 +16,9 @@
 /* Less free space than this, or than a twentieth of the file system, is a trouble of the storage. */
 #define LEAST_FREE       (INT64_C(64) << 20)
 #define LEAST_FREE_SHARE 20
+
+/* A -wal that is not held by a reader has a few MiB. */
+#define MOST_WAL (INT64_C(64) << 20)
 
 /* Of a file system, a part of it is the reserve, and as much again the floor of the readings, within bounds. */
 #define SHARE        32
@@ -103,6 +108,20 @@ static int judge_volume(const struct disk *disk)
     return volume.f_files > 0 && volume.f_favail == 0 ? -EDQUOT : 0; /* no inode: only seen when a file is made */
 }
 
+/* Somebody reads without end, and nothing that is written meanwhile can leave the -wal. */
+static void judge_wal(struct disk *disk)
+{
+    static const char *const files[] = {"ledger.db-wal", "readings.db-wal"};
+    for (size_t i = 0; i < DAVY_LENGTH(files); i++) {
+        char path[PATH_MAX], what[64];
+        struct stat found;
+        snprintf(path, sizeof path, "%s/%s", disk->directory, files[i]);
+        snprintf(what, sizeof what, "%s has more than 64 MiB, held by a reader", files[i]);
+        if (stat(path, &found) == 0 && found.st_size > MOST_WAL)
+            disk_trouble(disk, what, -EBUSY);
+    }
+}
+
 void disk_measure(struct disk *disk)
 {
     struct davy_disk_usage usage;
@@ -118,6 +137,7 @@ void disk_measure(struct disk *disk)
     disk->reserve = share_of(usage.total_bytes, RESERVE_MOST);
     disk->floor = share_of(usage.total_bytes, FLOOR_MOST);
     judge_kind(disk);
+    judge_wal(disk);
     judge_space(disk, usage.free_bytes);
     rc = judge_volume(disk);
     if (rc < 0)

@@ -11,6 +11,9 @@
 #include <sys/stat.h>
 #include <time.h>
 
+/* As journal_size_limit. */
+#define WAL_KEPT (INT64_C(4) << 20)
+
 /* Errors that say that this connection saw the disk fail: nothing that it holds in memory is believed any more. */
 static int io_error(const struct davy_db *db, int result)
 {
@@ -223,11 +226,22 @@ static int check_pragma(struct davy_db *db, const struct pragma *pragma)
     return -EIO;
 }
 
+/* Our SQL is constant: where it makes no sense to SQLite, the header or the schema of the file is damaged. */
+static int exec_at_open(struct davy_db *db, const char *sql)
+{
+    int r = davy_db_exec(db, sql);
+    if (r < 0 && (sqlite3_errcode(db->handle) & 0xff) == SQLITE_ERROR) {
+        db->broken = false;
+        r = -EUCLEAN;
+    }
+    return r;
+}
+
 /* sqlite3_exec steps to the end, where the switch to WAL reports an I/O error that its first row hides. */
 static int set_pragmas(struct davy_db *db)
 {
     for (size_t i = 0; i < DAVY_LENGTH(pragmas); i++) {
-        int r = davy_db_exec(db, pragmas[i].set);
+        int r = exec_at_open(db, pragmas[i].set);
         if (r == 0)
             r = check_pragma(db, &pragmas[i]);
         if (r < 0)
@@ -273,6 +287,25 @@ int davy_db_commit(struct davy_db *db)
         return r;
     }
     return check_after_write(db);
+}
+
+static int64_t wal_bytes(const struct davy_db *db)
+{
+    char path[DAVY_DB_PATH + 8];
+    struct stat found;
+    snprintf(path, sizeof(path), "%s-wal", db->path);
+    return stat(path, &found) == 0 ? (int64_t)found.st_size : 0;
+}
+
+int64_t davy_db_trim_wal(struct davy_db *db)
+{
+    int64_t bytes = wal_bytes(db);
+    if (!db->handle || bytes <= WAL_KEPT)
+        return bytes;
+    sqlite3_busy_timeout(db->handle, 0);
+    (void)sqlite3_wal_checkpoint_v2(db->handle, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL); /* else the next time */
+    sqlite3_busy_timeout(db->handle, DAVY_DB_BUSY_MS);
+    return wal_bytes(db);
 }
 
 bool davy_db_moved(const struct davy_db *db)
@@ -325,30 +358,50 @@ static int check_finding(struct davy_db *db, const char *text)
         return 0;
     const char *code = strstr(text, "error code");
     int result = code ? (int)strtol(code + sizeof("error code"), NULL, 10) : 0;
+    if ((result & 0xff) == SQLITE_INTERRUPT)
+        return 0; /* it is late */
     if ((result & 0xff) == SQLITE_IOERR || (result & 0xff) == SQLITE_NOMEM)
         return davy_db_result(db, result);
     db->corrupt = true;
     return -EUCLEAN;
 }
 
+/* The start must not wait for a slow disk: what is not checked by then shows itself when it is read. */
+#define CHECK_MOST_S 2
+
+static int check_is_late(void *context)
+{
+    const davy_mono *until = context;
+    return davy_clock_now(&davy_system_clock).mono.ns > until->ns;
+}
+
+static int run_check(struct davy_db *db)
+{
+    sqlite3_stmt *statement = NULL;
+    int r = davy_db_result(db, sqlite3_prepare_v2(db->handle, "PRAGMA quick_check(1)", -1, &statement, NULL));
+    if (r < 0)
+        return r;
+    int result = sqlite3_step(statement);
+    if (result == SQLITE_ROW)
+        r = check_finding(db, (const char *)sqlite3_column_text(statement, 0));
+    else if (result != SQLITE_INTERRUPT)
+        r = davy_db_result(db, result);
+    sqlite3_finalize(statement);
+    return r;
+}
+
 static int quick_check(struct davy_db *db)
 {
     struct stat found;
-    sqlite3_stmt *statement = NULL;
     if (stat(db->path, &found) < 0)
         return -errno;
     if (found.st_size > db->schema->check_below_bytes)
         return 0;
-    int r = davy_db_result(db, sqlite3_prepare_v2(db->handle, "PRAGMA quick_check(1)", -1, &statement, NULL));
-    if (r < 0)
-        return r;
-    r = davy_db_step(db, statement);
-    if (r == 0)
-        r = check_finding(db, (const char *)sqlite3_column_text(statement, 0));
-    int end = davy_db_result(db, sqlite3_finalize(statement));
-    if (r < 0 || end < 0)
-        return r < 0 ? r : end;
-    return 0;
+    davy_mono until = davy_mono_add(davy_clock_now(&davy_system_clock).mono, davy_span_s(CHECK_MOST_S));
+    sqlite3_progress_handler(db->handle, 10000, check_is_late, &until);
+    int r = run_check(db);
+    sqlite3_progress_handler(db->handle, 0, NULL, NULL);
+    return r;
 }
 
 static int migrate(struct davy_db *db, int64_t from)
@@ -356,7 +409,7 @@ static int migrate(struct davy_db *db, int64_t from)
     char sql[80];
     int r = davy_db_begin(db);
     for (int64_t version = from; r == 0 && version < db->schema->version; version++)
-        r = davy_db_exec(db, db->schema->migrations[version]);
+        r = exec_at_open(db, db->schema->migrations[version]);
     if (r == 0) {
         snprintf(sql, sizeof(sql), "PRAGMA application_id=%d; PRAGMA user_version=%d", (int)db->schema->application_id,
                  db->schema->version);

@@ -76,6 +76,12 @@ int davy_db_sync_directory(const char *path) DAVY_MUST_CHECK;
 /* A result code as negative errno, 0 for OK, ROW and DONE. Notes in `db` what needs a new connection or a new file. */
 int davy_db_result(struct davy_db *db, int result);
 
+/*
+ * Outside a transaction: empty the -wal where it has grown beyond what is kept of it (journal_size_limit), without waiting: a
+ * reader that holds it makes that fail until it is gone. Returns the bytes that the -wal has then.
+ */
+int64_t davy_db_trim_wal(struct davy_db *db);
+
 /* True where the path no longer leads to the file that is open. */
 bool davy_db_moved(const struct davy_db *db);
 

@@ -75,6 +75,9 @@ static bool row_due(const struct davy_ledger *ledger, size_t kind)
 int davy_ledger_tend(struct davy_ledger *ledger, struct davy_stamp now)
 {
     ledger->told = now;
+    if (!ledger->db.handle || davy_db_moved(&ledger->db))
+        return 1;
+    (void)davy_db_trim_wal(&ledger->db);
     for (size_t k = 0; k < DAVY_LOSS_COUNT_; k++)
         if (ledger->declared[k].count > 0 || (ledger->committed.waiting[k].count > 0 && row_due(ledger, k)))
             return 1;

@@ -246,6 +246,36 @@ static void queries_work_without_a_daemon_and_leave_nothing_behind(void **state)
     assert_int_equal(davy_ledger_last_seq(f->ledger), 10);
 }
 
+static int64_t wal_bytes(struct fixture *f)
+{
+    char path[160];
+    struct stat found;
+    snprintf(path, sizeof(path), "%s/ledger.db-wal", f->folder.path);
+    return stat(path, &found) == 0 ? (int64_t)found.st_size : 0;
+}
+
+/* A reader that never ends holds up the -wal; once it is gone, the -wal is emptied without an event. */
+static void a_wal_that_a_reader_held_is_emptied_behind_it(void **state)
+{
+    struct fixture *f = *state;
+    sqlite3 *reader = NULL;
+    struct davy_stamp now = {{1}, wall_s(1)};
+    fill(f, 10);
+    assert_int_equal(sqlite3_open_v2(ledger_file(f), &reader, SQLITE_OPEN_READONLY, NULL), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(reader, "BEGIN; SELECT * FROM events", NULL, NULL, NULL), SQLITE_OK);
+    while (wal_bytes(f) < 6 << 20) {
+        assert_int_equal(davy_ledger_begin(f->ledger), 0);
+        for (int i = 0; i < 200; i++)
+            assert_int_equal(davy_ledger_act(f->ledger, &(struct davy_ledger_action){.verb = "ack"}), 0);
+        assert_int_equal(davy_ledger_commit(f->ledger), 0);
+    }
+    assert_int_equal(davy_ledger_tend(f->ledger, now), 0);
+    assert_true(wal_bytes(f) >= 6 << 20);
+    sqlite3_close(reader);
+    assert_int_equal(davy_ledger_tend(f->ledger, now), 0);
+    assert_int_equal(wal_bytes(f), 0);
+}
+
 static void queries_see_what_is_committed_while_a_transaction_is_open(void **state)
 {
     struct fixture *f = *state;
@@ -270,6 +300,7 @@ int main(void)
         TEST(steps_have_mean_min_max_and_the_worst_quality),
         TEST(a_point_that_was_never_recorded_has_no_history),
         TEST(queries_work_without_a_daemon_and_leave_nothing_behind),
+        TEST(a_wal_that_a_reader_held_is_emptied_behind_it),
         TEST(queries_see_what_is_committed_while_a_transaction_is_open),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

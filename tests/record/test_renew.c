@@ -140,6 +140,22 @@ static void a_file_that_another_one_replaced_goes_on_and_the_other_is_kept(void 
     folder_done(&other);
 }
 
+/* No event comes: it is noticed all the same, by who tends the ledger every ten seconds. */
+static void a_file_taken_away_is_noticed_without_an_event(void **state)
+{
+    struct fixture *f = *state;
+    struct davy_stamp now = {{1}, wall_s(70)};
+    fill(f);
+    assert_int_equal(davy_ledger_tend(f->ledger, now), 0);
+    assert_int_equal(unlink(file_of(f)), 0);
+    assert_int_equal(davy_ledger_tend(f->ledger, now), 1);
+    (void)!davy_ledger_prune(f->ledger, wall_s(0)); /* does not hide it from the next one */
+    assert_int_equal(davy_ledger_begin(f->ledger), DAVY_LEDGER_RENEWED);
+    assert_int_equal(davy_ledger_commit(f->ledger), 0);
+    assert_int_equal(davy_ledger_tend(f->ledger, now), 0);
+    assert_all_goes_on(f, EVENTS);
+}
+
 static void overwrite(const char *file, off_t at, size_t length)
 {
     int fd = open(file, O_WRONLY | O_CLOEXEC);
@@ -418,6 +434,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(a_file_taken_away_goes_on_with_all_that_was_pending),
+        TEST(a_file_taken_away_is_noticed_without_an_event),
         TEST(a_file_that_another_one_replaced_goes_on_and_the_other_is_kept),
         TEST(damage_elsewhere_costs_no_event_that_was_pending),
         TEST(without_the_outbox_what_was_not_sent_is_pending),
