@@ -69,6 +69,7 @@ int davy_ctl_log_level(struct ctl *ctl);
 int davy_ctl_events(struct ctl *ctl);
 int davy_ctl_history(struct ctl *ctl);
 int davy_ctl_verify(struct ctl *ctl);
+int davy_ctl_backup(struct ctl *ctl);
 int davy_ctl_check(struct ctl *ctl);
 int davy_ctl_presets(struct ctl *ctl);
 int davy_ctl_replay(struct ctl *ctl);

@@ -13,7 +13,7 @@ _davyctl()
     local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]} verb='' i words=''
     local -a _davyctl_socket=()
     local verbs='status watch points alarms ack reset shelve unshelve out-of-service in-service inhibit uninhibit explain
-        events history check presets diff reload replay scan identify frames read verify log-level'
+        events history check presets diff reload replay scan identify frames read verify backup log-level'
     for ((i = 1; i < COMP_CWORD; i++)); do
         case ${COMP_WORDS[i]} in
         --socket)
@@ -34,6 +34,7 @@ _davyctl()
         ;;
     --level) words='blue yellow orange red' ;;
     --since | --until | --every) words='1h 8h 24h 7d 30d' ;;
+    --only) words='ledger readings' ;;
     --table) words='coil discrete input holding' ;;
     --note | --reason | --zone | --limit | --units | --register) return ;;
     *)
@@ -48,6 +49,7 @@ _davyctl()
             history) words='--since --until --every --database --json' ;;
             replay) words='--config --against --input --database --since --until --json' ;;
             verify) words='--database --json' ;;
+            backup) words='--only --database --json' ;;
             scan) words='--units --table --register --json' ;;
             frames) words='--errors --json' ;;
             *) words='--json' ;;
@@ -64,7 +66,7 @@ _davyctl()
             scan | frames) words=$(_davyctl_names status name) ;;
             identify) words="$(_davyctl_names points point | sed 's/\.[^.]*$//' | sort -u) $(_davyctl_names status name)" ;;
             read) words="$(_davyctl_names status name) coil discrete input holding" ;;
-            check | diff)
+            backup | check | diff)
                 mapfile -t COMPREPLY < <(compgen -f -- "$current")
                 return
                 ;;

@@ -57,12 +57,15 @@ static const struct verb verbs[] = {
      "which units answer on a bus, and which of them are configured", davy_ctl_scan},
     {"frames", 0, 1, " errors", "[BUS] [--errors]", "raw frames on the wire, the newest and those around errors",
      davy_ctl_frames},
-    {"verify", 0, 0, " database=", "[--database FILE]", "check the hash chain of the ledger", davy_ctl_verify},
+    {"verify", 0, 0, " database=", "[--database FILE]", "prove the ledger: both strands, and the sum of all events",
+     davy_ctl_verify},
+    {"backup", 1, 1, " only= database=", "FILE [--only ledger|readings [--database FILE]]",
+     "copy the databases into FILE and FILE.readings, checked, while the daemon writes", davy_ctl_backup},
     {"log-level", 1, 1, "", "LEVEL", "error, warning, notice, info or debug", davy_ctl_log_level},
 };
 
 /* Known of the operator's manual, not of this version. */
-static const char *const later[] = {"risk", "kpi", "export", "backup"};
+static const char *const later[] = {"risk", "kpi", "export"};
 
 const char *davy_ctl_argument(const struct ctl *ctl, size_t index)
 {

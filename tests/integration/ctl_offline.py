@@ -142,6 +142,14 @@ def repeating(b):
     b.check(runs[0] == runs[1] and len(runs[0]) > 1000, "same input, same output")
 
 
+def strands(file):
+    """By tests/record/strands.py: its exit status, and of the events the last that fits, and the hash at the end."""
+    program = pathlib.Path(__file__).parent.parent / "record" / "strands.py"
+    done = subprocess.run([sys.executable, program, file], capture_output=True, text=True, timeout=60, check=False)
+    events = json.loads(done.stdout)["events"]
+    return done.returncode, events["last"], events.get("hash")
+
+
 def querying(b):
     subprocess.run([b.fill, b.folder], check=True)
     ledger, readings = ("--database", b.folder / "ledger.db"), ("--database", b.folder / "readings.db")
@@ -181,12 +189,25 @@ def querying(b):
     proof = json.loads(b.expect(0, "--json", "verify", *ledger).stdout)
     b.check(proof["ok"] and proof["rows"] == 1200 and proof["sum"]["pending"] == proof["sum"]["decided"] == 1200,
             "verify --json", proof)
+    copy = b.folder / "copy"
+    whole = json.loads(b.expect(0, "--json", "backup", copy, "--only", "ledger", *ledger).stdout)
+    b.check(whole["ledger"] == {"file": str(copy), "bytes": copy.stat().st_size}, "backup", whole)
+    b.check("nothing is overwritten" in b.expect(1, "backup", copy, "--only", "ledger", *ledger).stderr, "backup twice")
+    b.check("1200 rows" in b.expect(0, "verify", "--database", copy).stdout, "the copy holds")
+    b.expect(0, "backup", b.folder / "more", "--only", "readings", *readings)
+    b.expect(2, "backup", copy, *ledger)
+    b.expect(2, "backup", copy, "--only", "both")
+    b.expect(3, "backup", b.folder / "none")
+    b.check(strands(copy) == (0, 1200, proof["events"]["hash"]), "both strands, worked out by a stranger", strands(copy))
     with sqlite3.connect(b.folder / "ledger.db") as database:
         database.execute("UPDATE event SET payload = replace(payload, 'red', 'ted') WHERE seq = 600")
     database.close()
     b.check("at event 600: " in b.expect(1, "verify", *ledger).stderr, "a changed row is found")
     proof = json.loads(b.expect(1, "--json", "verify", *ledger).stdout)
     b.check((proof["ok"], proof["strand"], proof["seq"]) == (False, "event", 600), "and named", proof)
+    b.check(strands(b.folder / "ledger.db") == (1, 599, None), "a stranger finds the same", strands(b.folder / "ledger.db"))
+    b.check("event 600" in b.expect(1, "backup", b.folder / "bad", "--only", "ledger", *ledger).stderr, "and it is not copied")
+    b.check(not (b.folder / "bad").exists(), "nothing is left of that")
 
 
 def main():

@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A backup is whole and checked, or is not there; beside a writer that never stops. */
+#include "record_support.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/wait.h>
+
+#include "record/backup.h"
+#include "record/verify.h"
+
+struct fixture {
+    struct folder folder;
+    struct davy_ledger *ledger;
+    char copy[128];
+    char error[256];
+    int64_t bytes;
+};
+
+static int setup(void **state)
+{
+    struct fixture *f = calloc(1, sizeof(*f));
+    folder_new(&f->folder);
+    snprintf(f->copy, sizeof f->copy, "%s/copy", f->folder.path);
+    assert_int_equal(davy_ledger_open(f->folder.path, wall_s(0), NULL, &f->ledger), 0);
+    *state = f;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    struct fixture *f = *state;
+    davy_ledger_close(f->ledger);
+    folder_done(&f->folder);
+    free(f);
+    return 0;
+}
+
+static const char *file_of(struct fixture *f)
+{
+    return folder_file(&f->folder, "ledger.db");
+}
+
+static int backup(struct fixture *f, bool (*step)(void *context, int64_t pages, int64_t of), void *context)
+{
+    return davy_backup(DAVY_BACKUP_LEDGER, file_of(f), f->copy, step, context, &f->bytes, f->error, sizeof f->error);
+}
+
+static void assert_nothing_left(struct fixture *f)
+{
+    char path[160];
+    static const char *const suffixes[] = {"", ".part", ".part-wal", ".part-shm", ".part-journal"};
+    for (size_t i = 0; i < DAVY_LENGTH(suffixes); i++) {
+        snprintf(path, sizeof path, "%s%s", f->copy, suffixes[i]);
+        assert_int_equal(access(path, F_OK), -1);
+    }
+}
+
+/* What is only in the -wal is in the copy, which is one file. */
+static void the_copy_is_one_whole_file(void **state)
+{
+    struct fixture *f = *state;
+    struct davy_ledger_check check;
+    struct stat found;
+    for (int i = 0; i < 20; i++)
+        store(f->ledger, i % 3, "unacknowledged");
+    assert_int_equal(backup(f, NULL, NULL), 0);
+    assert_int_equal(stat(f->copy, &found), 0);
+    assert_int_equal(found.st_mode & 07777, 0640);
+    assert_int_equal(found.st_size, f->bytes);
+    assert_int_equal(davy_ledger_verify(f->copy, &check, f->error, sizeof f->error), 0);
+    assert_int_equal(check.decided, 20);
+    assert_int_equal(look_number(f->copy, "SELECT count(*) FROM outbox"), 20);
+    assert_int_equal(unlink(f->copy), 0);
+    assert_int_equal(davy_ledger_last_seq(f->ledger), 20);
+    store(f->ledger, 1, "normal"); /* the writer was not disturbed */
+}
+
+static void nothing_is_overwritten(void **state)
+{
+    struct fixture *f = *state;
+    char text[8];
+    int fd = open(f->copy, O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
+    assert_int_equal(write(fd, "theirs", 6), 6);
+    close(fd);
+    assert_int_equal(backup(f, NULL, NULL), -EEXIST);
+    assert_non_null(strstr(f->error, "nothing is overwritten"));
+    fd = open(f->copy, O_RDONLY | O_CLOEXEC);
+    assert_int_equal(read(fd, text, sizeof text), 6);
+    close(fd);
+    assert_int_equal(unlink(f->copy), 0);
+    assert_int_equal(symlink("/nonexistent/elsewhere", f->copy), 0);
+    assert_int_equal(backup(f, NULL, NULL), -EEXIST);
+}
+
+static bool stop(void *context, int64_t pages, int64_t of)
+{
+    assert_true(pages >= 0 && pages <= of);
+    return ++*(int *)context < 1;
+}
+
+static void one_that_is_stopped_leaves_nothing(void **state)
+{
+    struct fixture *f = *state;
+    struct sample_event s;
+    int steps = 0;
+    assert_int_equal(davy_ledger_begin(f->ledger), 0);
+    for (int i = 1; i <= 12000; i++)
+        assert_int_equal(davy_ledger_append(f->ledger, sample(&s, i, i % 3, "unacknowledged")), 0);
+    assert_int_equal(davy_ledger_commit(f->ledger), 0);
+    assert_int_equal(backup(f, stop, &steps), -EINTR);
+    assert_int_equal(steps, 1);
+    assert_nothing_left(f);
+}
+
+static void a_ledger_that_does_not_hold_is_not_copied_in_silence(void **state)
+{
+    struct fixture *f = *state;
+    char text[16];
+    for (int i = 0; i < 20; i++)
+        store(f->ledger, i % 3, "unacknowledged");
+    look(file_of(f), "UPDATE event SET payload = payload || ' ' WHERE seq = 7", text, sizeof text);
+    assert_int_equal(backup(f, NULL, NULL), -EUCLEAN);
+    assert_non_null(strstr(f->error, "event 7"));
+    assert_nothing_left(f);
+    assert_int_equal(
+        davy_backup(DAVY_BACKUP_READINGS, file_of(f), f->copy, NULL, NULL, &f->bytes, f->error, sizeof f->error),
+        -EPROTONOSUPPORT);
+    assert_nothing_left(f);
+}
+
+/* In a process of its own, as davyctl is; each copy is one instant. */
+static void copies_beside_a_writer_are_whole(void **state)
+{
+    struct fixture *f = *state;
+    (void)file_of(f);
+    pid_t child = fork();
+    if (child == 0) {
+        int64_t before = 0;
+        for (int i = 0; i < 25; i++) {
+            struct davy_ledger_check check;
+            if (davy_backup(DAVY_BACKUP_LEDGER, f->folder.file, f->copy, NULL, NULL, &f->bytes, f->error,
+                            sizeof f->error) != 0 ||
+                davy_ledger_verify(f->copy, &check, f->error, sizeof f->error) != 0 || check.decided < before) {
+                fprintf(stderr, "%d: %s\n", i, f->error);
+                _exit(1);
+            }
+            before = check.decided;
+            unlink(f->copy);
+        }
+        _exit(before > 0 ? 0 : 2);
+    }
+    int status = -1;
+    for (int64_t i = 1; waitpid(child, &status, WNOHANG) == 0; i++) {
+        store(f->ledger, (int)(i % 5), "unacknowledged");
+        assert_int_equal(davy_ledger_begin(f->ledger), 0);
+        assert_int_equal(davy_ledger_outbox_done(f->ledger, 2 * i, wall_s(i)), 0);
+        assert_int_equal(davy_ledger_commit(f->ledger), 0);
+    }
+    assert_true(WIFEXITED(status));
+    assert_int_equal(WEXITSTATUS(status), 0);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(the_copy_is_one_whole_file),         TEST(nothing_is_overwritten),
+        TEST(one_that_is_stopped_leaves_nothing), TEST(a_ledger_that_does_not_hold_is_not_copied_in_silence),
+        TEST(copies_beside_a_writer_are_whole),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
