@@ -105,10 +105,17 @@ int davy_readings_told(struct davy_readings *readings, enum davy_readings_kind k
  */
 int davy_readings_prune(struct davy_readings *readings, davy_wall now) DAVY_MUST_CHECK;
 
+/*
+ * Outside a transaction: the disk has room for `bytes` (more than 0) of the file and its -wal, whatever max_size says. The
+ * file does not shrink: the oldest go, and what they took is used again. 0 or a negative errno.
+ */
+int davy_readings_room(struct davy_readings *readings, int64_t bytes) DAVY_MUST_CHECK;
+
 struct davy_disk_usage {
-    int64_t bytes;       /* of the database files of both stores */
-    int64_t free_bytes;  /* of the file system, for us */
-    int64_t total_bytes; /* of the file system */
+    int64_t bytes;          /* of the database files of both stores */
+    int64_t readings_bytes; /* of readings.db and its -wal */
+    int64_t free_bytes;     /* of the file system, for us */
+    int64_t total_bytes;    /* of the file system */
 };
 
 /* Measure the state directory. 0 or a negative errno. */

@@ -26,6 +26,9 @@
 #define FLOOR_MOST   (INT64_C(32) << 20)
 #define SHARE_LEAST  (INT64_C(256) << 10)
 
+/* Of the readings, whatever else is on the disk. */
+#define ROOM_LEAST (INT64_C(1) << 20)
+
 /* The reserve goes in so many steps, so that whoever fills the disk cannot take all of it at once. */
 #define STEPS 16
 
@@ -74,6 +77,14 @@ static void judge_space(struct disk *disk, int64_t free_bytes)
         davy_warning("record", "what space is left is for events: readings are not stored");
     else if (was_full && !disk->full)
         davy_notice("record", "readings are stored again");
+}
+
+/* Before their growth brings the disk near to where they must stop, readings use again what they have. */
+static int64_t room_of(const struct davy_disk_usage *usage, int64_t floor)
+{
+    int64_t more = usage->free_bytes - 2 * floor;
+    int64_t room = usage->readings_bytes + (more > 0 ? more : 0);
+    return room > ROOM_LEAST ? room : ROOM_LEAST;
 }
 
 static void keep_reserve(struct disk *disk, int64_t free_bytes)
@@ -136,6 +147,7 @@ void disk_measure(struct disk *disk)
     disk->status.free_bytes = usage.free_bytes;
     disk->reserve = share_of(usage.total_bytes, RESERVE_MOST);
     disk->floor = share_of(usage.total_bytes, FLOOR_MOST);
+    disk->room = room_of(&usage, disk->floor);
     judge_kind(disk);
     judge_wal(disk);
     judge_space(disk, usage.free_bytes);

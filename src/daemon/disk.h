@@ -27,6 +27,7 @@ struct disk {
     bool owes[DAVY_LOSS_COUNT_]; /* what was lost before the last disk_declare() is in no commit of the ledger yet */
     int64_t reserve;             /* bytes that should be kept */
     int64_t floor;               /* readings stop where less is free */
+    int64_t room;                /* that they may take in all; 0: not known yet */
     bool full;                   /* they have stopped */
     bool ours;                   /* the directory is locked; else nothing is opened */
     bool warned;                 /* of a directory in memory */

@@ -312,11 +312,13 @@ void reading_store_hurry(struct reading_store *store)
 
 void reading_store_trim(struct reading_store *store, davy_wall now)
 {
-    if (store->open || !store->readings || mono_now(store).ns < store->retry_at.ns)
+    if (store->open || !store->readings || !may_try(store)) /* on a full disk what went would help nobody */
         return;
     disk_works(store->disk);
     store->trim = false;
-    int rc = davy_readings_prune(store->readings, now);
+    int rc = store->disk->room > 0 ? davy_readings_room(store->readings, store->disk->room) : 0;
+    if (rc == 0)
+        rc = davy_readings_prune(store->readings, now);
     if (rc < 0)
         give_up(store, "readings.db cannot be trimmed", rc);
 }

@@ -335,22 +335,23 @@ int davy_readings_append(struct davy_readings *readings, const struct davy_readi
     return r < 0 ? davy_readings_fail(readings, r) : 0;
 }
 
+static int64_t size_of(const char *directory, const char *file)
+{
+    char path[DAVY_DB_PATH];
+    struct stat found;
+    int length = snprintf(path, sizeof(path), "%s/%s", directory, file);
+    return length > 0 && (size_t)length < sizeof(path) && stat(path, &found) == 0 ? found.st_size : 0;
+}
+
 int davy_storage_measure(const char *directory, struct davy_disk_usage *ret_usage)
 {
-    static const char *const files[] = {"ledger.db", "ledger.db-wal", "readings.db", "readings.db-wal"};
-    char path[DAVY_DB_PATH];
-    int64_t bytes = 0;
     struct statvfs volume;
     if (statvfs(directory, &volume) < 0)
         return -errno;
-    for (size_t i = 0; i < DAVY_LENGTH(files); i++) {
-        struct stat found;
-        int length = snprintf(path, sizeof(path), "%s/%s", directory, files[i]);
-        if (length > 0 && (size_t)length < sizeof(path) && stat(path, &found) == 0)
-            bytes += found.st_size;
-    }
+    int64_t readings = size_of(directory, "readings.db") + size_of(directory, "readings.db-wal");
     *ret_usage = (struct davy_disk_usage){
-        .bytes = bytes,
+        .bytes = readings + size_of(directory, "ledger.db") + size_of(directory, "ledger.db-wal"),
+        .readings_bytes = readings,
         .free_bytes = (int64_t)volume.f_bavail * (int64_t)volume.f_frsize,
         .total_bytes = (int64_t)volume.f_blocks * (int64_t)volume.f_frsize,
     };

@@ -127,8 +127,9 @@ struct davy_readings {
     struct readings_row rows[READINGS_ROWS]; /* of this transaction, not inserted yet */
     size_t row_count;
     int64_t length_us;
-    int64_t rows_max; /* of a partition */
-    int64_t max_bytes;
+    int64_t rows_max;   /* of a partition */
+    int64_t disk_bytes; /* the disk has room for so much; 0: not known */
+    int64_t max_bytes;  /* the smaller one of that and max_size */
     int64_t pages_max;
     int64_t wal_pages;    /* of the -wal, after the last commit */
     int64_t commit_pages; /* written by the last commit */

@@ -16,6 +16,9 @@
 #define CHECKPOINT_MAX 1000
 #define CHECKPOINT_MIN 16
 
+/* Changes of the disk's room that are smaller are passed over. */
+#define ROOM_STEP (INT64_C(256) << 10)
+
 /* Steps of pruning that a commit makes at most, where the next ones would not fit. */
 #define STEPS_AT_ONCE 4
 
@@ -50,6 +53,8 @@ int davy_room_limit(struct davy_readings *readings, const struct davy_storage *s
 {
     readings->retention_us = storage->retention.ns / DAVY_NS_PER_US;
     readings->max_bytes = storage->max_size_bytes;
+    if (readings->disk_bytes > 0 && (readings->max_bytes <= 0 || readings->disk_bytes < readings->max_bytes))
+        readings->max_bytes = readings->disk_bytes;
     readings->pages_max = readings->max_bytes / PAGE_BYTES - wal_pages(readings);
     readings->pages_max = readings->pages_max < 64 ? 64 : readings->pages_max;
     int64_t pages = wal_pages(readings) / 4;
@@ -59,6 +64,15 @@ int davy_room_limit(struct davy_readings *readings, const struct davy_storage *s
     sqlite3_wal_hook(readings->db.handle, on_wal, readings);
     int r = set_pragma(readings, "journal_size_limit", readings->checkpoint_pages * PAGE_BYTES);
     return r == 0 ? set_pragma(readings, "max_page_count", readings->pages_max) : r;
+}
+
+int davy_readings_room(struct davy_readings *readings, int64_t bytes)
+{
+    bool same = readings->disk_bytes / ROOM_STEP == bytes / ROOM_STEP;
+    if (same)
+        return 0;
+    readings->disk_bytes = bytes;
+    return readings->db.handle && readings->config ? davy_room_limit(readings, &readings->config->storage) : 0;
 }
 
 int davy_room_wal(struct davy_readings *readings)

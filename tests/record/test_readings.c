@@ -251,6 +251,35 @@ static void the_file_never_grows_past_max_size_and_the_newest_stay(void **state)
                      0); /* a whole piece of time, no holes */
 }
 
+static int64_t pages(struct fixture *f)
+{
+    return look_number(file_of(f), "PRAGMA page_count");
+}
+
+/* Partitions are a 64th of max_size, of which the disk has far less. The file stays as large as it is, what is in it goes. */
+static void where_the_disk_has_less_room_the_newest_stay(void **state)
+{
+    struct fixture *f = *state;
+    for (int64_t i = 0; i < 600; i++)
+        put_batch(f, i * 1000, 1000);
+    int64_t before = pages(f);
+    assert_true(before > 3000);
+    assert_int_equal(davy_readings_room(f->readings, 6 * MIB), 0);
+    for (int64_t i = 600; i < 800; i++) {
+        while (davy_readings_prune(f->readings, wall_s(i * 1000)) == 1)
+            ;
+        put_batch(f, i * 1000, 1000);
+    }
+    assert_true(pages(f) <= before);
+    assert_true(look_number(file_of(f), "SELECT count(*) FROM readings") < 220000);
+    assert_true(look_number(file_of(f), "SELECT count(*) FROM readings") > 60000);
+    assert_int_equal(look_number(file_of(f), "SELECT max(time_us) FROM readings"), wall_s(799999).ns / 1000);
+    assert_int_equal(davy_readings_room(f->readings, 512 * MIB), 0);
+    for (int64_t i = 800; i < 1500; i++)
+        put_batch(f, i * 1000, 1000);
+    assert_true(pages(f) > before);
+}
+
 static void a_transaction_larger_than_the_store_is_refused_whole(void **state)
 {
     struct fixture *f = *state;
@@ -490,6 +519,7 @@ int main(void)
         TEST(all_may_be_too_old),
         TEST(a_step_of_the_clock_never_makes_more_partitions_than_the_bound),
         TEST(the_file_never_grows_past_max_size_and_the_newest_stay),
+        TEST(where_the_disk_has_less_room_the_newest_stay),
         TEST(a_transaction_larger_than_the_store_is_refused_whole),
         TEST(each_commit_makes_room_and_what_goes_is_counted),
         TEST(what_goes_by_age_is_no_loss),

@@ -105,13 +105,13 @@ class Harness:
             station.mount_tmpfs("size=96m")
             station.start()
             station.pause(3)
-            before = station.stored_now()
+            before, steps = station.stored_now(), len(station.driver.steps)
             self.fill(station.state / "filler")
             station.trouble()
             station.pause(self.arguments.seconds)
-            stored = station.stored_now() - before
-            if stored == 0:
-                station.problem("a full disk took no event: where is the reserve?")
+            stored, steps = station.stored_now() - before, len(station.driver.steps) - steps
+            if stored < steps / 2:
+                station.problem(f"a full disk took {stored} events of {steps}: where is the reserve?")
             (station.state / "filler").unlink()
             station.pause(4)
             self.judge(station, stored_while_full=stored)
