@@ -20,6 +20,9 @@
 /* A -wal that is not held by a reader has a few MiB. */
 #define MOST_WAL (INT64_C(64) << 20)
 
+/* What failed is the trouble that is named for so long. */
+#define WORD (10 * DAVY_NS_PER_S)
+
 /* Of a file system, a part of it is the reserve, and as much again the floor of the readings, within bounds. */
 #define SHARE        32
 #define RESERVE_MOST (INT64_C(8) << 20)
@@ -39,7 +42,19 @@ void disk_trouble(struct disk *disk, const char *what, int rc)
     if (strcmp(text, disk->status.trouble) != 0)
         davy_error("record", "%s", text);
     memcpy(disk->status.trouble, text, sizeof text);
-    disk->status.troubled_at = davy_clock_now(disk->route->clock).mono;
+    disk->status.troubled_at = disk->told_at = davy_clock_now(disk->route->clock).mono;
+}
+
+/* What is seen at each look: it does not take the word from what has just failed for it. */
+static void trouble_besides(struct disk *disk, const char *what, int rc)
+{
+    davy_mono now = davy_clock_now(disk->route->clock).mono;
+    if (disk->told_at.ns != 0 && davy_mono_sub(now, disk->told_at).ns < WORD && disk->besides.ns != disk->told_at.ns) {
+        disk->status.troubled_at = now;
+        return;
+    }
+    disk_trouble(disk, what, rc);
+    disk->besides = disk->told_at;
 }
 
 void disk_works(struct disk *disk)
@@ -157,7 +172,7 @@ void disk_measure(struct disk *disk)
     else
         keep_reserve(disk, usage.free_bytes);
     if (usage.free_bytes < LEAST_FREE || usage.free_bytes < usage.total_bytes / LEAST_FREE_SHARE)
-        disk_trouble(disk, "less than 64 MiB or 5 % are free in the state directory", -ENOSPC);
+        trouble_besides(disk, "less than 64 MiB or 5 % are free in the state directory", -ENOSPC);
 }
 
 bool disk_give_back(struct disk *disk)

@@ -21,6 +21,8 @@ struct disk_loss {
 
 struct disk {
     struct route *route;
+    davy_mono told_at;     /* of the trouble in `status` */
+    davy_mono besides;     /* the same, where it was but want of space as seen at a look */
     const char *directory; /* not owned */
     struct recorder_status status;
     struct disk_loss losses[DAVY_LOSS_COUNT_];
