@@ -40,6 +40,36 @@ static int open_error(const struct davy_db *db)
     }
 }
 
+/* What the last read or write of the database or (JOURNAL_POINTER) of its -wal was refused with; 0: nothing. */
+static int last_error(struct davy_db *db, int which)
+{
+    sqlite3_file *file = NULL;
+    int error = 0;
+    if (db->handle && sqlite3_file_control(db->handle, NULL, which, &file) == SQLITE_OK && file && file->pMethods)
+        (void)file->pMethods->xFileControl(file, SQLITE_FCNTL_LAST_ERRNO, &error);
+    return error;
+}
+
+/*
+ * For SQLite a read that fails with one of these is damage (SQLITE_IOERR_CORRUPTFS in its os_unix.c, which a statement
+ * turns into SQLITE_CORRUPT). A disk that is away, or has a bad contact, is no reason to part with a sound file.
+ */
+static bool unreadable(struct davy_db *db)
+{
+    int errors[] = {last_error(db, SQLITE_FCNTL_FILE_POINTER), last_error(db, SQLITE_FCNTL_JOURNAL_POINTER)};
+    for (size_t i = 0; i < DAVY_LENGTH(errors); i++)
+        if (errors[i] == EIO || errors[i] == ENXIO || errors[i] == ERANGE)
+            return true;
+    return false;
+}
+
+static int damage(struct davy_db *db)
+{
+    db->broken = unreadable(db);
+    db->corrupt = !db->broken;
+    return db->corrupt ? -EUCLEAN : -EIO;
+}
+
 int davy_db_result(struct davy_db *db, int result)
 {
     switch (result & 0xff) {
@@ -67,8 +97,7 @@ int davy_db_result(struct davy_db *db, int result)
         return open_error(db);
     case SQLITE_CORRUPT:
     case SQLITE_NOTADB:
-        db->corrupt = true;
-        return -EUCLEAN;
+        return damage(db);
     case SQLITE_IOERR:
         db->broken = true;
         return io_error(db, result);

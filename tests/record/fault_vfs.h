@@ -39,6 +39,7 @@ struct fault {
     int read_countdown; /* likewise, for reads, once */
     int operations;     /* seen so far */
     int fired;
+    int read_error;                /* errno of every read; 0: none */
     bool recording;                /* for fault_power_cut() */
     struct fault_sector *unsynced; /* newest first */
     sqlite3_vfs vfs;
@@ -160,6 +161,8 @@ static int fault_read(sqlite3_file *file, void *bytes, int length, sqlite3_int64
         fault->fired++;
         return SQLITE_IOERR_READ;
     }
+    if (fault->read_error)
+        return SQLITE_IOERR_CORRUPTFS; /* what os_unix.c makes of EIO, ENXIO and ERANGE */
     return fault_real(file)->pMethods->xRead(fault_real(file), bytes, length, at);
 }
 
@@ -221,6 +224,10 @@ static int fault_reserved(sqlite3_file *file, int *out)
 
 static int fault_control(sqlite3_file *file, int operation, void *argument)
 {
+    if (operation == SQLITE_FCNTL_LAST_ERRNO && fault_of(file)->fault->read_error) {
+        *(int *)argument = fault_of(file)->fault->read_error;
+        return SQLITE_OK;
+    }
     return fault_real(file)->pMethods->xFileControl(fault_real(file), operation, argument);
 }
 

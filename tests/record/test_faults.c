@@ -4,6 +4,7 @@
 #include "record_support.h"
 
 #include <errno.h>
+#include <glob.h>
 
 #include "fault_vfs.h"
 #include "model/config.h"
@@ -143,6 +144,39 @@ static void a_disk_that_is_full_for_a_while_loses_nothing(void **state)
     every_operation_fails_in_turn(*state, SQLITE_FULL, true);
 }
 
+static bool was_set_aside(struct fixture *f)
+{
+    glob_t found;
+    char pattern[128];
+    snprintf(pattern, sizeof(pattern), "%s/*.corrupt-*", f->folder.path);
+    bool any = glob(pattern, 0, NULL, &found) == 0;
+    globfree(&found);
+    return any;
+}
+
+/* SQLite says of a read that fails that the database is malformed. */
+static void a_disk_that_cannot_be_read_for_a_while_is_no_damaged_file(void **state)
+{
+    struct fixture *f = *state;
+    struct davy_ledger *ledger = NULL;
+    struct davy_outbox_row row;
+    const int64_t many = 3000; /* more than SQLite keeps in memory */
+    folder_new_in(&f->folder, access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp");
+    assert_int_equal(davy_ledger_open(f->folder.path, wall_s(0), NULL, &ledger), 0);
+    assert_int_equal(attempt(ledger, many), 0);
+    f->fault.read_error = EIO;
+    assert_int_equal(davy_ledger_outbox_next(ledger, 0, &row), -EIO);
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(davy_ledger_begin(ledger), -EIO);
+    assert_false(was_set_aside(f));
+    f->fault.read_error = 0;
+    assert_int_equal(attempt(ledger, many + 1), 0);
+    assert_int_equal(davy_ledger_outbox_next(ledger, 0, &row), 0);
+    davy_ledger_close(ledger);
+    check(f, many + 1);
+    folder_done(&f->folder);
+}
+
 /* One batch of readings and a message of telemetry. */
 static int attempt_batch(struct davy_readings *readings, int64_t batch)
 {
@@ -228,6 +262,7 @@ int main(void)
         TEST(a_write_or_sync_that_fails_once_loses_nothing),
         TEST(a_disk_that_fails_for_a_while_loses_nothing),
         TEST(a_disk_that_is_full_for_a_while_loses_nothing),
+        TEST(a_disk_that_cannot_be_read_for_a_while_is_no_damaged_file),
         TEST(readings_go_on_after_any_fault),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
