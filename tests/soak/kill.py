@@ -57,7 +57,7 @@ rules = (
 """
 RULES = ["quiet"] * 4 + ["loud"] * 4 + ["held"] * 2
 STEP = 1 / 16  # of the values of the script: float32 has it exactly, and each comes once
-PATIENCE = 30  # s until what was done to the plant must be told, when nobody disturbs
+PATIENCE = 60  # s until what was done to the plant must be told, when nobody disturbs
 CALLS = ("pwrite64", "fdatasync", "writev", "sendto", "write", "fsync", "ftruncate", "unlink", "recvfrom", "openat")
 DEEPEST = 48
 MILD = ("shut", "jammed", "lost", "frozen")
@@ -186,7 +186,7 @@ class Run:
         self.outage, self.commands = None, 0
         self.asked, self.missed, self.ask_at, self.operate_at = set(), set(), 0.0, 0.0
         self.point, self.traced = 0, None
-        self.confirm_at, self.confirmed = 0.0, 0
+        self.confirm_at, self.severe = 0.0, False
         self.strace = None if arguments.no_strace else shutil.which("strace")
         self.actors = [Actor(self, i) for i in range(1, SCRIPTED + 1)]
 
@@ -261,14 +261,18 @@ class Run:
 
     def mind_broker(self, now):
         if self.outage and now >= self.outage.until:
-            self.outage.end()
-            self.outage = None
+            self.end_outage()
         share = self.kills / max(1, self.arguments.kills)
         if self.outage or sum(self.outages.values()) >= share * self.arguments.outages:
             return
-        kind = self.rng.choice(MILD + 2 * SEVERE if share >= 0.5 else MILD)
+        kind = self.rng.choice(MILD + 2 * SEVERE if self.severe else MILD)
         self.outages[kind] += 1
         self.outage = Outage(self, kind, now + self.rng.uniform(0.05, 1.5))
+
+    def end_outage(self):
+        if self.outage:
+            self.outage.end()
+            self.outage = None
 
     def operate(self, now):
         """What people do meanwhile; refusals are natural, and so is nobody there."""
@@ -318,10 +322,21 @@ class Run:
         wait_for(self.plant.answers, PATIENCE, "the older davyd answers")
         self.plant.end_daemon()
 
+    def half_time(self):
+        """Before the broker begins to forget, what was stored so far must have arrived: later it could be requested."""
+        self.end_outage()
+        self.start_daemon()
+        self.wait(self.plant.answers, "davyd answers at half-time")
+        self.wait(self.complete, "the subscriber misses nothing at half-time")
+        self.kill()
+        self.severe = True
+
     def go(self):
         if self.arguments.before:
             self.begin_with_the_older()
         while self.kills < self.arguments.kills:
+            if not self.severe and self.kills >= self.arguments.kills / 2:
+                self.half_time()
             point = self.next_point()
             self.start_daemon(point)
             mean = self.arguments.life
@@ -347,9 +362,7 @@ class Run:
 
     def drain(self):
         """No more steps: what is under way must be told; then all is calm, and nothing is left to send."""
-        if self.outage:
-            self.outage.end()
-            self.outage = None
+        self.end_outage()
         self.start_daemon()
         self.wait(self.plant.answers, "davyd answers at the end")
         self.wait(self.settled, "every step of the script was told")
