@@ -68,6 +68,11 @@ struct davy_mqtt_ops {
     int (*subscribe)(void *client, const char *filter);
     /* Leave cleanly (the will is not sent); waits at most `timeout`. */
     void (*disconnect)(void *client, davy_span timeout);
+    /*
+     * Whether the broker keeps to what a client can bear.
+     * returns   0, or -EMSGSIZE: it sends a packet that fills memory; then drop(), which gives it back
+     */
+    int (*check)(void *client);
     /* Drop the connection without ceremony, so that connect may be called again. */
     void (*drop)(void *client);
     void (*free)(void *client);

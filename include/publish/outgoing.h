@@ -33,9 +33,10 @@ struct davy_outgoing {
     struct davy_retained_set states;
     uint64_t last_id; /* of tokens */
     uint32_t max_packet;
-    size_t url;             /* to connect to next, or that is */
-    size_t tried;           /* connected to last */
-    bool told;              /* why this connection ends */
+    size_t url;   /* to connect to next, or that is */
+    size_t tried; /* connected to last */
+    bool told;    /* why this connection ends */
+    davy_mono check_at;
     davy_mono subscribe_by; /* when the answer to a subscription is overdue; ns = 0: none is awaited */
     struct davy_random random;
     davy_wall now; /* of the notice, or the turn, that is at work */

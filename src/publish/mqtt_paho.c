@@ -11,10 +11,15 @@
  * certificates, a bound of what is received.
  */
 #include <errno.h>
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/log.h"
 #include "publish/paho.h"
+
+/* What a broker may make the library take at once; our own limit for packets is far below. */
+#define SWELL_MAX ((size_t)32 * 1024 * 1024)
 
 /* Notices that wait at most unread. */
 #define NOTICES_RING 64
@@ -54,6 +59,41 @@ int davy_paho_errno(int rc)
     }
 }
 
+size_t davy_paho_large(void)
+{
+    return mallinfo2().hblkhd;
+}
+
+/*
+ * paho makes room for a packet as soon as its length is announced, up to 256 MB, and never gives the room back. What it
+ * takes shows among the large blocks, where nothing of ours grows by so much while a connection lasts.
+ */
+static int paho_check(void *client)
+{
+    struct paho *paho = client;
+    if (atomic_load(&paho->phase) == PAHO_IDLE || davy_paho_large() <= paho->large + SWELL_MAX)
+        return 0;
+    paho->swollen = true;
+    return -EMSGSIZE;
+}
+
+static int create_anchor(struct paho *paho)
+{
+    int rc = MQTTAsync_create(&paho->anchor, "tcp://127.0.0.1:1", "davy-anchor", MQTTCLIENT_PERSISTENCE_NONE, NULL);
+    return rc == MQTTASYNC_SUCCESS ? 0 : -ENOMEM;
+}
+
+void davy_paho_shed(struct paho *paho)
+{
+    davy_paho_destroy(paho);
+    if (paho->anchor)
+        MQTTAsync_destroy(&paho->anchor); /* the last one ends the library, and with it its buffers */
+    paho->anchor = NULL;
+    if (create_anchor(paho) < 0)
+        davy_warning("mqtt", "no memory for the client library's anchor");
+    paho->swollen = false;
+}
+
 static void paho_free(void *client)
 {
     struct paho *paho = client;
@@ -69,6 +109,7 @@ static const struct davy_mqtt_ops paho_ops = {.connect = davy_paho_connect,
                                               .publish = davy_paho_publish,
                                               .subscribe = davy_paho_subscribe,
                                               .disconnect = davy_paho_disconnect,
+                                              .check = paho_check,
                                               .drop = davy_paho_drop,
                                               .free = paho_free};
 
@@ -87,9 +128,8 @@ int davy_mqtt_paho_new(const struct davy_mqtt *mqtt, struct davy_queue *notices,
     paho->of_url = &paho->demands[0];
     int rc = davy_waker_init(&paho->left);
     MQTTAsync_global_init(&init);
-    if (rc == 0 && MQTTAsync_create(&paho->anchor, "tcp://127.0.0.1:1", "davy-anchor", MQTTCLIENT_PERSISTENCE_NONE,
-                                    NULL) != MQTTASYNC_SUCCESS)
-        rc = -ENOMEM;
+    if (rc == 0)
+        rc = create_anchor(paho);
     if (rc < 0) {
         paho_free(paho);
         return rc;

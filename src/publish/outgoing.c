@@ -14,6 +14,9 @@
 
 #define STATUS_SIZE 2048
 
+/* How often it is looked whether a broker fills memory. */
+#define CHECK_MS 500
+
 /* Connects that failed or held only briefly, in a row, from which on the broker counts as away. */
 #define UNSTABLE_FROM 5
 
@@ -454,6 +457,18 @@ static void follow_files(struct davy_outgoing *out, struct davy_stamp now)
     apply(out, DAVY_SESSION_RENEW, now);
 }
 
+/* A broker that fills memory is left, once it is noticed. */
+static void check_broker(struct davy_outgoing *out, struct davy_stamp now)
+{
+    if (now.mono.ns < out->check_at.ns || davy_queue_space(out->deliveries) < DAVY_OUTGOING_REPORTS)
+        return;
+    out->check_at = davy_mono_add(now.mono, davy_span_ms(CHECK_MS));
+    if (out->client.ops->check(out->client.client) == 0)
+        return;
+    note_error(out, "connection dropped", "the broker sends a packet that is far too large", now);
+    apply(out, DAVY_SESSION_STUCK, now);
+}
+
 static void keep_status(struct davy_outgoing *out, davy_mono now)
 {
     const bool held =
@@ -468,6 +483,7 @@ void davy_outgoing_pump(struct davy_outgoing *out, struct davy_stamp now)
     take_states(out);
     davy_retained_wake(&out->states, now.mono);
     follow_files(out, now);
+    check_broker(out, now);
     if (now.mono.ns >= deadline(out).ns && davy_queue_space(out->deliveries) >= DAVY_OUTGOING_REPORTS) {
         note_error(out, "no answer from the broker",
                    is_online(out) ? "an acknowledgement is overdue" : "to the connect, for 45 s", now);

@@ -52,6 +52,8 @@ struct paho {
     size_t next_slot;
     atomic_int window;  /* of this connection: how many may be in flight */
     atomic_int awaited; /* of this connection, about: messages that are sent and not called back */
+    size_t large;       /* bytes in large blocks of memory when the connect began */
+    bool swollen;       /* the library holds a packet that nobody wanted */
     struct paho_demands demands[PAHO_URLS];
     struct paho_demands *of_url; /* of this attempt or connection; never NULL */
     int witness;                 /* OpenSSL's index of our place in a TLS connection; 0: none */
@@ -70,6 +72,12 @@ void davy_paho_push_text(struct paho *paho, enum davy_mqtt_notice_kind kind, con
 
 /* mqtt_paho.c: what a return code of paho is as a negative errno. */
 int davy_paho_errno(int rc);
+
+/* mqtt_paho.c: the library is put away and taken out again, with all that it holds. */
+void davy_paho_shed(struct paho *paho);
+
+/* mqtt_paho.c: bytes in blocks of memory that stand alone, for they are large. */
+size_t davy_paho_large(void);
 
 /* paho_session.c: the operations of struct davy_mqtt_ops. */
 int davy_paho_connect(void *client, const char *url, const struct davy_mqtt_will *will);

@@ -317,6 +317,7 @@ static int start(struct paho *paho, struct attempt *attempt, const struct davy_m
         return rc;
     set_options(paho, attempt, will);
     forget_last(paho, &attempt->endpoint);
+    paho->large = davy_paho_large();
     atomic_store(&paho->phase, PAHO_CONNECTING);
     rc = MQTTAsync_connect(paho->handle, &attempt->options);
     MQTTProperties_free(&attempt->will_properties);
@@ -387,5 +388,8 @@ void davy_paho_disconnect(void *client, davy_span timeout)
 
 void davy_paho_drop(void *client)
 {
-    leave(client, davy_span_ms(1), true);
+    struct paho *paho = client;
+    leave(paho, davy_span_ms(1), true);
+    if (paho->swollen)
+        davy_paho_shed(paho);
 }

@@ -13,7 +13,7 @@
 struct fake {
     unsigned connects, drops, disconnects, subscribes;
     char filter[64];
-    int connect_rc, publish_rc;
+    int connect_rc, publish_rc, check_rc;
     char url[64];
     char will_topic[128];
     char will[2048];
@@ -59,6 +59,11 @@ static void fake_disconnect(void *client, davy_span timeout)
     (void)timeout;
 }
 
+static int fake_check(void *client)
+{
+    return ((struct fake *)client)->check_rc;
+}
+
 static void fake_drop(void *client)
 {
     ((struct fake *)client)->drops++;
@@ -69,8 +74,8 @@ static void fake_free(void *client)
     (void)client;
 }
 
-static const struct davy_mqtt_ops fake_ops = {fake_connect,    fake_publish, fake_subscribe,
-                                              fake_disconnect, fake_drop,    fake_free};
+static const struct davy_mqtt_ops fake_ops = {fake_connect, fake_publish, fake_subscribe, fake_disconnect,
+                                              fake_check,   fake_drop,    fake_free};
 
 static struct fake fake;
 static struct davy_config *config;
@@ -536,6 +541,21 @@ static void a_will_that_is_refused_is_offered_otherwise_at_once(void **state)
     assert_int_equal(fake.connects, 2);
 }
 
+static void a_broker_that_fills_memory_is_left(void **state)
+{
+    (void)state;
+    post(DAVY_MESSAGE_EVENT, 1, "a");
+    go_online(20);
+    fake.check_rc = -EMSGSIZE;
+    pass(1000);
+    assert_int_equal(fake.drops, 1);
+    assert_false(out.status.connected);
+    assert_non_null(strstr(out.status.last_error, "far too large"));
+    fake.check_rc = 0;
+    go_online(20);
+    expect_sent(1, "a {\"n\":1,\"replayed\":true}");
+}
+
 static void the_limits_of_a_broker_are_told(void **state)
 {
     (void)state;
@@ -884,6 +904,7 @@ int main(void)
         CASE(a_loss_is_named_also_when_sending_found_it_first),
         CASE(a_shorter_keep_alive_takes_one_more_connect_at_once),
         CASE(a_will_that_is_refused_is_offered_otherwise_at_once),
+        CASE(a_broker_that_fills_memory_is_left),
         CASE(the_limits_of_a_broker_are_told),
         CASE(a_client_that_is_busy_is_no_trouble_of_the_broker),
         CASE(a_client_that_cannot_connect_is_tried_again_later),

@@ -78,7 +78,7 @@ class Lane:
         self.rng = random.Random(arguments.seed * 1000 + number)
         self.problems, self.rows = [], []
         self.plant = self.liar = None
-        self.alarms_due = 0
+        self.alarms_due = self.rss_kib = 0
 
     def problem(self, text):
         self.problems.append(text)
@@ -171,7 +171,7 @@ class Lane:
         end = self.figures()
         connects = len(self.liar.accepted)
         self.check_connects(mode, list(self.liar.accepted), took)
-        self.check_figures(mode, quarter or end, end)
+        self.check_figures(mode, quarter or end, end, behaviour.swells)
         self.heal(mode)
         self.rows.append({"mode": mode, "seconds": round(took, 1), "connects": connects, "rss_kib": end.rss_kib,
                           "threads": end.threads, "descriptors": end.descriptors, "events": self.ledger_count()})
@@ -189,8 +189,8 @@ class Lane:
             self.problem(f"{mode}: {offence}")
         self.liar.offences.clear()
 
-    def check_figures(self, mode, quarter, end):
-        if not self.arguments.unmeasured and end.rss_kib > quarter.rss_kib + 4096:
+    def check_figures(self, mode, quarter, end, swells):
+        if not self.arguments.unmeasured and not swells and end.rss_kib > quarter.rss_kib + 4096:
             self.problem(f"{mode}: {quarter.rss_kib} KiB after a quarter, {end.rss_kib} KiB at the end")
         if end.threads != quarter.threads:
             self.problem(f"{mode}: {quarter.threads} threads after a quarter, {end.threads} at the end")
@@ -221,6 +221,10 @@ class Lane:
         wait_for(lambda: self.broker_status().get("connected"), 75, f"connected after {mode}")
         wait_for(lambda: self.plant.status()["status"]["outbox"]["events"] < 10, 75, f"the outbox drains after {mode}")
         self.check_outbox(mode)
+        rss_kib = self.figures().rss_kib
+        self.rss_kib = self.rss_kib or rss_kib
+        if not self.arguments.unmeasured and rss_kib > self.rss_kib + 6144:
+            self.problem(f"{mode}: {rss_kib} KiB afterwards, {self.rss_kib} KiB after the first behaviour")
 
     # ---- the end
 

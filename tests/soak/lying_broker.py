@@ -35,6 +35,7 @@ class Behaviour:
     acks = True  # ends with every event acknowledged
     cause = None  # regular expression over what davyctl status says of the broker
     alarm = False  # it raises the alarm `mqtt` at once
+    swells = False  # memory is full for a moment, until the connection is dropped
 
     def __init__(self, rng):
         self.rng = rng
@@ -208,6 +209,22 @@ class Huge(Behaviour):
         connection.deaf = True
 
 
+class Flood(Behaviour):
+    """A message of 200 MB that does come."""
+
+    acks = False
+    swells = True
+    cause = "too large"
+
+    def connected(self, connection):
+        connection.link.settimeout(30)
+        connection.write(b"\x30\x80\x80\x80\x64\x00\x03abc\x00")
+        for _ in range(199):
+            if not connection.closed:
+                connection.write(bytes(1 << 20))
+        connection.link.settimeout(0.2)
+
+
 class Garbage(Behaviour):
     acks = False
     cause = "lost|connect|overdue"
@@ -346,7 +363,7 @@ BEHAVIOURS = {
        for reason in (0x80, 0x83, 0x87, 0x90, 0x95, 0x97, 0x99)},
     "refuses_some": RefusesSome, "one_at_a_time": OneAtATime, "any_window": AnyWindow, "small_packets": SmallPackets,
     "no_qos": NoQos, "no_retain": NoRetain, "keep_alive": KeepAlive, "no_connack": NoConnack,
-    "malformed_connack": MalformedConnack, "huge": Huge, "garbage": Garbage, "odd_packets": OddPackets,
+    "malformed_connack": MalformedConnack, "huge": Huge, "flood": Flood, "garbage": Garbage, "odd_packets": OddPackets,
     "half_open": HalfOpen, "slow": Slow, "disconnects": Disconnects, "twin": Twin, "rejects": Rejects, "flaps": Flaps,
     "flaps_late": FlapsLate, "mixed": Mixed, "any_of_all": AnyOfAll,
     "tls_wrong_name": lambda rng: Tls(rng, "stranger", "elsewhere.example"),
