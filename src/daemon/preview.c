@@ -11,6 +11,9 @@
 #define WAITING_LEAST 256
 #define WAITING_MOST  ROUTE_RECORDS
 
+/* More events than these before it would keep an alarm from the network for longer than a moment. */
+#define AHEAD_MOST 500
+
 /* A publisher that takes no more is asked again after this. */
 #define ASK_AGAIN (100 * DAVY_NS_PER_MS)
 
@@ -68,6 +71,15 @@ static void drop_first(struct preview *preview)
     davy_config_unref(first(preview)->config);
     preview->count--;
     preview->head = (preview->head + 1) % preview->room;
+}
+
+/* It is announced. */
+static void drop_last(struct preview *preview)
+{
+    struct waiting *last = &preview->ring[(preview->head + --preview->count) % preview->room];
+    davy_members_unref(last->event.members);
+    davy_config_unref(last->config);
+    preview->sent++;
 }
 
 /* Another size of the ring, its items in order from 0 on. Without memory it stays as it is. */
@@ -152,6 +164,19 @@ static void make_room(struct preview *preview)
         drop_first(preview);
 }
 
+/* After an outage all that was decided in it is on its way, in order. */
+static bool is_far_behind(const struct preview *preview)
+{
+    struct recorder_status recorder;
+    struct davy_publisher_status publisher;
+    davy_cell_get(&preview->route->recorder, &recorder);
+    int64_t ahead = recorder.outbox_events - recorder.unconfirmed - recorder.parked;
+    if (ahead <= AHEAD_MOST || !preview->route->publisher)
+        return false;
+    davy_publisher_status(preview->route->publisher, &publisher);
+    return publisher.connected;
+}
+
 void preview_add(struct preview *preview, const struct davy_event *event, uint64_t ordinal, davy_mono now)
 {
     preview->newest = ordinal;
@@ -162,6 +187,8 @@ void preview_add(struct preview *preview, const struct davy_event *event, uint64
     davy_members_ref(event->members);
     preview->ring[at] = (struct waiting){*event, davy_config_ref(preview->config), ordinal,
                                          davy_mono_add(now, preview->config->storage.announce_within)};
+    if (event->active && is_far_behind(preview) && announce(preview, &preview->ring[at]) == 0)
+        drop_last(preview); /* else it waits for the disk, as others do */
 }
 
 /* The log tells the begin and the end, not each event. */

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Where the disk is slower than announce_within, the missed alarm is the greater evil: the event is announced before it
- * is stored, with durable false and seq null (ARCHITECTURE.md, Degraded routes). Belongs to the evaluator's thread.
+ * is stored, with durable false and seq null (ARCHITECTURE.md, Degraded routes). So is an alarm before which the events of
+ * an outage are on their way: it does not queue behind them. Belongs to the evaluator's thread.
  */
 #pragma once
 

@@ -34,6 +34,14 @@ int davy_publisher_post(struct davy_publisher *publisher, struct davy_message *m
     return 0;
 }
 
+static bool connected;
+
+void davy_publisher_status(struct davy_publisher *publisher, struct davy_publisher_status *ret_status)
+{
+    (void)publisher;
+    *ret_status = (struct davy_publisher_status){.connected = connected};
+}
+
 static int setup(void **state)
 {
     struct fixture *f = calloc(1, sizeof *f);
@@ -118,6 +126,38 @@ static void where_the_ledger_fails_all_is_announced_at_once(void **state)
     assert_announced(1, 2);
 }
 
+/* One event, while so many wait; returns whether it was announced at once. */
+static bool at_once(struct fixture *f, const struct recorder_status *status, bool active)
+{
+    struct davy_event event = {.subject = {DAVY_ALARM_STORAGE, DAVY_NONE, DAVY_NONE, DAVY_NONE, DAVY_NONE},
+                               .active = active};
+    size_t before = announced_count;
+    davy_cell_put(&f->route.recorder, status);
+    event.count = (uint32_t)++f->handed;
+    preview_add(f->preview, &event, f->handed, ms(0));
+    return announced_count > before;
+}
+
+static void an_alarm_does_not_queue_behind_what_an_outage_has_left(void **state)
+{
+    struct fixture *f = *state;
+    const struct recorder_status behind = {.outbox_events = 501}, near = {.outbox_events = 500},
+                                 confirmed_not = {.outbox_events = 9000, .unconfirmed = 8000, .parked = 700};
+    connected = false;
+    assert_false(at_once(f, &behind, true));
+    connected = true;
+    assert_false(at_once(f, &near, true));
+    assert_false(at_once(f, &confirmed_not, true));
+    assert_false(at_once(f, &behind, false)); /* what clears may wait */
+    assert_true(at_once(f, &behind, true));
+    assert_int_equal(announced[0], 5);
+    preview_turn(f->preview, ms(500));
+    assert_int_equal(announced_count, 5); /* the others, by the disk's delay; this one not again */
+    publisher_room = 0;
+    assert_false(at_once(f, &behind, true));
+    connected = false;
+}
+
 /* A flood in one turn: far more than a ring of 256 or the publisher's queue holds. */
 static void a_flood_is_announced_whole_as_the_publisher_takes_it(void **state)
 {
@@ -177,6 +217,7 @@ int main(void)
         TEST(what_is_stored_in_time_is_not_announced_before),
         TEST(what_is_not_stored_in_time_is_announced_once),
         TEST(where_the_ledger_fails_all_is_announced_at_once),
+        TEST(an_alarm_does_not_queue_behind_what_an_outage_has_left),
         TEST(a_flood_is_announced_whole_as_the_publisher_takes_it),
         TEST(a_full_publisher_is_asked_again_soon),
         TEST(where_broker_and_disk_are_away_the_newest_wait),
