@@ -4,7 +4,7 @@
  * one reading of each point of the configuration, and now and then an event. Looks on at memory and files; what came of
  * readings, telemetry and events is for whoever reads the databases afterwards (outage.py). Progress on standard error,
  * figures as JSON in the last line; exit 1 on a problem.
- * usage: outage CONFIG FOLDER SECONDS EVENT_EVERY
+ * usage: outage CONFIG FOLDER SECONDS EVENTS      EVENTS: in 1,000 seconds
  */
 #include <errno.h>
 #include <sched.h>
@@ -35,7 +35,7 @@ struct outage {
     struct record_stage *stage;
     struct davy_config *config;
     const char *folder;
-    int64_t seconds, event_every;
+    int64_t seconds, event_rate, event_due;
     uint64_t random;
     int64_t readings, events, refused;
     struct davy_subject subject;
@@ -231,10 +231,10 @@ static void wait_round(struct outage *o)
     }
 }
 
-static void one_second(struct outage *o, int64_t second)
+static void one_second(struct outage *o)
 {
     push_readings(o);
-    if (second % o->event_every == 0)
+    for (o->event_due += o->event_rate; o->event_due >= 1000; o->event_due -= 1000)
         push_event(o);
     atomic_fetch_add(&o->elapsed_ns, DAVY_NS_PER_S);
     wait_round(o);
@@ -286,7 +286,7 @@ static void run(struct outage *o)
 {
     davy_mono began = davy_clock_now(&davy_system_clock).mono, told = began;
     for (int64_t second = 1; second <= o->seconds && o->problems < 10; second++) {
-        one_second(o, second);
+        one_second(o);
         if (second % LOOK_EVERY_S == 0)
             look(o, second);
         davy_mono here = davy_clock_now(&davy_system_clock).mono;
@@ -315,9 +315,9 @@ static void finish(struct outage *o)
 int main(int argc, char **argv)
 {
     static struct outage o = {.random = 88172645463325252ULL};
-    must(argc == 5, "usage: outage CONFIG FOLDER SECONDS EVENT_EVERY");
-    must(davy_int_parse(argv[3], &o.seconds) == 0 && davy_int_parse(argv[4], &o.event_every) == 0 && o.event_every > 0,
-         "SECONDS and EVENT_EVERY are numbers");
+    must(argc == 5, "usage: outage CONFIG FOLDER SECONDS EVENTS");
+    must(davy_int_parse(argv[3], &o.seconds) == 0 && davy_int_parse(argv[4], &o.event_rate) == 0,
+         "SECONDS and EVENTS are numbers");
     o.folder = argv[2];
     load(&o, argv[1]);
     start(&o);
