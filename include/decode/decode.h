@@ -101,6 +101,13 @@ bool davy_decoder_tell_device(struct davy_decoder *decoder, uint32_t device, dav
 bool davy_decoder_tell(struct davy_decoder *decoder, uint32_t point, bool in_alarm,
                        struct davy_alarm_memory *ret_memory);
 
+/*
+ * Before a reload takes devices and points away: an empty memory for each of which something was kept, so that nothing of them
+ * comes back with a later configuration and a restart.
+ */
+void davy_decoder_tell_gone(const struct davy_decoder *decoder, const struct davy_config *next,
+                            void (*tell)(void *context, const struct davy_alarm_memory *memory), void *context);
+
 /* Put a memory back before the first block. False when it is of an alarm, or of a point or device that is gone. */
 bool davy_decoder_recall(struct davy_decoder *decoder, const struct davy_alarm_memory *memory);
 

@@ -417,12 +417,18 @@ static void swap_next(struct evaluate_stage *stage)
     *next = old; /* freed when the engine has switched */
 }
 
+static void tell_gone(void *context, const struct davy_alarm_memory *memory)
+{
+    (void)on_memory(context, memory);
+}
+
 /* Between the last event under the old configuration and the first under the new one. */
 static void on_switched(void *context)
 {
     struct evaluate_stage *stage = context;
     clear_moved(stage);
     davy_zones_keep(stage->next.zones, stage->zones);
+    davy_decoder_tell_gone(stage->decoder, stage->next.config, tell_gone, stage);
     swap_next(stage);
     struct record record = {.kind = RECORD_SWITCH, .config = davy_config_ref(stage->config)};
     struct record_reading reading = {.config = davy_config_ref(stage->config)};

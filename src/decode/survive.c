@@ -143,6 +143,28 @@ void davy_decoder_untold_device(struct davy_decoder *decoder, uint32_t device)
     decoder->inhibits[device].was.until.mono.ns = -1; /* is none's */
 }
 
+void davy_decoder_tell_gone(const struct davy_decoder *decoder, const struct davy_config *next,
+                            void (*tell)(void *context, const struct davy_alarm_memory *memory), void *context)
+{
+    const struct davy_config *config = decoder->config;
+    for (uint32_t d = 0; d < config->device_count; d++) {
+        struct davy_alarm_memory memory = {.count = 0};
+        snprintf(memory.key, sizeof memory.key, "~%s", config->devices[d].id);
+        if (decoder->inhibits[d].was.until.mono.ns != 0 &&
+            davy_config_find_device(next, config->devices[d].id) == DAVY_NONE)
+            tell(context, &memory);
+    }
+    for (uint32_t p = 0; p < config->point_count; p++) {
+        const struct memory *of = &decoder->points[p];
+        struct davy_alarm_memory memory = {.count = 0};
+        char name[DAVY_KEY_SIZE];
+        davy_config_point_name(config, p, name);
+        snprintf(memory.key, sizeof memory.key, "=%.*s", DAVY_KEY_SIZE - 2, name);
+        if ((of->told_latched || of->told_settling) && davy_config_find_point(next, name) == DAVY_NONE)
+            tell(context, &memory);
+    }
+}
+
 void davy_decoder_tell_kept(struct davy_decoder *decoder)
 {
     for (uint32_t p = 0; p < decoder->config->point_count; p++)

@@ -755,6 +755,37 @@ static void an_inhibit_goes_over_a_reload_and_a_restart(void **state)
     (void)state;
 }
 
+static void note_gone(void *context, const struct davy_alarm_memory *memory)
+{
+    strcat(context, memory->key);
+    assert_int_equal(memory->shelved_until.mono.ns, 0);
+}
+
+/* What was kept of a device that a reload takes away must not come back with it. */
+static void of_what_is_gone_nothing_is_kept(void **state)
+{
+    struct rig rig;
+    struct davy_alarm_memory memory;
+    char gone[256] = "";
+    struct davy_config *nothing = davy_config_new();
+    rig_init(&rig, plain_config(DAVY_TYPE_UINT16));
+    davy_decoder_tell_gone(rig.decoder, nothing, note_gone, gone);
+    assert_string_equal(gone, "");
+    rig.device->settle = 2;
+    begin_inhibit(&rig, 60);
+    davy_decoder_stale(rig.decoder, 0);
+    assert_true(davy_decoder_tell_device(rig.decoder, 0, rig.block.at.mono, &memory));
+    assert_true(davy_decoder_tell(rig.decoder, 0, true, &memory));
+    davy_decoder_tell_gone(rig.decoder, rig.config, note_gone, gone);
+    assert_string_equal(gone, "");
+    davy_decoder_tell_gone(rig.decoder, nothing, note_gone, gone);
+    assert_non_null(strchr(gone, '~'));
+    assert_non_null(strchr(gone, '='));
+    davy_config_unref(nothing);
+    rig_done(&rig);
+    (void)state;
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -786,6 +817,7 @@ int main(void)
         cmocka_unit_test(an_inhibit_is_refused_without_reason_or_beyond_eight_hours),
         cmocka_unit_test(an_inhibit_is_told_once_and_again_when_it_ends),
         cmocka_unit_test(an_inhibit_goes_over_a_reload_and_a_restart),
+        cmocka_unit_test(of_what_is_gone_nothing_is_kept),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -481,6 +481,11 @@ static void on_switched(void *context)
     world->zones = world->next_zones;
 }
 
+static void on_gone(void *context, const struct davy_alarm_memory *memory)
+{
+    on_memory(context, memory);
+}
+
 static void reload(struct world *world, const struct op *op)
 {
     struct davy_decoder *decoder;
@@ -490,6 +495,7 @@ static void reload(struct world *world, const struct op *op)
     MUST(davy_zones_new(world->next, world->zones, &world->next_zones));
     oracle_reload(&world->oracle, world->next_spec);
     MUST(davy_engine_reload(world->engine, world->next, stamp_at(world, world->now), on_switched));
+    davy_decoder_tell_gone(world->decoder, world->config, on_gone, world);
     davy_decoder_free(world->decoder);
     world->decoder = decoder;
     oracle_switched(&world->oracle);
