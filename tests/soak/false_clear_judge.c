@@ -300,6 +300,8 @@ void oracle_event(struct oracle *oracle, unsigned s, const struct davy_event *ev
                                                                                                      : event->level,
                                .active = event->active,
                                .acknowledged = event->acknowledged && event->state != DAVY_STATE_NORMAL};
+    if (s < SLOT_RULES && oracle_exists(oracle->spec, s) && slot->when_false && slot->told.level == DAVY_LEVEL_NONE)
+        oracle_untrip(oracle, s); /* it does not apply any more, as for who has no occurrence it did not before */
     if (s < SLOT_RULES && oracle_exists(oracle->spec, s) && is_lower(event->type) && !oracle->reloading)
         check_rule(oracle, s);
     note_zones(oracle, at);
