@@ -177,9 +177,27 @@ void oracle_check(struct oracle *oracle);
 /* What is wrong, if it is the first; printf. */
 void oracle_wrong(struct oracle *oracle, unsigned slot, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
-/* ---- between its two files ---- */
+/* ---- between its files ---- */
 
 const struct rule_spec *oracle_rule(const struct oracle *oracle, unsigned slot);
 bool oracle_exists(const struct plant_spec *spec, unsigned slot);
 void oracle_untrip(struct oracle *oracle, unsigned slot);
 void oracle_note_zones(struct oracle *oracle);
+
+/* Sums of floating-point numbers, which may differ in the last digits. */
+bool oracle_is_average(const struct rule_spec *rule);
+
+/* One limit: its trip side, the begin of a delay, and delays that are over. */
+bool oracle_trips(const struct limit_spec *limit, double value, bool computed);
+void oracle_be_hot(struct limit_floor *floor, int64_t now);
+void oracle_expire(const struct limit_spec *limit, struct limit_floor *floor, int64_t now);
+
+/* The measure in place of the value, HELD where there is none. */
+struct evidence oracle_measured(const struct oracle *oracle, unsigned rule, unsigned point, bool upper,
+                                const struct evidence *evidence);
+
+void oracle_reset_slot(struct slot *slot);
+void oracle_count_votes(struct oracle *oracle, unsigned rule, unsigned limit, bool good);
+void oracle_evaluate_newest(struct oracle *oracle, unsigned slot);
+void oracle_settle_when(struct oracle *oracle, unsigned slot, const struct evidence *evidence);
+void oracle_fire(struct oracle *oracle, unsigned slot);
