@@ -28,7 +28,7 @@ struct davy_engine_options {
     void (*event)(void *context, const struct davy_event *event);
     /*
      * The memory of an alarm whose memory is no longer what was last given (timers, causes without event). Called after
-     * the events of a cause. Returns false when it is not taken: it is told again by davy_engine_tell_all(). May be NULL.
+     * the events of a cause. Returns false when it is not taken: it is told again by davy_engine_tell_untold(). May be NULL.
      */
     bool (*memory)(void *context, const struct davy_alarm_memory *memory);
     /* The id of a new occurrence, asked right before its `raised`. NULL: random UUIDv7. */
@@ -68,6 +68,9 @@ davy_span davy_engine_raise_lookback(const struct davy_engine *engine);
 
 /* Tell the memory of every alarm that is not at rest, or whose memory was not taken. */
 void davy_engine_tell_all(struct davy_engine *engine);
+
+/* Only those whose memory was not taken: where all that there is does not fit at once, the next try has less to tell. */
+void davy_engine_tell_untold(struct davy_engine *engine);
 
 /* Whether the configuration has an alarm of this key. */
 bool davy_engine_knows(const struct davy_engine *engine, const char *key);

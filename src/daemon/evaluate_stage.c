@@ -180,7 +180,7 @@ static void tell_left_out(struct evaluate_stage *stage)
     if (!stage->memories_left_out || davy_queue_count(&stage->route->records) > 0)
         return;
     stage->memories_left_out = false;
-    davy_engine_tell_all(stage->engine);
+    davy_engine_tell_untold(stage->engine);
 }
 
 /* To the recorder with what was kept, as far as there is room beside that for a change of configuration. */

@@ -322,6 +322,13 @@ void davy_engine_tell_all(struct davy_engine *engine)
             davy_engine_tell_memory(engine, &engine->alarms[i]);
 }
 
+void davy_engine_tell_untold(struct davy_engine *engine)
+{
+    for (uint32_t i = 0; i < engine->alarm_count + engine->member_count; i++)
+        if (engine->alarms[i].untold)
+            davy_engine_tell_memory(engine, &engine->alarms[i]);
+}
+
 bool davy_engine_knows(const struct davy_engine *engine, const char *key)
 {
     return davy_engine_find_key(engine, key) != DAVY_NONE;

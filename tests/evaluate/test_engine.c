@@ -382,9 +382,58 @@ static void reload_keeps_what_stays_retires_what_goes_and_raises_what_changed(vo
     end(&bench);
 }
 
+/* A recorder that takes so many memories at once, and no more. */
+struct narrow {
+    unsigned room, taken;
+};
+
+static void ignore_event(void *context, const struct davy_event *event)
+{
+    (void)context;
+    (void)event;
+}
+
+static bool take_some(void *context, const struct davy_alarm_memory *memory)
+{
+    struct narrow *narrow = context;
+    (void)memory;
+    if (narrow->room == 0)
+        return false;
+    narrow->room--;
+    narrow->taken++;
+    return true;
+}
+
+/* More alarms than the recorder takes at once: each try tells what is left, so that it comes to an end. */
+static void what_was_not_taken_is_told_until_all_is(void **state)
+{
+    (void)state;
+    struct davy_config *config = plant_new(9);
+    const struct davy_limit limit = {.level = DAVY_LEVEL_ORANGE, .condition = DAVY_CONDITION_ABOVE, .a = 7};
+    struct narrow narrow = {.room = 0};
+    struct davy_engine *engine;
+    plant_add_rule(config, "h2s", &limit, 1);
+    const struct davy_engine_options options = {
+        .config = config, .event = ignore_event, .memory = take_some, .context = &narrow};
+    assert_int_equal(davy_engine_new(&options, &engine), 0);
+    davy_engine_start(engine, at(0), false);
+    for (uint32_t p = 0; p < 9; p++)
+        davy_engine_reading(engine, &(struct davy_reading){.point = p, .has_value = true, .value = 8, .at = at(1)});
+    unsigned tries = 0;
+    do {
+        narrow = (struct narrow){.room = 4};
+        davy_engine_tell_untold(engine);
+        tries++;
+    } while (narrow.taken > 0);
+    assert_int_equal(tries, 4); /* 4, 4, 1, none */
+    davy_engine_free(engine);
+    davy_config_unref(config);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(what_was_not_taken_is_told_until_all_is),
         cmocka_unit_test(a_calibration_date_is_held_against_each_step_of_the_wall_clock),
         cmocka_unit_test(raises_escalates_latches_and_resets),
         cmocka_unit_test(one_jump_over_both_limits_is_one_event),
