@@ -6,10 +6,6 @@
 #include <string.h>
 
 #include "ledger_internal.h"
-#include "mark.h"
-
-/* Numbers that may be skipped where a damaged ledger does not tell its end; a flush more for as many events. */
-#define MARK_AHEAD 256
 
 static int64_t micros(davy_wall t)
 {
@@ -131,12 +127,22 @@ const char *davy_ledger_reason(int error)
     }
 }
 
+/* An orderly end: from now on it is known exactly. */
+static void end_mark(struct davy_ledger *ledger)
+{
+    const struct ledger_mark end = {.seq = ledger->committed.events.seq, .exact = true};
+    bool sound = !ledger->db.broken && !ledger->db.corrupt && !davy_db_moved(&ledger->db);
+    if (sound && end.seq > 0 && (!ledger->mark.exact || ledger->mark.seq != end.seq))
+        (void)!davy_mark_write(ledger->directory, &end); /* else the one that is there goes on to hold */
+}
+
 struct davy_ledger *davy_ledger_close(struct davy_ledger *ledger)
 {
     if (!ledger)
         return NULL;
     if (ledger->db.handle) {
         davy_db_rollback(&ledger->db);
+        end_mark(ledger);
         (void)sqlite3_wal_checkpoint_v2(ledger->db.handle, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
         davy_db_close(&ledger->db); /* what the checkpoint could not do, the next open does */
     }
@@ -176,8 +182,9 @@ int davy_ledger_begin(struct davy_ledger *ledger)
 /* Before anything of this commit is announced. Where it fails it is tried with the next one: the ledger is whole. */
 static void keep_mark(struct davy_ledger *ledger)
 {
-    int64_t ahead = ledger->committed.events.seq + MARK_AHEAD;
-    if (ledger->committed.events.seq > ledger->mark && davy_mark_write(ledger->directory, ahead) == 0)
+    int64_t last = ledger->committed.events.seq;
+    const struct ledger_mark ahead = {.seq = last + DAVY_MARK_AHEAD};
+    if (last > ledger->mark.seq && davy_mark_write(ledger->directory, &ahead) == 0)
         ledger->mark = ahead;
 }
 

@@ -4,6 +4,7 @@
 
 #include "chain.h"
 #include "db.h"
+#include "mark.h"
 #include "record/ledger.h"
 
 enum ledger_statement {
@@ -98,7 +99,7 @@ struct davy_ledger {
     struct ledger_state now; /* with what the running transaction did */
     char *text;              /* topic and payload of the row handed out last */
     size_t text_size;
-    int64_t mark;                                  /* no event has passed it; 0: not read yet */
+    struct ledger_mark mark;                       /* as it is on the disk */
     struct ledger_loss declared[DAVY_LOSS_COUNT_]; /* in no commit yet */
     int64_t attempted[DAVY_LOSS_COUNT_];           /* what of it the last commit had */
     davy_mono row_due[DAVY_LOSS_COUNT_];           /* not before this the next row of that kind */
@@ -123,7 +124,7 @@ int davy_ledger_put_end(struct davy_ledger *ledger, enum ledger_statement which,
 int davy_ledger_put_heads(struct davy_ledger *ledger);
 
 /*
- * After the first opening: a file that is damaged is set aside; in a new one the numbers go on after the ledger that was
+ * After the first opening: a file that is damaged, or older than its mark, is set aside; in a new one the numbers go on after the ledger that was
  * set aside last, now or before. ret_renewed: so it was.
  */
 int davy_ledger_found(struct davy_ledger *ledger, bool damaged, bool *ret_renewed);

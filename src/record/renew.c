@@ -126,9 +126,9 @@ static void read_old(const struct davy_ledger *ledger, const char *path, struct 
     struct ledger_ends ends = {.sure = false};
     if (path)
         ends = davy_salvage_ends(path);
-    int64_t mark = ledger->mark;
-    if (ends.events.seq < mark && !ends.sure)
-        ends.events = (struct ledger_chain){.seq = mark};
+    const struct ledger_mark *mark = &ledger->mark;
+    if (ends.events.seq < mark->seq && (!ends.sure || davy_mark_behind(mark, ends.events.seq)))
+        ends.events = (struct ledger_chain){.seq = mark->seq};
     rescue->state.events = ends.events;
     rescue->state.actions = ends.actions;
     davy_rescue_state(rescue);
@@ -164,6 +164,10 @@ static int set_aside(const struct davy_ledger *ledger)
 
 int davy_ledger_found(struct davy_ledger *ledger, bool damaged, bool *ret_renewed)
 {
+    if (!damaged && !is_empty(ledger) && davy_mark_behind(&ledger->mark, ledger->committed.events.seq)) {
+        davy_db_close(&ledger->db); /* an old copy, or its -wal lost its end */
+        damaged = true;
+    }
     int r = damaged ? set_aside(ledger) : 0;
     if (r == 0 && damaged)
         r = davy_ledger_open_file(ledger);

@@ -195,7 +195,7 @@ class Bench:
 def usage(b):
     b.expect(2)
     b.expect(2, "explode")
-    for verb in ("risk", "kpi", "export", "backup"):
+    for verb in ("risk", "kpi", "export"):
         result = b.expect(2, verb, "x")
         b.check("not available in this version" in result.stderr, verb, result)
     b.expect(2, "ack")
