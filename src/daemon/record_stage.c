@@ -387,11 +387,16 @@ static void committed(struct record_stage *stage, size_t count)
 static bool commit_batch(struct record_stage *stage, size_t count)
 {
     int rc;
+    bool once_more = true; /* the second try has the -wal to itself */
     davy_mono begun = mono_now(stage);
     disk_works(&stage->disk);
-    do
+    do {
         rc = write_batch(stage, count);
-    while (rc == LEFT_OUT || (rc == -ENOSPC && disk_give_back(&stage->disk)));
+        if (rc == -ENOSPC && once_more)
+            once_more = false;
+        else if (rc != LEFT_OUT && (rc != -ENOSPC || !disk_give_back(&stage->disk)))
+            break;
+    } while (true);
     if (rc < 0) {
         commit_failed(stage, rc);
         return false;

@@ -78,6 +78,7 @@ int davy_db_result(struct davy_db *db, int result)
     case SQLITE_DONE:
         return 0;
     case SQLITE_FULL:
+        db->full = true;
         return -ENOSPC;
     case SQLITE_NOMEM:
         return -ENOMEM;
@@ -205,6 +206,9 @@ bool davy_db_in_transaction(const struct davy_db *db)
 
 int davy_db_begin(struct davy_db *db)
 {
+    if (db->full)
+        (void)sqlite3_wal_checkpoint_v2(db->handle, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
+    db->full = false;
     return davy_db_exec(db, "BEGIN IMMEDIATE");
 }
 

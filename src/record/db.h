@@ -47,6 +47,7 @@ struct davy_db {
     bool checked;  /* the pragmas held after the first commit of this connection */
     bool broken;   /* an I/O error: close and open again before the next use */
     bool corrupt;  /* the file is damaged: set it aside */
+    bool full;     /* there was no space: the -wal is to be used again before it grows */
     bool doubtful; /* this or an earlier connection was broken: what is in the -wal may never reach the disk */
 };
 
@@ -85,7 +86,8 @@ int64_t davy_db_trim_wal(struct davy_db *db);
 /* True where the path no longer leads to the file that is open. */
 bool davy_db_moved(const struct davy_db *db);
 
-int davy_db_begin(struct davy_db *db) DAVY_MUST_CHECK;  /* BEGIN IMMEDIATE */
+/* BEGIN IMMEDIATE. After a want of space the -wal is emptied into the database first: that needs the least. */
+int davy_db_begin(struct davy_db *db) DAVY_MUST_CHECK;
 int davy_db_commit(struct davy_db *db) DAVY_MUST_CHECK; /* rolled back where it fails */
 void davy_db_rollback(struct davy_db *db);              /* also without a transaction */
 bool davy_db_in_transaction(const struct davy_db *db);

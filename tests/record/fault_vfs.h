@@ -37,7 +37,9 @@ struct fault {
     int times; /* it fails so often in a row; 0: once, or for good where it is lasting */
     bool only_syncs;
     int read_countdown; /* likewise, for reads, once */
-    int operations;     /* seen so far */
+    bool bounded;       /* files may grow by `space` bytes more */
+    sqlite3_int64 space;
+    int operations; /* seen so far */
     int fired;
     int read_error;                /* errno of every read; 0: none */
     bool recording;                /* for fault_power_cut() */
@@ -166,9 +168,23 @@ static int fault_read(sqlite3_file *file, void *bytes, int length, sqlite3_int64
     return fault_real(file)->pMethods->xRead(fault_real(file), bytes, length, at);
 }
 
+/* Whether the disk has room for a file up to `end`. */
+static inline bool fault_fits(struct fault_file *file, sqlite3_int64 end)
+{
+    sqlite3_int64 size = 0;
+    if (!file->fault->bounded || file->real->pMethods->xFileSize(file->real, &size) != SQLITE_OK || end <= size)
+        return true;
+    if (end - size > file->fault->space)
+        return false;
+    file->fault->space -= end - size;
+    return true;
+}
+
 static int fault_write(sqlite3_file *file, const void *bytes, int length, sqlite3_int64 at)
 {
     struct fault *fault = fault_of(file)->fault;
+    if (!fault_fits(fault_of(file), at + length))
+        return SQLITE_FULL;
     int result = fault_strikes_write(fault);
     bool torn = result != SQLITE_OK && fault->recording && fault->fired == 1; /* under way when the power went */
     if (result != SQLITE_OK && !torn)

@@ -190,6 +190,34 @@ static void a_disk_that_is_full_from_the_start_leaves_nothing_behind(void **stat
     check(f, 1);
 }
 
+/* A commit takes ten pages of the -wal and an event a third of one: whoever lets the -wal grow is soon at the end. */
+static void on_a_full_disk_the_wal_is_used_again(void **state)
+{
+    struct fixture *f = *state;
+    struct davy_ledger *ledger = open_well(f);
+    int64_t seq = 0;
+    while (seq < 10)
+        assert_int_equal(keep_event(ledger, ++seq), 0);
+    f->fault.bounded = true;
+    for (int steps = 4, refusals = 0; steps > 0;) {
+        int r = keep_event(ledger, seq + 1);
+        assert_true(r == 0 || r == -ENOSPC);
+        refusals = r == 0 ? 0 : refusals + 1;
+        seq += r == 0;
+        if (refusals == 2) { /* as the record stage gives back its reserve */
+            refusals = 0;
+            f->fault.space += 64 * 1024;
+            steps--;
+        }
+    }
+    print_message("%lld events\n", (long long)seq);
+    assert_true(seq > 60);
+    f->fault.bounded = false;
+    assert_int_equal(keep_event(ledger, seq + 1), 0);
+    davy_ledger_close(ledger);
+    check(f, seq + 1);
+}
+
 /* ---- no memory ------------------------------------------------------------------------------------------------- */
 
 /* SQLite's own allocator, but for the n-th call. */
@@ -312,6 +340,7 @@ int main(void)
         TEST(a_sync_that_failed_is_never_believed_later),
         TEST(what_cannot_be_read_now_is_not_damaged),
         TEST(a_disk_that_is_full_from_the_start_leaves_nothing_behind),
+        TEST(on_a_full_disk_the_wal_is_used_again),
         TEST(no_allocation_that_fails_loses_or_damages_anything),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
