@@ -90,12 +90,24 @@ static void no_disconnect(void *client, davy_span timeout)
     (void)client, (void)timeout;
 }
 
+static int all_is_well(void *client)
+{
+    (void)client;
+    return 0;
+}
+
 static void nothing(void *client)
 {
     (void)client;
 }
 
-static const struct davy_mqtt_ops no_broker = {no_connect, no_publish, no_subscribe, no_disconnect, nothing, nothing};
+static const struct davy_mqtt_ops no_broker = {.connect = no_connect,
+                                               .publish = no_publish,
+                                               .subscribe = no_subscribe,
+                                               .disconnect = no_disconnect,
+                                               .check = all_is_well,
+                                               .drop = nothing,
+                                               .free = nothing};
 
 /* ---- the stages ------------------------------------------------------------------------------------------------ */
 
