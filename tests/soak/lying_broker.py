@@ -625,8 +625,13 @@ class Broker:
         connection.behaviour = behaviour
         connection.receive_maximum = behaviour.receive_maximum
         with self.lock:
-            self.connections.add(connection)
-        connection.run()
+            late = self.behaviour is not behaviour  # use() has not seen it, and would leave it as it was
+            if not late:
+                self.connections.add(connection)
+        if late:
+            connection.close()
+        else:
+            connection.run()
 
     def context(self, certificate):
         if certificate not in self.contexts:
