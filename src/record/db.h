@@ -19,6 +19,9 @@
 #define DAVY_DB_PATH           4096
 #define DAVY_DB_STATEMENTS_MAX 48
 
+/* 2020-01-01 in microseconds: no gateway ran before. A clock that shows less was not set yet. */
+#define DAVY_CLOCK_SET_US INT64_C(1577836800000000)
+
 /* Of a file, and of one that was made and has never had anything in it: the sticky bit has no other use there. */
 #define DAVY_DB_MODE  0640
 #define DAVY_DB_BEGUN (S_ISVTX | DAVY_DB_MODE)

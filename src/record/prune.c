@@ -8,9 +8,6 @@
 /* Rows a call: a few ms of work. */
 #define BATCH INT64_C(500)
 
-/* 2020-01-01: no gateway ran before. A clock that shows less was not set yet. */
-#define CLOCK_SET_US INT64_C(1577836800000000)
-
 struct cut {
     const char *chain;
     enum ledger_statement find;
@@ -46,7 +43,7 @@ static int find_cut(struct davy_ledger *ledger, int64_t before_us, struct cut *c
             break;
         rows++;
         unsent += sqlite3_column_int(statement, 3);
-        if (sqlite3_column_int64(statement, 1) >= CLOCK_SET_US)
+        if (sqlite3_column_int64(statement, 1) >= DAVY_CLOCK_SET_US)
             take_row(statement, cut, rows, unsent);
     }
     sqlite3_reset(statement);

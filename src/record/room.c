@@ -193,10 +193,18 @@ static int step_for_size(struct davy_readings *readings, int64_t free_pages, enu
     return r;
 }
 
+/* What was recorded before the clock was set is as old as what follows it: when the oldest was written at the latest. */
+static int64_t oldest_us(const struct davy_readings *readings)
+{
+    for (size_t i = 0; i < readings->partition_count; i++)
+        if (readings->partitions[i].last_us >= DAVY_CLOCK_SET_US)
+            return readings->partitions[i].last_us;
+    return INT64_MAX;
+}
+
 static bool is_too_old(const struct davy_readings *readings, davy_wall now)
 {
-    return readings->partition_count > 0 && readings->retention_us > 0 &&
-           readings->partitions[0].last_us < now.ns / DAVY_NS_PER_US - readings->retention_us;
+    return readings->retention_us > 0 && oldest_us(readings) < now.ns / DAVY_NS_PER_US - readings->retention_us;
 }
 
 /* The sixteenth that stays free is what the commits until the next call may fill. */

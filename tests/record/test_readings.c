@@ -200,6 +200,24 @@ static void each_day_has_its_partition_and_old_ones_are_dropped_whole(void **sta
     assert_int_equal(partitions(f), 11);
 }
 
+/* Of how long ago readings of before the clock was set are, what follows them says. */
+static void readings_of_1970_are_as_old_as_those_behind_them(void **state)
+{
+    struct fixture *f = *state;
+    const int64_t epoch = -wall_s(0).ns / DAVY_NS_PER_S;
+    put_batch(f, epoch + 30, 30);
+    while (davy_readings_prune(f->readings, wall_s(0)) == 1)
+        ;
+    put_batch(f, 0, 30);
+    while (davy_readings_prune(f->readings, wall_s(89 * DAY_S)) == 1)
+        ;
+    assert_int_equal(look_number(file_of(f), "SELECT count(*) FROM readings"), 60);
+    put_batch(f, 95 * DAY_S, 30);
+    while (davy_readings_prune(f->readings, wall_s(95 * DAY_S)) == 1)
+        ;
+    assert_int_equal(look_number(file_of(f), "SELECT count(*) FROM readings"), 30);
+}
+
 static void all_may_be_too_old(void **state)
 {
     struct fixture *f = *state;
@@ -516,6 +534,7 @@ int main(void)
         TEST(a_point_keeps_its_number_when_the_configuration_changes),
         TEST(a_point_that_is_not_configured_is_refused),
         TEST(each_day_has_its_partition_and_old_ones_are_dropped_whole),
+        TEST(readings_of_1970_are_as_old_as_those_behind_them),
         TEST(all_may_be_too_old),
         TEST(a_step_of_the_clock_never_makes_more_partitions_than_the_bound),
         TEST(the_file_never_grows_past_max_size_and_the_newest_stay),
