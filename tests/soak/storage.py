@@ -145,7 +145,11 @@ class Harness:
             eater = threading.Thread(target=eat, daemon=True)
             eater.start()
             station.trouble()
-            station.pause(2 * self.arguments.seconds)
+            station.pause(self.arguments.seconds)
+            os.truncate(station.state / "reserve", 0)  # as after a long time
+            station.pause(self.arguments.seconds)
+            if not station.previews():
+                station.problem("everything was stored without a byte of space")
             over.set()
             eater.join(5)
             (station.state / "filler").unlink()
