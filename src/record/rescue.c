@@ -139,10 +139,24 @@ static void find_start(struct ledger_rescue *rescue, int64_t first)
     "time_us, id, event, state, level, rule, zone, device, point, value, \"limit\", \"by\", note, sent_us, alarm"
 #define COLUMN_COUNT 15
 
+/* A column as the payload has it, whose hash proves it; its own value where the payload says nothing of it. */
+#define PROVEN(key)                                                                                                    \
+    "CASE WHEN json_valid(payload) AND json_type(payload, '$." key "') IS NOT NULL"                                    \
+    " THEN json_extract(payload, '$." key "') ELSE \"" key "\" END"
+/* Likewise to the millisecond, which is what a payload has. */
+#define PROVEN_TIME                                                                                                    \
+    "CASE WHEN json_valid(payload) AND (time_us + 500) / 1000 <> " TOLD_MS " THEN 1000 * " TOLD_MS " ELSE time_us END"
+#define TOLD_MS                                                                                                        \
+    "(1000 * strftime('%s', json_extract(payload, '$.time'))"                                                          \
+    " + CAST(substr(json_extract(payload, '$.time'), 21, 3) AS INTEGER))"
+#define PROVEN_COLUMNS                                                                                                            \
+    PROVEN_TIME ", " PROVEN("id") ", " PROVEN("event") ", " PROVEN("state") ", " PROVEN("level") ", " PROVEN("rule") ", " PROVEN( \
+        "zone") ", " PROVEN("device") ", " PROVEN("point") ", " PROVEN("value") ", " PROVEN("limit") ", " PROVEN("by") ", " PROVEN("note") ", sent_us, alarm"
+
 /* seq, hash, payload, topic, whether the event and its clearing wait, whether it had a topic, and the columns. */
 #define EVENT_SQL(waits, clears)                                                                                       \
     "SELECT seq, hash, payload, (SELECT name FROM topic WHERE id = event.topic), " waits ", " clears                   \
-    ", topic IS NOT NULL, " COLUMNS " FROM event WHERE seq > ?1 AND seq <= ?2 ORDER BY seq"
+    ", topic IS NOT NULL, " PROVEN_COLUMNS " FROM event WHERE seq > ?1 AND seq <= ?2 ORDER BY seq"
 
 /* The second one where the outbox cannot be read. An event that is sent twice is better than one that is not. */
 static const char *const event_sql[] = {

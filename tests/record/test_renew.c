@@ -457,6 +457,8 @@ static void a_thousand_damaged_copies_are_opened_or_set_aside(void **state)
     struct image early = read_image(file_of(f)), wal = read_image(folder_file(&f->folder, "ledger.db-wal"));
     f->ledger = davy_ledger_close(f->ledger);
     struct image base = read_image(file_of(f)), none = {NULL, 0};
+    /* Once a column was damaged and taken over, though the payload said better. */
+    open_damaged(f, UINT64_C(4950020743175920383), &base, &none, &tally);
     for (uint64_t i = 0; i < SEEDS; i++)
         open_damaged(f, first + i, i % 2 ? &early : &base, i % 2 ? &wal : &none, &tally);
     print_message("%d set aside, %d found by verify, %d whose -wal lost its end\n", tally.set_aside, tally.found_later,
