@@ -78,7 +78,7 @@ class Lane:
         self.rng = random.Random(arguments.seed * 1000 + number)
         self.problems, self.rows = [], []
         self.plant = self.liar = None
-        self.alarms_due = self.rss_kib = self.threads = 0
+        self.alarms_due = self.rss_kib = self.threads = self.tries = 0
 
     def problem(self, text):
         self.problems.append(text)
@@ -86,22 +86,34 @@ class Lane:
 
     def run(self):
         try:
-            with Plant() as self.plant:
-                try:
-                    self.start()
-                    for mode in self.modes:
-                        self.pass_through(mode)
-                    self.finish()
-                finally:
-                    if self.liar:
-                        self.liar.end()
-                if self.problems:
-                    print("\n".join(self.plant.daemon.text().splitlines()[-25:]), flush=True)
+            while not self.live():
+                pass
         except Exception as error:  # the other lanes go on
             trace = error.__traceback__
             while trace.tb_next and trace.tb_next.tb_frame.f_code.co_filename == __file__:
                 trace = trace.tb_next
             self.problem(f"line {trace.tb_lineno}: {type(error).__name__}: {error}")
+
+    def live(self):
+        """False: somebody has taken a port meanwhile, another try with others."""
+        with Plant() as self.plant:
+            try:
+                try:
+                    self.start()
+                except (AssertionError, OSError) as error:
+                    if "Address already in use" in str(error) and self.tries < 5:
+                        self.tries += 1
+                        return False
+                    raise
+                for mode in self.modes:
+                    self.pass_through(mode)
+                self.finish()
+            finally:
+                if self.liar:
+                    self.liar.end()
+                    if self.problems and self.plant.daemon:
+                        print("\n".join(self.plant.daemon.text().splitlines()[-25:]), flush=True)
+        return True
 
     # ---- the plant
 
