@@ -277,9 +277,12 @@ static void flip_when(struct oracle *oracle, unsigned slot)
     struct slot *of = &oracle->slots[slot];
     of->when_false = !of->when_false;
     of->when_since = NEVER;
-    if (!of->when_false)
+    /* where nothing tells that it was false, it may have been true all the time: a measure was not evaluated now */
+    bool flips = of->suppressed ||
+                 (of->told.level == DAVY_LEVEL_NONE && oracle_rule(oracle, slot)->measure == DAVY_MEASURE_VALUE);
+    if (!of->when_false && flips)
         oracle_evaluate_newest(oracle, slot);
-    else if (of->told.level == DAVY_LEVEL_NONE)
+    if (of->when_false && of->told.level == DAVY_LEVEL_NONE)
         oracle_untrip(oracle, slot);
     for (unsigned i = 0; of->when_false && i < PLAN_LIMITS; i++)
         of->limits[i].hot = NEVER; /* no more to be raised; what stands is suppressed, or cleared */

@@ -36,8 +36,7 @@ static bool same_bounds(const struct limit_spec *a, const struct limit_spec *b)
 
 static bool same_count(const struct rule_spec *a, const struct rule_spec *b)
 {
-    return a->vote == b->vote && a->on_bad == b->on_bad && a->points == b->points && a->measure == b->measure &&
-           a->window_ms == b->window_ms;
+    return a->vote == b->vote && a->on_bad == b->on_bad && a->measure == b->measure && a->window_ms == b->window_ms;
 }
 
 /* "Running timers keep their start"; what a changed limit makes of the newest reading is looked at with the next one. */
@@ -63,7 +62,7 @@ static void carry_limits(struct oracle *oracle, unsigned s, const struct rule_sp
             floor->again |= floor->held && !new->limits[i].latch; /* or was tripped again: nobody tells */
             floor->held &= new->limits[i].latch;
             if (!same_bounds(&new->limits[i], &old->limits[matches[i]]) || old->measure != new->measure ||
-                (new->vote && !same_count(old, new)))
+                (new->vote && (!same_count(old, new) || old->points != new->points)))
                 floor->hot = NEVER;
         }
         for (unsigned p = 0; new->vote &&p < PLAN_POINTS; p++)
