@@ -14,7 +14,7 @@ enum davy_message_class {
     DAVY_MESSAGE_PREVIEW, /* an event that is announced before it is stored; not in the outbox, not retained */
     DAVY_MESSAGE_EVENT,   /* a row of the ledger's outbox */
     DAVY_MESSAGE_STATE,   /* retained state: the latest of a topic replaces an unsent one; repeated at each connect */
-    DAVY_MESSAGE_REPLY,   /* answers to commands, the snapshot, events again (with their row: to be told of); in order */
+    DAVY_MESSAGE_REPLY, /* answers to commands, the snapshot, events again (with their row: to be told of); in order */
     DAVY_MESSAGE_TELEMETRY, /* a row of the readings' outbox */
     DAVY_MESSAGE_CLASS_COUNT_
 };

@@ -190,9 +190,10 @@ static void check_use(const struct davy_mqtt *mqtt, config_setting_t *group)
         if (has(group, keys[i]))
             davy_setting_warning(davy_setting_at(group, keys[i]), "is not used: no url starts with mqtts://");
     if (mqtt->delivery_platform && !(mqtt->commands & DAVY_MQTT_COMMAND_CONFIRM))
-        davy_setting_warning(davy_setting_at(group, "delivery"),
-                             "is \"platform\", but `commands` does not have \"confirm\": nothing can ever be confirmed, "
-                             "all events are sent again for ever and the alarm `mqtt` stands");
+        davy_setting_warning(
+            davy_setting_at(group, "delivery"),
+            "is \"platform\", but `commands` does not have \"confirm\": nothing can ever be confirmed, "
+            "all events are sent again for ever and the alarm `mqtt` stands");
     if (mqtt->version_3 && mqtt->password_file && !mqtt->username)
         davy_setting_error(davy_setting_at(group, "password_file"), "MQTT 3.1.1 has no password without `username`");
 }

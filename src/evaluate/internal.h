@@ -157,7 +157,7 @@ struct davy_engine {
     davy_mono chattered_at;               /* last moment of chatter; ns = 0: never */
     struct davy_timers timers;            /* by alarm */
     struct davy_timers stale;             /* by point; may be early, checked against `seen` when it fires */
-    const char *why;          /* of the condition that is being told, of an alarm of this kind; NULL */
+    const char *why;                      /* of the condition that is being told, of an alarm of this kind; NULL */
     enum davy_alarm_kind why_kind;
     davy_mono started;
     bool live;
