@@ -7,26 +7,17 @@
 #include "base/log.h"
 #include "daemon/answer.h"
 #include "daemon/figures.h"
+#include "daemon/handover.h"
 #include "daemon/operate.h"
 #include "daemon/preview.h"
 #include "daemon/refill.h"
-#include "daemon/write.h"
 #include "decode/decode.h"
 #include "evaluate/zones.h"
 #include "publish/payload.h"
 #include "publish/topic.h"
 
-/* Room that readings leave in their queue for a change of configuration, which must not be lost. */
-#define ROOM_FOR_SWITCH 16
-
-/* Room that memories leave to events: memories can be told again. */
-#define ROOM_FOR_EVENTS (ROUTE_RECORDS / 2)
-
 /* Blocks taken in one turn, so that a flood of them does not hold up commands. */
 #define BLOCKS_A_TURN 256
-
-/* Readings that go to the recorder together: those of a request or two. */
-#define READINGS_AT_ONCE 128
 
 /* Counting all alarms and points is not free: at most this often, and each second. */
 #define COUNT_AFTER_EVENT (100 * DAVY_NS_PER_MS)
@@ -53,48 +44,15 @@ struct evaluate_stage {
     bool *flagged;                /* by device: an event may have changed whether it is in alarm */
     struct pace *paces;           /* by point */
     bool any_flagged;
-    struct record held; /* the newest of the records, where holds: the one before it is with the recorder */
-    bool holds;
-    struct next next; /* during a reload */
+    struct handover handover; /* to the recorder */
+    struct next next;         /* during a reload */
     struct evaluator_status status;
     int64_t wall_offset;  /* of the wall clock from the monotonic one, when memories were last told */
     davy_mono counted_at; /* when status was last put */
     bool news;            /* an event since then */
     bool memories_left_out;
     struct davy_reading readings[DAVY_DECODE_MAX];
-    struct record_reading kept[READINGS_AT_ONCE]; /* in order, to be handed to the recorder within this turn */
-    size_t kept_count;
 };
-
-/* What the record owns passes, or goes with it. */
-static void pass_on(struct evaluate_stage *stage, enum record_place place)
-{
-    struct record *record = &stage->held;
-    bool room = davy_queue_space(&stage->route->records) > ROOM_FOR_SWITCH;
-    stage->holds = false;
-    record->place = place;
-    if (room && davy_queue_push(&stage->route->records, record) == 0)
-        return;
-    record_done(record);
-    if (stage->status.lost_records++ == 0)
-        davy_error("evaluate", "the recorder takes nothing more: events are lost, and counted");
-}
-
-/* One behind, so that the last of a cause can say so. */
-static void hand_over(struct evaluate_stage *stage, const struct record *record)
-{
-    if (stage->holds)
-        pass_on(stage, RECORD_MORE);
-    stage->held = *record;
-    stage->holds = true;
-}
-
-/* The cause is dealt with: what it made of alarms may be written. */
-static void end_cause(struct evaluate_stage *stage)
-{
-    if (stage->holds)
-        pass_on(stage, RECORD_LAST);
-}
 
 /*
  * Devices whose alarm_interval the event may begin or end: that of the point, or of each member of a vote. And those that
@@ -124,7 +82,7 @@ static void on_event(void *context, const struct davy_event *event)
     record.ordinal = ++stage->status.events;
     preview_add(stage->preview, &record.event, record.ordinal, now.mono);
     davy_members_ref(event->members);
-    hand_over(stage, &record);
+    handover_record(&stage->handover, &record);
     stage->news = true;
     davy_zones_event(stage->zones, event);
     flag_devices(stage, event);
@@ -134,9 +92,7 @@ static bool on_memory(void *context, const struct davy_alarm_memory *memory)
 {
     struct evaluate_stage *stage = context;
     struct record record = {.kind = RECORD_MEMORY, .at = davy_clock_now(stage->route->clock), .memory = *memory};
-    bool taken = davy_queue_space(&stage->route->records) > ROOM_FOR_EVENTS;
-    if (taken)
-        hand_over(stage, &record);
+    bool taken = handover_memory(&stage->handover, &record);
     stage->memories_left_out |= !taken;
     return taken;
 }
@@ -177,36 +133,17 @@ static void look_at_clock(struct evaluate_stage *stage, struct davy_stamp now)
 /* What was left out while the recorder could not keep up is told once it has caught up. */
 static void tell_left_out(struct evaluate_stage *stage)
 {
-    if (!stage->memories_left_out || davy_queue_count(&stage->route->records) > 0)
+    if (!stage->memories_left_out || !handover_is_idle(&stage->handover))
         return;
     stage->memories_left_out = false;
     davy_engine_tell_untold(stage->engine);
-}
-
-/* To the recorder with what was kept, as far as there is room beside that for a change of configuration. */
-static void hand_over_readings(struct evaluate_stage *stage)
-{
-    size_t space = davy_queue_space(&stage->route->readings);
-    size_t room = space > ROOM_FOR_SWITCH ? space - ROOM_FOR_SWITCH : 0;
-    size_t count = stage->kept_count < room ? stage->kept_count : room;
-    size_t taken = davy_queue_push_some(&stage->route->readings, stage->kept, count);
-    stage->status.lost_readings += stage->kept_count - taken;
-    stage->kept_count = 0;
-}
-
-static void record_reading(void *context, const struct davy_reading *reading)
-{
-    struct evaluate_stage *stage = context;
-    if (stage->kept_count == READINGS_AT_ONCE)
-        hand_over_readings(stage);
-    stage->kept[stage->kept_count++] = (struct record_reading){.reading = *reading};
 }
 
 /* A reading that the engine made itself: the silence of a point. */
 static void on_made(void *context, const struct davy_reading *reading)
 {
     struct evaluate_stage *stage = context;
-    record_reading(stage, reading);
+    handover_reading(&stage->handover, reading);
     davy_decoder_stale(stage->decoder, reading->point);
     stage->flagged[stage->config->points[reading->point].device] = true;
     stage->any_flagged = true;
@@ -218,7 +155,7 @@ int evaluate_stage_new(struct route *route, struct davy_thread *thread, const st
     struct evaluate_stage *stage = calloc(1, sizeof *stage);
     if (!stage)
         return -ENOMEM;
-    stage->route = route;
+    stage->route = stage->handover.route = route;
     stage->thread = thread;
     stage->config = davy_config_ref(config);
     stage->flagged = calloc(config->device_count + 1, sizeof *stage->flagged);
@@ -246,8 +183,7 @@ struct evaluate_stage *evaluate_stage_free(struct evaluate_stage *stage)
 {
     if (!stage)
         return NULL;
-    if (stage->holds)
-        record_done(&stage->held);
+    handover_done(&stage->handover);
     preview_free(stage->preview);
     davy_zones_free(stage->zones);
     davy_decoder_free(stage->decoder);
@@ -321,13 +257,13 @@ static void take_block(struct evaluate_stage *stage, const struct davy_block *bl
     size_t count = davy_decode_block(stage->decoder, block, stage->readings);
     for (size_t i = 0; i < count; i++) {
         stage->paces[stage->readings[i].point].count++;
-        record_reading(stage, &stage->readings[i]);
+        handover_reading(&stage->handover, &stage->readings[i]);
         davy_engine_reading(stage->engine, &stage->readings[i]);
         tell_of_point(stage, stage->readings[i].point);
-        end_cause(stage);
+        handover_end_cause(&stage->handover);
     }
     tell_of_alarms(stage);
-    end_cause(stage);
+    handover_end_cause(&stage->handover);
 }
 
 static void take_blocks(struct evaluate_stage *stage)
@@ -430,14 +366,7 @@ static void on_switched(void *context)
     davy_zones_keep(stage->next.zones, stage->zones);
     davy_decoder_tell_gone(stage->decoder, stage->next.config, tell_gone, stage);
     swap_next(stage);
-    struct record record = {.kind = RECORD_SWITCH, .config = davy_config_ref(stage->config)};
-    struct record_reading reading = {.config = davy_config_ref(stage->config)};
-    hand_over_readings(stage); /* those of the old configuration */
-    end_cause(stage);
-    if (davy_queue_push(&stage->route->records, &record) == DAVY_QUEUE_LOST)
-        davy_config_unref(record.config);
-    if (davy_queue_push(&stage->route->readings, &reading) == DAVY_QUEUE_LOST)
-        davy_config_unref(reading.config);
+    handover_switch(&stage->handover, stage->config);
     preview_switch(stage->preview, stage->config);
 }
 
@@ -461,7 +390,8 @@ static void answer_reload(struct evaluate_stage *stage, const struct ask *ask)
 
 static void record_action(void *context, struct record *record)
 {
-    hand_over(context, record);
+    struct evaluate_stage *stage = context;
+    handover_record(&stage->handover, record);
 }
 
 static void touched_point(void *context, uint32_t point)
@@ -509,7 +439,7 @@ static void take_memories(struct evaluate_stage *stage, const struct ask *ask)
         struct record orphan = {.kind = RECORD_ORPHAN, .at = davy_clock_now(stage->route->clock)};
         orphan.memory = ask->memories[i];
         if (!evaluate_stage_restore(stage, &ask->memories[i]))
-            hand_over(stage, &orphan);
+            handover_record(&stage->handover, &orphan);
     }
     free(ask->memories);
 }
@@ -541,7 +471,7 @@ static void take_asks(struct evaluate_stage *stage)
     struct ask ask;
     while (davy_queue_pop(&stage->route->asks, &ask)) {
         take_ask(stage, &ask);
-        end_cause(stage);
+        handover_end_cause(&stage->handover);
     }
 }
 
@@ -583,6 +513,8 @@ static void put_status(struct evaluate_stage *stage, struct davy_stamp at)
     figures_count(stage->engine, stage->config, stage->paces, now, &stage->status);
     tell_of_devices(stage, now);
     stage->status.previews = preview_sent(stage->preview);
+    stage->status.lost_records = stage->handover.lost_records;
+    stage->status.lost_readings = stage->handover.lost_readings;
     davy_cell_put(&stage->route->evaluator, &stage->status);
     judge_zones(stage, at);
 }
@@ -604,7 +536,7 @@ static void run(struct davy_thread *thread, void *context)
     davy_engine_start(stage->engine, start, true);
     stage->wall_offset = start.wall.ns - start.mono.ns;
     tell_kept(stage);
-    end_cause(stage);
+    handover_end_cause(&stage->handover);
     while (!davy_thread_stopping(thread)) {
         davy_waker_wait(&thread->waker, time_to_sleep(stage, davy_clock_now(stage->route->clock).mono));
         take_asks(stage);
@@ -613,21 +545,21 @@ static void run(struct davy_thread *thread, void *context)
         davy_engine_advance(stage->engine, now);
         look_at_clock(stage, now);
         tell_of_alarms(stage);
-        end_cause(stage);
-        hand_over_readings(stage);
+        handover_end_cause(&stage->handover);
+        handover_flush(&stage->handover);
         preview_turn(stage->preview, now.mono);
         tell_left_out(stage);
         put_status(stage, now);
-        end_cause(stage);
+        handover_end_cause(&stage->handover);
         davy_thread_beat(thread);
     }
     take_blocks(stage);
-    hand_over_readings(stage);
+    handover_flush(&stage->handover);
     struct davy_stamp now = davy_clock_now(stage->route->clock);
     tell_of_devices(stage, now.mono);
     judge_zones(stage, now);
     davy_engine_tell_all(stage->engine); /* how far delays have run goes on after the restart */
-    end_cause(stage);
+    handover_end_cause(&stage->handover);
 }
 
 int evaluate_stage_start(struct evaluate_stage *stage)
