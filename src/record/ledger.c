@@ -46,7 +46,7 @@ static int load_tally(struct davy_ledger *ledger, struct ledger_tally *ret)
     return r == 0 ? davy_db_number(&ledger->db, "SELECT lost FROM tally", &ret->lost) : r;
 }
 
-static int load_state(struct davy_ledger *ledger)
+int davy_ledger_load(struct davy_ledger *ledger)
 {
     struct ledger_state state = {.outbox_count = 0};
     int r = load_chain(ledger, "event", &state.events);
@@ -69,7 +69,7 @@ int davy_ledger_open_file(struct davy_ledger *ledger)
 {
     int r = davy_db_open(&ledger->db, ledger->directory, &davy_ledger_schema);
     if (r == 0)
-        r = load_state(ledger);
+        r = davy_ledger_load(ledger);
     if (r < 0)
         davy_db_close(&ledger->db);
     return r;

@@ -118,6 +118,9 @@ static inline int64_t ledger_row(int64_t seq, bool clear)
 /* Open the file and read its state. */
 int davy_ledger_open_file(struct davy_ledger *ledger);
 
+/* What the open file says of its ends, sums and outbox. 0 or an error. */
+int davy_ledger_load(struct davy_ledger *ledger);
+
 /* Note the end of a strand in head or chain; both where they moved in this transaction. */
 int davy_ledger_put_end(struct davy_ledger *ledger, enum ledger_statement which, const char *name,
                         const struct ledger_chain *end);

@@ -105,7 +105,7 @@ static int carry_over(struct davy_ledger *ledger, struct ledger_rescue *rescue, 
     memcpy(declared, ledger->declared, sizeof declared);
     int r = fill(ledger, rescue);
     if (r == 0)
-        r = davy_ledger_open_file(ledger);
+        r = davy_ledger_load(ledger);
     if (r < 0) {
         davy_db_close(&ledger->db);
         memcpy(ledger->declared, declared, sizeof declared);
