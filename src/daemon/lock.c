@@ -3,6 +3,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -20,4 +22,24 @@ int state_lock(const char *directory)
     int error = errno;
     close(fd);
     return -error;
+}
+
+dev_t state_device(const char *directory)
+{
+    struct stat found;
+    char parent[4200];
+    if (stat(directory, &found) == 0)
+        return found.st_dev;
+    snprintf(parent, sizeof parent, "%s", directory);
+    char *slash = strrchr(parent, '/');
+    if (slash)
+        slash[slash == parent] = '\0';
+    return slash && stat(parent, &found) == 0 ? found.st_dev : 0;
+}
+
+bool state_has_ledger(const char *directory)
+{
+    char path[4200];
+    int length = snprintf(path, sizeof path, "%s/ledger.db", directory);
+    return length > 0 && (size_t)length < sizeof path && access(path, F_OK) == 0;
 }

@@ -5,7 +5,6 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/log.h"
@@ -66,27 +65,6 @@ static davy_mono mono_now(const struct record_stage *stage)
 
 /* ---- the directory --------------------------------------------------------------------------------------------- */
 
-/* The file system that the directory is on, or would be; 0: not known. */
-static dev_t device_of(const char *directory)
-{
-    struct stat found;
-    char parent[4200];
-    if (stat(directory, &found) == 0)
-        return found.st_dev;
-    snprintf(parent, sizeof parent, "%s", directory);
-    char *slash = strrchr(parent, '/');
-    if (slash)
-        slash[slash == parent] = '\0';
-    return slash && stat(parent, &found) == 0 ? found.st_dev : 0;
-}
-
-static bool has_ledger(const char *directory)
-{
-    char path[4200];
-    int length = snprintf(path, sizeof path, "%s/ledger.db", directory);
-    return length > 0 && (size_t)length < sizeof path && access(path, F_OK) == 0;
-}
-
 /* Nothing of the file system stays open, so that it can be unmounted, mended and mounted again. */
 static void let_go(struct record_stage *stage)
 {
@@ -105,17 +83,17 @@ static void let_go(struct record_stage *stage)
  */
 static int take_place(struct record_stage *stage)
 {
-    dev_t device = device_of(stage->directory);
+    dev_t device = state_device(stage->directory);
     bool other = stage->device != 0 && device != stage->device;
     if (other && stage->lock >= 0)
         let_go(stage);
-    if (other && !has_ledger(stage->directory))
+    if (other && !state_has_ledger(stage->directory))
         return -ENODEV;
     if (stage->lock < 0)
         stage->lock = state_lock(stage->directory);
     if (stage->lock < 0)
         return stage->lock;
-    stage->device = device_of(stage->directory);
+    stage->device = state_device(stage->directory);
     stage->disk.ours = true;
     return 0;
 }

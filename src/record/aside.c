@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A damaged file and its -wal get another name, so that a new one can begin. */
+#include <errno.h>
+#include <stdio.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "db.h"
+
+static int aside_name(const char *path, davy_wall now, char *ret_path)
+{
+    time_t seconds = (time_t)(now.ns / DAVY_NS_PER_S);
+    struct tm utc;
+    char stamp[32];
+    gmtime_r(&seconds, &utc);
+    strftime(stamp, sizeof(stamp), "%Y%m%dT%H%M%SZ", &utc);
+    for (int i = 0; i < 1000; i++) {
+        int length = i == 0 ? snprintf(ret_path, DAVY_DB_PATH, "%s.corrupt-%s", path, stamp)
+                            : snprintf(ret_path, DAVY_DB_PATH, "%s.corrupt-%s.%d", path, stamp, i);
+        if (length < 0 || length >= DAVY_DB_PATH - 4)
+            return -ENAMETOOLONG;
+        if (access(ret_path, F_OK) < 0)
+            return 0;
+    }
+    return -EEXIST;
+}
+
+int davy_db_set_aside(const char *directory, const char *file, davy_wall now, char *ret_path)
+{
+    char path[DAVY_DB_PATH];
+    char from[DAVY_DB_PATH + 8];
+    char to[DAVY_DB_PATH + 8];
+    int length = snprintf(path, sizeof(path), "%s/%s", directory, file);
+    if (length < 0 || (size_t)length >= sizeof(path))
+        return -ENAMETOOLONG;
+    int r = aside_name(path, now, ret_path);
+    if (r < 0)
+        return r;
+    snprintf(from, sizeof(from), "%s-wal", path);
+    snprintf(to, sizeof(to), "%s-wal", ret_path);
+    (void)rename(from, to); /* there may be none */
+    snprintf(from, sizeof(from), "%s-shm", path);
+    (void)unlink(from); /* rebuilt by whoever opens the pair */
+    if (rename(path, ret_path) < 0)
+        return -errno;
+    return davy_db_sync_directory(path);
+}
