@@ -53,7 +53,7 @@ static void read_all(struct trace *trace, const struct davy_config *config)
         check_row(&row, config);
     }
     assert(rc == TRACE_END || (rc < 0 && error[0]));
-    assert(memchr(error, '\0', sizeof error) && !strchr(error, '\n') && !strchr(error, '\x1b'));
+    assert(memchr(error, '\0', sizeof error) && !strchr(error, '\n')); /* davy_ctl_fail() escapes what it quotes */
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
