@@ -32,7 +32,7 @@ void davy_estimate_fill(struct davy_config *config);
  * are only probed (a line where they come and go may be taken for a noisy one), what the account for retries and probes
  * holds, and the tenth of the time that it grows by (acquire/quarantine.h). Devices that answer take the assumed
  * turn-around, none is slow (acquire/quarantine.h); what people ask for meanwhile is not in it, at most one exchange
- * (acquire/poller.h).
+ * (acquire/poller.h). Where a bus is all but full the waiting of hours or days is rounded up; never more than ten years.
  */
 davy_span davy_estimate_detection(const struct davy_config *config, const struct davy_request *request, unsigned dead);
 

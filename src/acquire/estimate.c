@@ -19,6 +19,13 @@ static const davy_span tcp_round_trip = {1 * DAVY_NS_PER_MS};
 /* And so often a device may miss until it is only probed. */
 #define MISSES 3
 
+/* What takes longer is said to take so long: ten years. */
+#define ENDLESS_NS (10 * 366 * 86400 * DAVY_NS_PER_S)
+
+/* So many steps, then halves, down to a thousandth. */
+#define STEPS    32
+#define ACCURACY 1000
+
 static bool is_line(const struct davy_bus *bus)
 {
     return bus->type == DAVY_BUS_RTU && bus->baud > 0;
@@ -232,23 +239,50 @@ static int64_t ahead_ns(const struct davy_config *config, const struct davy_requ
         int64_t due = divided_up(waiting, interval);
         sum += once * (due < by_deadline ? due : by_deadline);
         going_on = longer(going_on, once);
+        if (sum >= ENDLESS_NS)
+            return ENDLESS_NS;
     }
     return sum + going_on;
 }
 
-/* From the due time of `own` to its reply; the waiting that its own length allows, from below. */
+/* How long `own` waits at most, where what is due while it waits for `waiting` may go before it. Never falls with that. */
+static int64_t needed_ns(const struct davy_config *config, const struct davy_request *own, int64_t held,
+                         int64_t waiting)
+{
+    const int64_t needed = held + ahead_ns(config, own, waiting);
+    const int64_t whole = held > 0 ? divided_up(needed * PROBE_PARTS, PROBE_PARTS - 1) : needed;
+    return whole < ENDLESS_NS ? whole : ENDLESS_NS;
+}
+
+/*
+ * A waiting above `low` that suffices for what it needs, so that it is no shorter than the least such. A bus that is all
+ * but full has it hours away, which would be millions of steps.
+ */
+static int64_t enough_ns(const struct davy_config *config, const struct davy_request *own, int64_t held, int64_t low)
+{
+    int64_t high = needed_ns(config, own, held, ENDLESS_NS);
+    while (high - low > high / ACCURACY) {
+        const int64_t middle = low + (high - low) / 2, needed = needed_ns(config, own, held, middle);
+        if (needed <= middle)
+            high = needed;
+        else
+            low = middle;
+    }
+    return high;
+}
+
+/* From the due time of `own` to its reply: the least waiting that suffices, from below; or one that is a little longer. */
 static int64_t response_ns(const struct davy_config *config, const struct davy_request *own, unsigned dead)
 {
-    int64_t held = all_dead_ns(config, own, dead);
+    const int64_t held = all_dead_ns(config, own, dead);
     int64_t response = 1;
-    for (;;) {
-        int64_t next = held + ahead_ns(config, own, response);
-        if (held > 0)
-            next = divided_up(next * PROBE_PARTS, PROBE_PARTS - 1);
+    for (int step = 0; step < STEPS; step++) {
+        const int64_t next = needed_ns(config, own, held, response);
         if (next <= response)
             return response;
         response = next;
     }
+    return enough_ns(config, own, held, response);
 }
 
 davy_span davy_estimate_detection(const struct davy_config *config, const struct davy_request *request, unsigned dead)

@@ -153,6 +153,59 @@ static void connections_of_a_bus_do_not_wait_for_each_other(void **state)
     davy_config_unref(config);
 }
 
+/*
+ * Nine short intervals take all that probes leave of a bus (with their tenth all of it), and many reads wait a day: the
+ * waiting grows by steps of milliseconds, to a day. That is not walked step by step.
+ */
+static void a_bus_that_is_just_full_is_estimated_all_the_same(void **state)
+{
+    (void)state;
+    const size_t fast = 9, slow = 240;
+    const davy_span day = davy_span_s(86400);
+    struct davy_config *config = small_config_new();
+    config->devices = small_alloc(config, fast + slow, sizeof *config->devices);
+    config->points = small_alloc(config, fast + slow, sizeof *config->points);
+    small_bus(config, "bus", DAVY_BUS_TCP);
+    for (size_t i = 0; i < fast + slow; i++) {
+        uint32_t device = small_device(config, "D", 0, (uint8_t)(1 + i));
+        config->devices[device].interval = config->devices[device].alarm_interval = i < fast ? davy_span_ms(10) : day;
+        small_point(config, "p", 0, DAVY_TYPE_UINT16);
+    }
+    assert_int_equal(davy_requests_plan(config), 0);
+    /* Nobody is dead: a tenth is left for 240 reads and the one that goes on. */
+    assert_in_range(detection(config, fast, 0).ns - day.ns, 2400 * DAVY_NS_PER_MS, 2500 * DAVY_NS_PER_MS);
+    /* Else the short ones are before it until their deadlines are later than its own: a day for all, and a tenth. */
+    const int64_t most = day.ns / 10 * 11;
+    for (size_t i = fast; i < fast + slow; i++)
+        for (size_t k = DAVY_DEAD_ONE; k < DAVY_DEAD_COUNT_; k++)
+            assert_in_range(config->requests[i].detection[k].ns, 2 * day.ns, day.ns + most);
+    davy_config_unref(config);
+}
+
+/* What no bus carries has an end, too: many times slower than its reads are wanted. */
+static void a_bus_that_is_hopelessly_full_is_estimated_without_overflow(void **state)
+{
+    (void)state;
+    struct davy_config *config = small_config_new();
+    config->buses[small_bus(config, "bus", DAVY_BUS_RTU)].baud = 300;
+    config->buses[0].retries = 10;
+    for (size_t i = 0; i < SMALL_DEVICES; i++) {
+        uint32_t device = small_device(config, "D", 0, (uint8_t)(1 + i));
+        config->devices[device].max_reply = davy_span_s(60);
+        config->devices[device].interval = config->devices[device].alarm_interval =
+            i + 1 < SMALL_DEVICES ? davy_span_ms(10) : davy_span_s(86400);
+        for (uint16_t k = 0; k < SMALL_POINTS / SMALL_DEVICES; k++)
+            small_point(config, "p", (uint16_t)(1000 * k), DAVY_TYPE_FLOAT64);
+    }
+    assert_int_equal(davy_requests_plan(config), 0);
+    for (size_t i = 0; i < config->request_count; i++)
+        for (size_t k = 0; k < DAVY_DEAD_COUNT_; k++) {
+            assert_true(config->requests[i].detection[k].ns > config->requests[i].interval.ns);
+            assert_true(k == 0 || config->requests[i].detection[k].ns >= config->requests[i].detection[k - 1].ns);
+        }
+    davy_config_unref(config);
+}
+
 /* ---- against a plain simulation of the schedule ---- */
 
 struct read {
@@ -232,6 +285,8 @@ int main(void)
         cmocka_unit_test(detection_adds_the_rest_of_the_bus_and_the_slowest_dead),
         cmocka_unit_test(neighbours_are_the_other_devices_of_the_bus),
         cmocka_unit_test(connections_of_a_bus_do_not_wait_for_each_other),
+        cmocka_unit_test(a_bus_that_is_just_full_is_estimated_all_the_same),
+        cmocka_unit_test(a_bus_that_is_hopelessly_full_is_estimated_without_overflow),
         cmocka_unit_test(no_schedule_is_later_than_estimated),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
