@@ -141,3 +141,15 @@ bool read_rate_judge(struct read_rate *rate, uint32_t count, davy_span interval,
     }
     return rate->slow;
 }
+
+bool heartbeat_judge(struct heartbeat *heartbeat, uint64_t beats, davy_span patience, davy_mono now)
+{
+    const davy_span since = davy_mono_sub(now, heartbeat->judged);
+    if (beats != heartbeat->beats || heartbeat->at.ns == 0)
+        heartbeat->at = now;
+    else if (since.ns > SLEPT)
+        heartbeat->at = davy_mono_add(heartbeat->at, since);
+    heartbeat->beats = beats;
+    heartbeat->judged = now;
+    return davy_mono_sub(now, heartbeat->at).ns <= patience.ns;
+}

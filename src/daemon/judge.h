@@ -95,3 +95,16 @@ struct read_rate {
  * Returns whether the point is read at less than half its rate.
  */
 bool read_rate_judge(struct read_rate *rate, uint32_t count, davy_span interval, bool dead, davy_mono now);
+
+/* Whether a thread turns: when its beats were last seen to change. All zero at first. */
+struct heartbeat {
+    uint64_t beats;
+    davy_mono at; /* ns = 0: not yet looked at */
+    davy_mono judged;
+};
+
+/*
+ * Whether beats came within `patience`. What passed without this being asked for 5 s does not count: the machine slept, or
+ * the process stood, and its threads with it. To be asked about once a second.
+ */
+bool heartbeat_judge(struct heartbeat *heartbeat, uint64_t beats, davy_span patience, davy_mono now);

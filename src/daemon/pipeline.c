@@ -9,6 +9,7 @@
 #include "base/num.h"
 #include "config/diff.h"
 #include "daemon/evaluate_stage.h"
+#include "daemon/judge.h"
 #include "daemon/record_stage.h"
 #include "daemon/write.h"
 
@@ -39,12 +40,6 @@
 
 /* How long the start waits for what the ledger remembers. */
 #define RECALL_PATIENCE (5 * DAVY_NS_PER_S)
-
-/* When the beats of a thread were last seen to change. */
-struct heartbeat {
-    uint64_t beats;
-    davy_mono at;
-};
 
 struct pipeline {
     struct route route;
@@ -445,20 +440,11 @@ static davy_span patience_with(const struct davy_config *config, uint32_t bus)
     return (davy_span){davy_connection_longest_beat(config, bus).ns + PATIENCE};
 }
 
-/* Whether what is watched turned within `patience`. */
-static bool turns(struct heartbeat *heartbeat, uint64_t beats, davy_span patience, davy_mono now)
-{
-    if (beats != heartbeat->beats || heartbeat->at.ns == 0)
-        heartbeat->at = now;
-    heartbeat->beats = beats;
-    return davy_mono_sub(now, heartbeat->at).ns <= patience.ns;
-}
-
 static bool publisher_turns(struct pipeline *pipeline, davy_mono now)
 {
     const struct davy_publisher *publisher = pipeline->route.publisher;
-    return !publisher ||
-           turns(&pipeline->publisher_heartbeat, davy_publisher_beats(publisher), (davy_span){PUBLISHER_PATIENCE}, now);
+    return !publisher || heartbeat_judge(&pipeline->publisher_heartbeat, davy_publisher_beats(publisher),
+                                         (davy_span){PUBLISHER_PATIENCE}, now);
 }
 
 static bool pollers_turn(struct pipeline *pipeline, davy_mono now, const char **ret_stuck)
@@ -467,8 +453,8 @@ static bool pollers_turn(struct pipeline *pipeline, davy_mono now, const char **
     if (!pipeline->heartbeats)
         pipeline->heartbeats = calloc(pipeline->config->bus_count + 1, sizeof *pipeline->heartbeats);
     for (uint32_t b = 0; pipeline->heartbeats && b < pipeline->config->bus_count; b++) {
-        if (turns(&pipeline->heartbeats[b], davy_poller_beats(pipeline->pollers[b]), patience_with(pipeline->config, b),
-                  now))
+        if (heartbeat_judge(&pipeline->heartbeats[b], davy_poller_beats(pipeline->pollers[b]),
+                            patience_with(pipeline->config, b), now))
             continue;
         advanced = false;
         *ret_stuck = pipeline->config->buses[b].name;
@@ -483,8 +469,8 @@ bool pipeline_advanced(struct pipeline *pipeline, davy_mono now, const char **re
         bool turns;
     } threads[] = {
         {"publisher", publisher_turns(pipeline, now)},
-        {"evaluator", turns(&pipeline->evaluator_heartbeat, atomic_load(&pipeline->evaluator_thread.beats),
-                            (davy_span){PATIENCE}, now)},
+        {"evaluator", heartbeat_judge(&pipeline->evaluator_heartbeat, atomic_load(&pipeline->evaluator_thread.beats),
+                                      (davy_span){PATIENCE}, now)},
     };
     bool advanced = pollers_turn(pipeline, now, ret_stuck);
     for (size_t i = 0; i < DAVY_LENGTH(threads); i++) {

@@ -294,6 +294,33 @@ static void a_machine_that_slept_has_no_slow_point(void **unused)
                                 mono(72000))); /* what was known stays until it is known anew */
 }
 
+static void a_thread_without_a_beat_is_stuck_once_patience_is_over(void **unused)
+{
+    (void)unused;
+    struct heartbeat heartbeat = {0};
+    const davy_span patience = davy_span_s(6);
+    for (int64_t s = 0; s <= 100; s++)
+        assert_true(heartbeat_judge(&heartbeat, (uint64_t)s / 5, patience, mono(s)));
+    for (int64_t s = 101; s <= 106; s++)
+        assert_true(heartbeat_judge(&heartbeat, 20, patience, mono(s)));
+    assert_false(heartbeat_judge(&heartbeat, 20, patience, mono(107)));
+    assert_false(heartbeat_judge(&heartbeat, 20, patience, mono(108)));
+    assert_true(heartbeat_judge(&heartbeat, 21, patience, mono(109)));
+}
+
+/* Who looks wakes first, before any thread has had the time to beat. */
+static void after_a_sleep_of_the_machine_nobody_is_stuck(void **unused)
+{
+    (void)unused;
+    struct heartbeat heartbeat = {0};
+    const davy_span patience = davy_span_s(6);
+    assert_true(heartbeat_judge(&heartbeat, 7, patience, mono(0)));
+    assert_true(heartbeat_judge(&heartbeat, 7, patience, mono(3)));
+    assert_true(heartbeat_judge(&heartbeat, 7, patience, mono(36003))); /* it stands at 3 s */
+    assert_true(heartbeat_judge(&heartbeat, 7, patience, mono(36006)));
+    assert_false(heartbeat_judge(&heartbeat, 7, patience, mono(36007)));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -314,6 +341,8 @@ int main(void)
         cmocka_unit_test(a_short_burst_is_none_and_slow_points_are_at_once),
         cmocka_unit_test(a_point_is_slow_at_less_than_half_its_rate),
         cmocka_unit_test(a_machine_that_slept_has_no_slow_point),
+        cmocka_unit_test(a_thread_without_a_beat_is_stuck_once_patience_is_over),
+        cmocka_unit_test(after_a_sleep_of_the_machine_nobody_is_stuck),
         cmocka_unit_test(a_device_that_is_dead_is_not_slow_nor_when_it_comes_back),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
