@@ -153,3 +153,9 @@ davy_span davy_connection_longest_beat(const struct davy_config *config, uint32_
  * once a second.
  */
 uint64_t davy_connection_beats(const struct davy_connection *connection);
+
+/*
+ * The same with a beat at least each quarter of a second while an opening or an exchange waits for a name, a connection or
+ * bytes: its thread runs, though it may be waiting for something that never comes. It stands where the kernel holds it.
+ */
+uint64_t davy_connection_pulse(const struct davy_connection *connection);

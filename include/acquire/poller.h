@@ -59,3 +59,6 @@ bool davy_poller_device(struct davy_poller *poller, size_t row, struct davy_poll
  * stuck stops it. Each turns at least once a second unless a request blocks it.
  */
 uint64_t davy_poller_beats(struct davy_poller *poller);
+
+/* Likewise, of all signs of life: also while a request waits, each gives one at least once a second. */
+uint64_t davy_poller_pulse(struct davy_poller *poller);

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "acquire/internal.h"
+#include "acquire/wait.h"
 #include "base/log.h"
 
 /* Name resolution is what needs most of it. */
@@ -230,6 +231,7 @@ davy_span davy_connection_turn(struct davy_connection *connection)
 static void run(struct davy_thread *thread, void *context)
 {
     struct davy_connection *connection = context;
+    davy_wait_beat_into(&connection->waits);
     while (!davy_thread_stopping(thread)) {
         davy_span idle = davy_connection_turn(connection);
         davy_thread_beat(thread);
@@ -444,4 +446,9 @@ davy_span davy_connection_longest_beat(const struct davy_config *config, uint32_
 uint64_t davy_connection_beats(const struct davy_connection *connection)
 {
     return atomic_load(&connection->thread.beats);
+}
+
+uint64_t davy_connection_pulse(const struct davy_connection *connection)
+{
+    return atomic_load(&connection->thread.beats) + atomic_load(&connection->waits);
 }

@@ -90,6 +90,7 @@ static void await_lookup(struct davy_lookup *lookup, davy_mono until, const atom
         davy_span left = davy_mono_sub(until, davy_wait_now());
         if (left.ns <= 0)
             return;
+        davy_wait_beat();
         const struct timespec slice = {.tv_nsec = left.ns < DAVY_NS_PER_S / 4 ? left.ns : DAVY_NS_PER_S / 4};
         (void)gai_suspend(list, 1, &slice);
     }

@@ -34,8 +34,9 @@ struct davy_connection {
     bool has_flag;
     struct davy_queue demands; /* of struct davy_poller_demand */
     struct davy_thread thread;
-    struct davy_cell cell;    /* the status for others */
-    struct davy_cell devices; /* rows of struct davy_poller_device */
+    atomic_uint_fast64_t waits; /* beats of the thread's waits within an opening or an exchange */
+    struct davy_cell cell;      /* the status for others */
+    struct davy_cell devices;   /* rows of struct davy_poller_device */
     struct davy_poller_status status;
     davy_mono window_start;
     davy_span window_busy;

@@ -7,12 +7,18 @@
 /* Many connections begin at once when the daemon starts, some of them to one server. */
 #define FIRST_CONNECT_NS (250 * DAVY_NS_PER_MS)
 
+/* In how many rounds every connection was seen to beat. */
+struct rounds {
+    uint64_t beats[DAVY_POLLER_CONNECTIONS]; /* last seen of each */
+    uint32_t turned;                         /* bit set of those that beat in this round */
+    uint64_t count;
+};
+
 struct davy_poller {
     uint32_t count;
     struct davy_connection *connections[DAVY_POLLER_CONNECTIONS];
-    uint64_t beats[DAVY_POLLER_CONNECTIONS]; /* last seen of each */
-    uint32_t turned;                         /* bit set of those that turned in this round */
-    uint64_t rounds;
+    struct rounds turns;
+    struct rounds pulses;
 };
 
 static int add_connection(struct davy_poller *poller, const struct davy_poller_options *options, uint32_t count)
@@ -149,16 +155,27 @@ bool davy_poller_device(struct davy_poller *poller, size_t row, struct davy_poll
     return davy_connection_device(poller->connections[row % poller->count], row / poller->count, ret_device);
 }
 
-uint64_t davy_poller_beats(struct davy_poller *poller)
+static uint64_t count_rounds(const struct davy_poller *poller, struct rounds *rounds,
+                             uint64_t (*beats_of)(const struct davy_connection *connection))
 {
     for (uint32_t i = 0; i < poller->count; i++) {
-        uint64_t beats = davy_connection_beats(poller->connections[i]);
-        poller->turned |= (uint32_t)(beats != poller->beats[i]) << i;
-        poller->beats[i] = beats;
+        uint64_t beats = beats_of(poller->connections[i]);
+        rounds->turned |= (uint32_t)(beats != rounds->beats[i]) << i;
+        rounds->beats[i] = beats;
     }
-    if (poller->turned == (UINT32_C(1) << poller->count) - 1) {
-        poller->turned = 0;
-        poller->rounds++;
+    if (rounds->turned == (UINT32_C(1) << poller->count) - 1) {
+        rounds->turned = 0;
+        rounds->count++;
     }
-    return poller->rounds;
+    return rounds->count;
+}
+
+uint64_t davy_poller_beats(struct davy_poller *poller)
+{
+    return count_rounds(poller, &poller->turns, davy_connection_beats);
+}
+
+uint64_t davy_poller_pulse(struct davy_poller *poller)
+{
+    return count_rounds(poller, &poller->pulses, davy_connection_pulse);
 }

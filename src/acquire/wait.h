@@ -7,11 +7,21 @@
 
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "base/clock.h"
 
 /* davy_system_clock's now. */
 davy_mono davy_wait_now(void);
+
+/*
+ * From now on each wait of the calling thread adds to *beats, at least once a quarter of a second: who waits is not stuck.
+ * *beats must outlive the thread.
+ */
+void davy_wait_beat_into(atomic_uint_fast64_t *beats);
+
+/* A beat, if they are wanted, of a wait that is not one of these. */
+void davy_wait_beat(void);
 
 /* Whether a stop is asked for. */
 bool davy_wait_is_stopping(const atomic_bool *stop);

@@ -32,7 +32,10 @@
  *
  * and whoever did it publishes the answer. Nothing but `ack` reaches the evaluator on this way.
  */
-/* How long a thread may not turn without being called stuck; a poller, beyond the longest between two of its beats. */
+/*
+ * How long a thread may be without a sign of life before it is called stuck; a poller that waits again and again for what
+ * never comes, beyond the longest that an exchange may take.
+ */
 #define PATIENCE (6 * DAVY_NS_PER_S)
 
 /* The publisher's: beyond what the resolver and the client's library take. While it stands nothing is heard of us. */
@@ -40,6 +43,11 @@
 
 /* How long the start waits for what the ledger remembers. */
 #define RECALL_PATIENCE (5 * DAVY_NS_PER_S)
+
+struct poller_heartbeat {
+    struct heartbeat pulse;
+    struct heartbeat turns;
+};
 
 struct pipeline {
     struct route route;
@@ -54,7 +62,7 @@ struct pipeline {
     struct record_stage *recorder;
     struct heartbeat evaluator_heartbeat;
     struct heartbeat publisher_heartbeat;
-    struct heartbeat *heartbeats; /* by bus of `config` */
+    struct poller_heartbeat *heartbeats; /* by bus of `config` */
 };
 
 static int create_queues(struct pipeline *pipeline, struct davy_waker *main_waker)
@@ -447,14 +455,23 @@ static bool publisher_turns(struct pipeline *pipeline, davy_mono now)
                                          (davy_span){PUBLISHER_PATIENCE}, now);
 }
 
+static bool poller_turns(struct pipeline *pipeline, uint32_t bus, davy_mono now)
+{
+    struct poller_heartbeat *heartbeat = &pipeline->heartbeats[bus];
+    struct davy_poller *poller = pipeline->pollers[bus];
+    const bool lives = heartbeat_judge(&heartbeat->pulse, davy_poller_pulse(poller), (davy_span){PATIENCE}, now);
+    const bool turns =
+        heartbeat_judge(&heartbeat->turns, davy_poller_beats(poller), patience_with(pipeline->config, bus), now);
+    return lives && turns;
+}
+
 static bool pollers_turn(struct pipeline *pipeline, davy_mono now, const char **ret_stuck)
 {
     bool advanced = true;
     if (!pipeline->heartbeats)
         pipeline->heartbeats = calloc(pipeline->config->bus_count + 1, sizeof *pipeline->heartbeats);
     for (uint32_t b = 0; pipeline->heartbeats && b < pipeline->config->bus_count; b++) {
-        if (heartbeat_judge(&pipeline->heartbeats[b], davy_poller_beats(pipeline->pollers[b]),
-                            patience_with(pipeline->config, b), now))
+        if (poller_turns(pipeline, b, now))
             continue;
         advanced = false;
         *ret_stuck = pipeline->config->buses[b].name;

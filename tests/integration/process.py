@@ -153,18 +153,20 @@ def a_stuck_evaluator_is_named_and_a_restart_asked_for():
 
 
 def a_stuck_poller_is_named_and_a_restart_asked_for():
-    stuck("bus plc-1", "plc-1")
+    """Not only once its longest exchange is over: who waits for an answer gives signs of life."""
+    stuck("bus plc-1", "plc-1", "20s", latest=20)
 
 
-def stuck(thread, name):
+def stuck(thread, name, timeout="500ms", latest=None):
     if not may_trace():
         return
     with Watched() as plant:
-        started(plant)
+        started(plant, timeout)
         with Frozen(plant, thread) as frozen:
             wait_for(lambda: plant.lines("WATCHDOG=trigger"), 30, "a restart is asked for")
             asked = plant.lines("WATCHDOG=trigger")[0]
             assert asked - frozen.at >= 5.5, "nobody is called stuck so soon"
+            assert latest is None or asked - frozen.at < latest
             time.sleep(2)
             assert not plant.lines("WATCHDOG=1", asked), "it is fed all the same"
             assert f"davyd: {name} does not advance: a restart is asked for" in plant.daemon.text(), plant.daemon.text()[-500:]
