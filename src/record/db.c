@@ -3,6 +3,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <math.h>
 #include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -150,8 +151,10 @@ static int bind_one(sqlite3_stmt *statement, int column, char type, va_list *arg
         return sqlite3_bind_int64(statement, column, va_arg(*arguments, int64_t));
     case 't':
         return sqlite3_bind_text(statement, column, va_arg(*arguments, const char *), -1, SQLITE_STATIC);
-    case 'd':
-        return sqlite3_bind_double(statement, column, va_arg(*arguments, double));
+    case 'd': {
+        double value = va_arg(*arguments, double);
+        return isfinite(value) ? sqlite3_bind_double(statement, column, value) : sqlite3_bind_null(statement, column);
+    }
     case 'h':
         return sqlite3_bind_blob(statement, column, va_arg(*arguments, const uint8_t *), 32, SQLITE_STATIC);
     default:

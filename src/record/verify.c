@@ -74,8 +74,8 @@ static int DAVY_PRINTF(4, 5)
 
 /* What the columns of an event repeat of its payload. A shortest decimal may be read one step beside its double. */
 #define SAME_NUMBER(column, key)                                                                                       \
-    "coalesce(abs(json_extract(p, '$." key "') - " column ") <= 1e-12 * abs(" column "),"                              \
-    " coalesce(json_type(p, '$." key "'), 'null') = 'null')"
+    "iif(json_type(p, '$." key "') IN ('integer', 'real'), coalesce(abs(json_extract(p, '$." key "') - " column        \
+    ") <= 1e-12 * abs(json_extract(p, '$." key "')), 0), " column " IS NULL OR json_type(p, '$." key "') IS NULL)"
 #define SAME_COLUMNS                                                                                                   \
     "NOT EXISTS (SELECT 1 FROM json_each(p) k JOIN json_each(json_object('seq', r.seq, 'id', r.id, 'event', r.event,"  \
     " 'state', r.state, 'level', r.level, 'rule', r.rule, 'zone', r.zone, 'device', r.device, 'point', r.point,"       \
@@ -299,14 +299,24 @@ static const struct question questions[] = {
     {"action",
      "SELECT t.seq FROM chain t JOIN action a ON a.seq = t.seq WHERE t.name = 'tied' AND a.hash IS NOT t.hash",
      "it is not the one behind which all are tied to events"},
+    {"action",
+     "SELECT a.seq FROM chain c JOIN action a ON a.seq <= c.seq WHERE c.name = 'action' ORDER BY a.seq LIMIT 1",
+     "it is kept, and stands before where the actions are said to start"},
+    {"event",
+     "SELECT e.seq FROM event e WHERE topic IS NULL AND (sent_us IS NOT NULL OR"
+     " EXISTS (SELECT 1 FROM outbox WHERE row IN (2 * e.seq, 2 * e.seq + 1))) ORDER BY e.seq LIMIT 1",
+     "it was not to be sent, and was"},
+    {"sum", "SELECT 0 WHERE (SELECT count(*) FROM loss WHERE what IN ('readings', 'telemetry', 'events')) <> 3",
+     "the row that counts a loss is gone"},
+    {"sum", "SELECT 0 WHERE NOT EXISTS (SELECT 1 FROM confirmed)", "the row of what is confirmed is gone"},
     {"sum",
      "SELECT c.seq FROM chain c JOIN tally t WHERE c.name = 'event' AND c.seq <> t.delivered + t.unsent + t.lost",
      "the events before the first one that is kept"},
     {"sum",
-     "SELECT l.total FROM loss l WHERE (SELECT seq FROM chain WHERE name = 'action') = 0 AND l.total <> l.count +"
-     " (SELECT coalesce(sum(json_extract(payload, '$.detail.count')), 0) FROM action"
-     " WHERE json_extract(payload, '$.verb') = 'loss' AND json_extract(payload, '$.by') = 'davyd'"
-     " AND json_extract(payload, '$.target') = l.what)",
+     "SELECT l.total FROM loss l JOIN (SELECT t.what, t.count + coalesce((SELECT sum(json_extract(payload,"
+     " '$.detail.count')) FROM action WHERE json_extract(payload, '$.verb') = 'loss' AND json_extract(payload, '$.by')"
+     " = 'davyd' AND json_extract(payload, '$.target') = t.what), 0) AS told FROM loss t) d ON d.what = l.what"
+     " WHERE l.total < told OR (l.total > told AND (SELECT seq FROM chain WHERE name = 'action') = 0)",
      "the losses that actions declare"},
 };
 
