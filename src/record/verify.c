@@ -299,6 +299,8 @@ static const struct question questions[] = {
     {"action",
      "SELECT t.seq FROM chain t JOIN action a ON a.seq = t.seq WHERE t.name = 'tied' AND a.hash IS NOT t.hash",
      "it is not the one behind which all are tied to events"},
+    {"event", "SELECT e.seq FROM chain c JOIN event e ON e.seq <= c.seq WHERE c.name = 'event' ORDER BY e.seq LIMIT 1",
+     "it is kept, and stands before where the events are said to start"},
     {"action",
      "SELECT a.seq FROM chain c JOIN action a ON a.seq <= c.seq WHERE c.name = 'action' ORDER BY a.seq LIMIT 1",
      "it is kept, and stands before where the actions are said to start"},

@@ -230,6 +230,9 @@ static void move_only_the_checkpoint(struct deed *deed)
 {
     run_sql(deed->base, "UPDATE chain SET (seq, hash) = (SELECT seq, hash FROM %s WHERE seq = %lld) WHERE name = '%s'",
             deed->table, (long long)deed->row, deed->table);
+    if (strcmp(deed->table, "event") == 0)
+        run_sql(deed->base, "UPDATE tally SET delivered = %lld", (long long)deed->row);
+    deed->row = 1;
 }
 
 /* As if it had never been to be sent. */
