@@ -6,13 +6,15 @@ usage: consumer.py --base davy/v1/SITE/GATEWAY --file EVENTS [--confirm] [--host
 
 EVENTS gets one event a line, each once, and is all the state there is: after a stop it goes on from there. --confirm tells
 the gateway up to where the file is whole, for `delivery = "platform"`; without it the gateway is only asked for what is
-missing. Ends with SIGTERM.
+missing. Standard error says when the file has every event up to the `last_seq` of the gateway's status, and what it lacks. Ends
+with SIGTERM or Ctrl-C.
 """
 import argparse
 import json
 import os
 import pathlib
 import selectors
+import signal
 import subprocess
 import sys
 import time
@@ -32,6 +34,7 @@ class Consumer:
         self.target = self.since = 0                            # what there was to be had at that time
         self.asked = self.said_at = None
         self.said = -1                                          # confirmed so far
+        self.told = None                                        # the last line that was said
         path = pathlib.Path(options.file)
         for line in path.read_bytes().split(b"\n")[:-1] if path.exists() else []:  # a last line without its end is half
             self.count(json.loads(line)["seq"])
@@ -82,12 +85,20 @@ class Consumer:
             first = self.whole + 1
             until = min([self.target, first + PIECE - 1] + [seq - 1 for seq in self.beyond])
             self.asked = now
+            self.tell(f"lacks the events from {first} to {until}: asking for them")
             self.command("resend", **{"from": first, "to": until})
         if self.options.confirm and self.whole >= 1 and self.whole != self.said and (
                 self.said_at is None or now - self.said_at > SAY):
             self.said_at = now
             if self.command("confirm", seq=self.whole):
                 self.said = self.whole
+        if self.whole >= self.last > 0:
+            self.tell(f"has all events up to {self.last}, the last one by the gateway's status")
+
+    def tell(self, text):
+        if text != self.told:
+            print(f"{self.options.file} {text}", file=sys.stderr, flush=True)
+        self.told = text
 
     def run(self):
         options = self.options
@@ -128,7 +139,11 @@ def main():
     parser.add_argument("--port", default="1883")
     parser.add_argument("--name", default="consumer", help="of the session at the broker; one of its own each")
     parser.add_argument("--from", dest="first", type=int, default=1, metavar="SEQ", help="the first event of interest")
-    Consumer(parser.parse_args()).run()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # the subscriber must end too: it would take what is for the next
+    try:
+        Consumer(parser.parse_args()).run()
+    except KeyboardInterrupt:
+        pass
 
 
 if __name__ == "__main__":

@@ -229,13 +229,18 @@ def the_example_for_developers_is_as_it_says():
         assert hand.text().count('"replayed":true') >= 2 and '"ok":false' not in hand.text(), hand.text()
         file = plant.folder / "events.jsonl"
         program = blocks[1].strip().replace("consumer.py", str(folder / "consumer.py")).replace("events.jsonl", str(file))
-        for _ in range(2):  # it is stopped, and goes on from its file
+        for turn in range(2):  # it is stopped, and goes on from its file
             consumer = plant.keep(Program("consumer", plant.folder, ["sh", "-c", "exec " + program], env=settings))
             plant.sim.set("GT-2.gas", 25)
             wait_for(lambda: plant.alarms().get("gas:GT-2.gas", {}).get("active"), 10)
             wait_for(lambda: status(plant)["confirmed_seq"] == status(plant)["last_seq"] and outbox(plant)["events"] == 0,
                      40, "the program has confirmed all")
-            consumer.end()
+            wait_for(lambda: turn > 0 or f"has all events up to {status(plant)['last_seq']}, the last one" in consumer.text(),
+                     40, "it says so with the next status")
+            pid = consumer.process.pid
+            parts = pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="utf-8").split()
+            assert parts and consumer.end() == 0, parts
+            assert not [part for part in parts if os.path.exists(f"/proc/{part}")], "what is left takes what is for the next one"
             plant.started.remove(consumer)
             plant.sim.set("GT-2.gas", 5)
             wait_for(lambda: not plant.alarms()["gas:GT-2.gas"]["active"], 10)
