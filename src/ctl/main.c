@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "base/buf.h"
+#include "config/nearest.h"
 #include "ctl/ctl.h"
 #include "davy_build.h"
 
@@ -120,7 +121,7 @@ static int usage_error(const struct verb *verb, const char *what, const char *te
     if (verb)
         fprintf(stderr, "usage: davyctl %s%s%s\n", verb->name, *verb->usage ? " " : "", verb->usage);
     else
-        fputs("usage: davyctl [--socket PATH] [--json] [--help] [--version] VERB …\n", stderr);
+        fputs("usage: davyctl [--socket PATH] [--json] [--help] [--version] VERB …; --help names the verbs\n", stderr);
     free(escaped);
     return CTL_USAGE;
 }
@@ -148,6 +149,19 @@ static bool is_later(const char *name)
         if (strcmp(later[i], name) == 0)
             return true;
     return false;
+}
+
+static int unknown_verb(const char *word)
+{
+    const char *names[DAVY_LENGTH(verbs)];
+    for (size_t i = 0; i < DAVY_LENGTH(verbs); i++)
+        names[i] = verbs[i].name;
+    const char *nearest = davy_nearest(word, names, DAVY_LENGTH(names));
+    char *text =
+        davy_ctl_format("%s%s%s%s", word, nearest ? "; did you mean " : "", nearest ? nearest : "", nearest ? "?" : "");
+    int code = usage_error(NULL, "unknown verb ", text);
+    free(text);
+    return code;
 }
 
 /* The command line while it is taken apart. */
@@ -208,7 +222,7 @@ static int take_plain(struct ctl *ctl, struct cursor *cursor, const char *word)
     if (is_later(word))
         return usage_error(NULL, "not available in this version: ", word);
     cursor->verb = find_verb(word);
-    return cursor->verb ? CTL_DONE : usage_error(NULL, "unknown verb ", word);
+    return cursor->verb ? CTL_DONE : unknown_verb(word);
 }
 
 /* One word of the command line; a negative result ends the program with success. */

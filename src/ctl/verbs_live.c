@@ -24,13 +24,21 @@ static void print_field(const char *name, const json_t *object, const char *cons
     putchar('\n');
 }
 
+/* The key as people write it: log_lines are log lines. */
+static void print_words(const char *key)
+{
+    for (; *key; key++)
+        putchar(*key == '_' ? ' ' : *key);
+}
+
 /* "name      3 key, 4 key" */
 static void print_counts(const char *name, const json_t *object, const char *const *keys)
 {
     printf("%-14s", name);
     for (size_t i = 0; keys[i]; i++) {
         char *cell = davy_ctl_cell(object, keys[i]);
-        printf("%s%s %s", i == 0 ? " " : ", ", cell, keys[i]);
+        printf("%s%s ", i == 0 ? " " : ", ", cell);
+        print_words(keys[i]);
         free(cell);
     }
     putchar('\n');
@@ -140,7 +148,7 @@ static void print_broker_error(const json_t *broker)
         return;
     char *often = how_often(broker);
     char *text =
-        davy_ctl_format("%s (%s, at %s%s)", davy_ctl_text(broker, "last_error"),
+        davy_ctl_format("last trouble: %s (%s, at %s%s)", davy_ctl_text(broker, "last_error"),
                         davy_ctl_text(broker, "last_error_url"), davy_ctl_text(broker, "last_error_at"), often);
     print_if("", davy_ctl_escape(text));
     free(text);
@@ -164,9 +172,10 @@ static void print_broker(const json_t *broker)
         return;
     }
     const bool connected = json_is_true(json_object_get(broker, "connected"));
+    const char *since = davy_ctl_text(broker, "since"); /* empty: there was no connection yet */
     char *text =
-        davy_ctl_format("%s%s %s since %s%s", connected ? "connected" : "NOT CONNECTED", connected ? " to" : ", trying",
-                        davy_ctl_text(broker, "url"), davy_ctl_text(broker, "since"),
+        davy_ctl_format("%s%s %s%s%s%s", connected ? "connected" : "NOT CONNECTED", connected ? " to" : ", trying",
+                        davy_ctl_text(broker, "url"), *since ? " since " : ", none since the start", since,
                         json_is_true(json_object_get(broker, "unstable")) ? ", connections do not hold" : "");
     print_if("broker", davy_ctl_escape(text));
     free(text);

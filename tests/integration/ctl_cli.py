@@ -64,6 +64,11 @@ PLAN = {"buses": [{"name": "field-1", "utilization": 0.37, "quarantined": 2}],
         "devices": [{"device": "GT-101", "bus": "field-1", "p50_ms": 18.04, "p95_ms": 31.52, "misses": 2, "slow": True,
                      "flapping": False}], "more_devices": 31}
 
+BROKER = {"connected": False, "url": "mqtt://b:1883", "since": None, "unstable": False, "last_error": "cannot connect: no route",
+          "last_error_url": "mqtt://a:1883", "last_error_at": "2026-11-23T08:01:02.345Z", "last_error_count": 3,
+          "last_error_since": "2026-11-23T08:00:02.345Z", "limits": None, "acknowledged": 10, "refused": 0, "unheard": 1,
+          "last_refusal": None}
+
 POINTS = [point("GT-101.h2s", 15.2, level="red"), point("GT-102.h2s", None, quality="bad", reason="comm"),
           point("气体-1.h2s", 0.1, name="罐区一"), point("evil", name="\x1b[2J\u202ehidden\nline")]
 ALARMS = [alarm("h2s:GT-101.h2s", "red"), alarm("h2s:GT-102.h2s"), alarm("fault:GT-103", state="acknowledged"),
@@ -96,7 +101,7 @@ class Daemon(threading.Thread):
     def __init__(self, path):
         super().__init__(daemon=True)
         self.requests = []
-        self.settings, self.file, self.switches = [], None, 0
+        self.settings, self.file, self.switches, self.broker = [], None, 0, BROKER
         self.raw = None  # bytes to answer with, whatever is asked; b"" closes
         self.listener = socket.socket(socket.AF_UNIX)
         self.listener.bind(path)
@@ -111,7 +116,8 @@ class Daemon(threading.Thread):
     def answer(self, r):
         verb = r["verb"]
         if verb == "status":
-            return {"ok": True, "status": STATUS, "plan": PLAN, "directory": "/nowhere", "config_file": "/etc/davy/davyd.conf"}
+            return {"ok": True, "status": STATUS, "plan": PLAN, "directory": "/nowhere", "config_file": "/etc/davy/davyd.conf",
+                    "broker": self.broker}
         if verb == "points":
             found = [p for p in POINTS if fnmatch.fnmatchcase(p["point"], r.get("glob", "*"))]
             items, more = self.page(found, "point", r)
@@ -194,7 +200,9 @@ class Bench:
 
 def usage(b):
     b.expect(2)
-    b.expect(2, "explode")
+    b.check("unknown verb explode\n" in b.expect(2, "explode").stderr, "a verb that is like none")
+    b.check("unknown verb alarm; did you mean alarms?\n" in b.expect(2, "alarm").stderr, "a verb with a slip")
+    b.check("\x1b" not in b.expect(2, "\x1b[2Jx").stderr, "a verb with an escape")
     for verb in ("risk", "kpi", "export"):
         result = b.expect(2, verb, "x")
         b.check("not available in this version" in result.stderr, verb, result)
@@ -230,6 +238,13 @@ def listings(b):
     b.check(re.search(r"field-1 +up +42 % +37 % +1000 +3 +11 +2 ", text) is not None, "status: planned", text)
     b.check(re.search(r"h2s +red +1.25 s +3.50 s +8.12 s", text) is not None and "and 4 more" in text, "status: slowest", text)
     b.check(re.search(r"GT-101 +field-1 +18.0 ms +31.5 ms +2 +slow", text) is not None and "and 31 more" in text, "status: turn-around", text)
+    b.check("0 out of service" in text, "status: words, not keys", text)
+    b.check("NOT CONNECTED, trying mqtt://b:1883, none since the start\n" in text, "status: never connected", text)
+    b.check("last trouble: cannot connect: no route (mqtt://a:1883, at 2026-11-23T08:01:02.345Z, 3 times since" in text,
+            "status: what is over is said to be", text)
+    b.daemon.broker = {**BROKER, "connected": True, "since": "2026-11-23T08:01:02.345Z"}
+    text = b.expect(0, "status").stdout
+    b.check("connected to mqtt://b:1883 since 2026-11-23T08:01:02.345Z\n" in text, "status: connected", text)
     b.check(json.loads(b.expect(0, "status", "--json").stdout)["status"] == STATUS, "status --json")
     result = b.expect(0, "points")
     b.check([r.get("after") for r in b.daemon.requests] == [None, "GT-102.h2s"], "pages", b.daemon.requests)
