@@ -2,7 +2,8 @@
 """A whole plant for tests: private broker, simulated devices, davyd, and a recorder of every MQTT message.
 
 Everything runs on free loopback ports in one temporary folder; leaving the `with` block ends it, each program by its pid.
-Programs are found by DAVYD, DAVYCTL and DAVYSIM, else in build/.
+Programs are found by DAVYD, DAVYCTL and DAVYSIM, else in build/. DAVY_PATIENCE makes what is waited for at most that many
+times longer, where they run under an instrument; what a case measures stays as it is.
 """
 import collections
 import json
@@ -26,6 +27,7 @@ DAVYCTL = os.environ.get("DAVYCTL", str(ROOT / "build/src/ctl/davyctl"))
 DAVYSIM = os.environ.get("DAVYSIM", str(ROOT / "build/src/sim/davysim"))
 MOSQUITTO = shutil.which("mosquitto", path=os.environ.get("PATH", "") + ":/usr/sbin:/usr/local/sbin") or "mosquitto"
 BASE = "davy/v1/site/edge"
+PATIENCE = float(os.environ.get("DAVY_PATIENCE") or 1)
 
 Message = collections.namedtuple("Message", "topic retain payload arrived data")
 
@@ -44,13 +46,13 @@ def free_ports(count):
 
 def wait_for(predicate, timeout=30, what="a condition"):
     """The first true result of `predicate`; AssertionError when there is none in time."""
-    end = time.monotonic() + timeout
+    end = time.monotonic() + timeout * PATIENCE
     while True:
         found = predicate()
         if found:
             return found
         if time.monotonic() > end:
-            raise AssertionError(f"not within {timeout} s: {what}")
+            raise AssertionError(f"not within {timeout * PATIENCE:g} s: {what}")
         time.sleep(0.02)
 
 
@@ -79,7 +81,7 @@ class Program:
         if self.running():
             self.process.send_signal(how)
         try:
-            return self.process.wait(timeout)
+            return self.process.wait(timeout * PATIENCE)
         except subprocess.TimeoutExpired:
             self.process.kill()
             return self.process.wait()
@@ -132,7 +134,7 @@ class Simulator:
         if not self.program.running():
             raise AssertionError("davysim: " + self.program.text())
         self.link = socket.socket(socket.AF_UNIX)
-        self.link.settimeout(10)
+        self.link.settimeout(10 * PATIENCE)
         self.link.connect(self.socket_path)
         self.file = self.link.makefile("rb")
 
@@ -257,8 +259,8 @@ class Plant:
 
     def ctl(self, *arguments):
         """davyctl with our socket; the finished process."""
-        return subprocess.run([DAVYCTL, "--socket", self.socket, *arguments], capture_output=True, text=True, timeout=30,
-                              check=False, stdin=subprocess.DEVNULL)
+        return subprocess.run([DAVYCTL, "--socket", self.socket, *arguments], capture_output=True, text=True,
+                              timeout=30 * PATIENCE, check=False, stdin=subprocess.DEVNULL)
 
     def ctl_json(self, *arguments):
         done = self.ctl("--json", *arguments)
