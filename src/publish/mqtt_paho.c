@@ -14,6 +14,7 @@
 #include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <threads.h>
 
 #include "base/log.h"
 #include "publish/paho.h"
@@ -113,10 +114,22 @@ static const struct davy_mqtt_ops paho_ops = {.connect = davy_paho_connect,
                                               .drop = davy_paho_drop,
                                               .free = paho_free};
 
+static void prepare(void)
+{
+    MQTTAsync_init_options init = MQTTAsync_init_options_initializer;
+    MQTTAsync_global_init(&init);
+}
+
+/* paho makes its locks anew each time that it is asked, also those that threads of another client are holding. */
+static void prepare_once(void)
+{
+    static once_flag prepared = ONCE_FLAG_INIT;
+    call_once(&prepared, prepare);
+}
+
 int davy_mqtt_paho_new(const struct davy_mqtt *mqtt, struct davy_queue *notices, struct davy_queue *incoming,
                        struct davy_mqtt_client *ret_client)
 {
-    MQTTAsync_init_options init = MQTTAsync_init_options_initializer;
     struct paho *paho = calloc(1, sizeof *paho);
     if (!paho)
         return -ENOMEM;
@@ -127,7 +140,7 @@ int davy_mqtt_paho_new(const struct davy_mqtt *mqtt, struct davy_queue *notices,
     davy_queue_ring_each(notices, NOTICES_RING);
     paho->of_url = &paho->demands[0];
     int rc = davy_waker_init(&paho->left);
-    MQTTAsync_global_init(&init);
+    prepare_once();
     if (rc == 0)
         rc = create_anchor(paho);
     if (rc < 0) {
