@@ -52,6 +52,8 @@ static void rig_init(struct rig *rig, enum davy_bus_type type, struct slave_scri
         slave_start_tcp(&rig->slave, script);
     struct davy_bus bus = bus_of(type, &rig->slave);
     bus.echo = script.echo;
+    if (script.act == SLAVE_HANG_UP)
+        bus.timeout = davy_span_ms(30000); /* it is not waited for, however slow the machine */
     rig_open(rig, &bus);
 }
 

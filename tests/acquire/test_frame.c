@@ -95,7 +95,7 @@ static void any_wrong_byte_of_a_tcp_head_is_invalid(void **state)
 static void replies_cut_or_lengthened_are_invalid(void **state)
 {
     (void)state;
-    uint8_t body[32], frame[64];
+    uint8_t body[32] = {0}, frame[64];
     struct davy_bus_reply reply;
     memcpy(body, example_reply, sizeof example_reply);
     for (size_t length = 1; length < 20; length++) {
