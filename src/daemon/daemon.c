@@ -25,8 +25,9 @@
 #define TICK         DAVY_NS_PER_S
 #define STATUS_SIZE  (256 * 1024)
 
-/* The watchdog is fed, or not, this often within the time that it allows. */
+/* The watchdog is fed, or not, this often within the time that it allows; but not more often than is of use. */
 #define WATCHDOG_PARTS 6
+#define WATCHDOG_LEAST (10 * DAVY_NS_PER_MS)
 
 /* Under a service manager, from a bad configuration to the exit. */
 #define BAD_CONFIG_PAUSE_S 10
@@ -99,15 +100,23 @@ static void ask_for_restart(struct daemon *daemon, const char *stuck)
 static void feed_watchdog(struct daemon *daemon, davy_mono now)
 {
     const char *stuck = NULL;
+    const bool due = daemon->watchdog.ns != 0 && now.ns >= daemon->watchdog_at.ns;
+    if (due)
+        daemon->watchdog_at = davy_mono_add(now, daemon->watchdog);
     if (!pipeline_advanced(daemon->pipeline, now, &stuck)) {
         ask_for_restart(daemon, stuck);
         return;
     }
     daemon->stuck = false;
-    if (daemon->watchdog.ns == 0 || now.ns < daemon->watchdog_at.ns)
-        return;
-    daemon->watchdog_at = davy_mono_add(now, daemon->watchdog);
-    davy_notify("WATCHDOG=1");
+    if (due)
+        davy_notify("WATCHDOG=1");
+}
+
+/* A manager that has much to read takes nothing for a while: without READY=1 it would end us as one that does not start. */
+void daemon_tell_ready(struct daemon *daemon, const char *state)
+{
+    const int rc = davy_notify(state);
+    daemon->untold = rc == 0 || rc == -ENOTCONN ? NULL : state;
 }
 
 static void tick(struct daemon *daemon, struct davy_stamp stamp)
@@ -117,21 +126,32 @@ static void tick(struct daemon *daemon, struct davy_stamp stamp)
     if (stamp.mono.ns >= daemon->status_at.ns)
         daemon_publish_status(daemon);
     feed_watchdog(daemon, stamp.mono);
+    if (daemon->untold)
+        daemon_tell_ready(daemon, daemon->untold);
 }
 
-static void take_signal(struct daemon *daemon)
+static void stop(struct daemon *daemon, unsigned signal)
 {
-    struct signalfd_siginfo info;
-    if (read(daemon->signals, &info, sizeof info) != (ssize_t)sizeof info)
-        return;
-    if (info.ssi_signo == SIGHUP) {
-        davy_notice("reload", "asked for by signal");
-        daemon_reload(daemon, 0, "signal");
-        return;
-    }
-    davy_notice("davyd", "stopping on signal %u", info.ssi_signo);
+    davy_notice("davyd", "stopping on signal %u", signal);
     davy_notify("STOPPING=1\nSTATUS=stopping");
     daemon->stopping = true;
+}
+
+/* All that are pending, a stop before all: however many reloads are asked for, they do not hold it up. */
+static void take_signals(struct daemon *daemon)
+{
+    struct signalfd_siginfo infos[8];
+    const ssize_t got = read(daemon->signals, infos, sizeof infos);
+    bool reload = false;
+    for (size_t i = 0; got > 0 && i < (size_t)got / sizeof infos[0]; i++) {
+        reload |= infos[i].ssi_signo == SIGHUP;
+        if (infos[i].ssi_signo != SIGHUP && !daemon->stopping)
+            stop(daemon, infos[i].ssi_signo);
+    }
+    if (reload && !daemon->stopping) {
+        davy_notice("reload", "asked for by signal");
+        daemon_reload(daemon, 0, "signal");
+    }
 }
 
 static void take_rings(struct daemon *daemon)
@@ -148,24 +168,32 @@ static struct timespec until(davy_mono due, davy_mono now)
     return (struct timespec){.tv_sec = ns / DAVY_NS_PER_S, .tv_nsec = ns % DAVY_NS_PER_S};
 }
 
-/* Signals, rings of the stages, clients, and a tick a second. Returns 0 after a signal to stop, or a negative errno. */
+/* When the loop turns by itself. */
+static davy_mono next_turn(const struct daemon *daemon)
+{
+    return daemon->watchdog.ns != 0 ? davy_mono_min(daemon->tick_at, daemon->watchdog_at) : daemon->tick_at;
+}
+
+/* Signals, rings of the stages, clients, a tick a second, and what the watchdog needs beside it. 0 after a signal to stop, or a negative errno. */
 static int loop(struct daemon *daemon)
 {
     struct pollfd items[] = {{.fd = daemon->signals, .events = POLLIN},
                              {.fd = daemon->waker.fd, .events = POLLIN},
                              {.fd = daemon->control ? davy_control_fd(daemon->control) : -1, .events = POLLIN}};
     while (!daemon->stopping) {
-        struct timespec wait = until(daemon->tick_at, davy_clock_now(daemon->clock).mono);
+        struct timespec wait = until(next_turn(daemon), davy_clock_now(daemon->clock).mono);
         if (ppoll(items, DAVY_LENGTH(items), &wait, NULL) < 0 && errno != EINTR)
             return -errno;
         if (items[0].revents)
-            take_signal(daemon);
+            take_signals(daemon);
         if (items[1].revents)
             take_rings(daemon);
         struct davy_stamp now = davy_clock_now(daemon->clock);
         const bool due = now.mono.ns >= daemon->tick_at.ns;
         if (due)
             tick(daemon, now);
+        else if (now.mono.ns >= next_turn(daemon).ns)
+            feed_watchdog(daemon, now.mono);
         if (daemon->control && (items[2].revents || due))
             davy_control_turn(daemon->control);
     }
@@ -173,6 +201,11 @@ static int loop(struct daemon *daemon)
 }
 
 /* ---- life ------------------------------------------------------------------------------------------------------ */
+
+static int64_t longer(int64_t a, int64_t b)
+{
+    return a > b ? a : b;
+}
 
 static int construct(struct daemon *daemon, const struct davy_config *config, int lock)
 {
@@ -185,7 +218,8 @@ static int construct(struct daemon *daemon, const struct davy_config *config, in
     open_control(daemon);
     const sigset_t handled = process_signals();
     daemon->signals = signalfd(-1, &handled, SFD_CLOEXEC | SFD_NONBLOCK);
-    daemon->watchdog.ns = davy_notify_watchdog().ns / WATCHDOG_PARTS;
+    const int64_t watchdog_ns = davy_notify_watchdog().ns;
+    daemon->watchdog.ns = watchdog_ns == 0 ? 0 : longer(watchdog_ns / WATCHDOG_PARTS, WATCHDOG_LEAST);
     return daemon->signals < 0 ? -errno : pipeline_start(daemon->pipeline);
 }
 
@@ -216,7 +250,7 @@ static int run(struct daemon *daemon, const struct davy_config *config, int lock
     report_config(daemon->pipeline, NULL, config, NULL, "start");
     daemon_publish_status(daemon);
     malloc_trim(0); /* what loading the configuration took */
-    davy_notify("READY=1\nSTATUS=running");
+    daemon_tell_ready(daemon, "READY=1\nSTATUS=running");
     rc = loop(daemon);
     daemon_watch_end(daemon, davy_clock_now(daemon->clock));
     if (rc < 0)

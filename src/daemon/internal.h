@@ -49,6 +49,7 @@ struct daemon {
     davy_mono watchdog_at; /* next time that systemd's watchdog is fed */
     davy_span watchdog;    /* a sixth of systemd's; ns = 0: none */
     bool stuck;            /* a thread does not advance, as was said */
+    const char *untold;    /* what the manager did not take yet; NULL: nothing. Not owned */
 };
 
 /* commands.c: one request of a control client; the context is the daemon. */
@@ -68,6 +69,9 @@ void daemon_watch_self(struct daemon *daemon, struct davy_stamp now);
 
 /* selfwatch.c: before the end: what is still to be written down of the clock. */
 void daemon_watch_end(struct daemon *daemon, struct davy_stamp now);
+
+/* daemon.c: tell the manager a state with READY=1, again each second until it takes it. `state` is kept: a literal. */
+void daemon_tell_ready(struct daemon *daemon, const char *state);
 
 /* daemon.c: publish davy.status/1 now. */
 void daemon_publish_status(struct daemon *daemon);

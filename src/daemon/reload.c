@@ -37,7 +37,7 @@ static void refuse(struct daemon *daemon, const struct davy_problems *problems, 
     daemon->watch.config_refused = true;
     report_config(daemon->pipeline, pipeline_config(daemon->pipeline), NULL, problems, daemon->reload_by);
     answer_problems(daemon, problems, error);
-    davy_notify("READY=1\nSTATUS=running on the old configuration: the reload was refused");
+    daemon_tell_ready(daemon, "READY=1\nSTATUS=running on the old configuration: the reload was refused");
 }
 
 static void count_change(void *context, const struct davy_change *change)
@@ -128,7 +128,7 @@ void daemon_switched(struct daemon *daemon, bool switched)
         daemon->watch.certificate_looked_at = (davy_mono){0}; /* it may be another */
         davy_notice("reload", "done: %zu changes", daemon->reload_changes);
         malloc_trim(0); /* what the old configuration and the loading of this one took */
-        davy_notify("READY=1\nSTATUS=running");
+        daemon_tell_ready(daemon, "READY=1\nSTATUS=running");
         answer_done(daemon);
     } else {
         struct davy_problems none = {0};

@@ -45,11 +45,15 @@ def config(plant, timeout="500ms"):
 class Watched(Plant):
     """A plant whose daemon thinks that systemd runs it. What it tells is in `told`: (monotonic time, lines)."""
 
-    def __init__(self, watchdog_s=6, **options):
+    def __init__(self, watchdog_s=6, listens=True, **options):
         super().__init__(**options)
         self.told, self.watchdog_s, self.more = [], watchdog_s, {}
         self.manager = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self.manager.bind(str(self.folder / "notify"))
+        if listens:
+            self.listens()
+
+    def listens(self):
         threading.Thread(target=self.listen, daemon=True).start()
 
     def listen(self):
@@ -146,6 +150,43 @@ def a_healthy_daemon_is_fed_and_ready():
         assert plant.end_daemon() == 0
         assert plant.lines("STOPPING=1")
         assert not plant.lines("WATCHDOG=trigger")
+
+
+def a_short_watchdog_is_fed_in_time():
+    """Shorter than the second that the loop sleeps else."""
+    with Watched(watchdog_s=0.6) as plant:
+        started(plant)
+        start = time.monotonic()
+        wait_for(lambda: len(plant.lines("WATCHDOG=1", start)) >= 20, 10, "ten times a second, about")
+
+
+def a_manager_that_is_busy_hears_later_that_it_runs():
+    """Else it would end us, after a minute, as one that does not start."""
+    with Watched(listens=False) as plant:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as others:
+            others.setblocking(False)
+            try:
+                while True:
+                    others.sendto(b"STATUS=another service", str(plant.folder / "notify"))
+            except BlockingIOError:
+                pass
+        started(plant)
+        plant.listens()
+        wait_for(lambda: plant.lines("READY=1"), 10, "it says that it runs")
+
+
+def reloads_without_an_end_hold_up_no_stop():
+    flood = "import os, signal\nwhile True: os.kill(%d, signal.SIGHUP)"
+    with Watched() as plant:
+        started(plant)
+        floods = [subprocess.Popen([sys.executable, "-c", flood % plant.daemon.pid], stderr=subprocess.DEVNULL) for _ in range(2)]
+        try:
+            wait_for(lambda: plant.daemon.text().count("reload: done") > 20, 10, "reloads")
+            assert plant.end_daemon(timeout=5) == 0
+        finally:
+            for one in floods:
+                one.kill()
+                one.wait()
 
 
 def a_stuck_evaluator_is_named_and_a_restart_asked_for():
@@ -450,7 +491,8 @@ def two_hundred_clients_on_one_core_hold_up_no_alarm():
         print(f"        {answered[0]} requests answered, {len(flaps.late)} alarms, the slowest after {max(flaps.late):.2f} s")
 
 
-CASES = (a_healthy_daemon_is_fed_and_ready, a_stuck_evaluator_is_named_and_a_restart_asked_for,
+CASES = (a_healthy_daemon_is_fed_and_ready, a_short_watchdog_is_fed_in_time, a_manager_that_is_busy_hears_later_that_it_runs,
+         reloads_without_an_end_hold_up_no_stop, a_stuck_evaluator_is_named_and_a_restart_asked_for,
          a_stuck_poller_is_named_and_a_restart_asked_for, a_stuck_main_loop_starves_the_watchdog_and_holds_up_no_alarm,
          a_stuck_recorder_is_no_reason_to_restart, a_killed_daemon_is_offline_by_its_will_with_its_boot,
          a_bad_configuration_is_tried_again_and_said, a_second_one_is_refused_by_whatever_path,
