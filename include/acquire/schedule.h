@@ -66,8 +66,8 @@ int davy_schedule_init(struct davy_schedule *schedule, const struct davy_config 
                        davy_mono start) DAVY_MUST_CHECK;
 
 /*
- * Take over from `old` what stayed: due times and parts of the same reads of the same device (by id, and behind the same
- * unit number), alarm flags, the count.
+ * Take over from `old` what stayed: due times, parts and misses of the same reads of the same device (by id, and behind the
+ * same unit number), whether that is slow, alarm flags, the count.
  */
 void davy_schedule_keep(struct davy_schedule *schedule, struct davy_schedule *old);
 

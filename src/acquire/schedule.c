@@ -219,15 +219,19 @@ static bool same_read(const struct davy_request *a, const struct davy_request *b
     return a->table == b->table && a->start == b->start && a->count == b->count && a->interval.ns == b->interval.ns;
 }
 
+/* A device is slow whatever is read of it. */
 static void keep_slot(struct davy_schedule *schedule, struct davy_slot *slot, struct davy_schedule *old,
                       uint32_t old_device)
 {
     for (struct davy_slot *known = first_of(old, old_device); known; known = sibling(old, known)) {
+        slot->slow = known->slow;
         if (!same_read(request_of(schedule, slot), request_of(old, known)))
             continue;
         slot->raster = known->raster;
         slot->due = known->due;
-        slot->slow = known->slow;
+        slot->misses = known->misses;
+        slot->mute_until = known->mute_until;
+        slot->mute_wait = known->mute_wait;
         davy_parts_keep(&slot->parts, &known->parts);
         wait_again(schedule, slot);
         return;

@@ -177,6 +177,54 @@ static void a_new_plan_keeps_raster_and_alarms_of_what_stayed(void **state)
     davy_config_unref(config);
 }
 
+/* Its neighbours need it behind them after a reload, too: that it is slow is told only when that changes. */
+static void a_new_plan_keeps_slow_devices_behind_the_others_whatever_changed(void **state)
+{
+    (void)state;
+    static const int64_t before[] = {1000, 1000, 1000}, after[] = {1000, 500, 1000};
+    struct davy_config *old_config = plan(before, 3), *config = plan(after, 3);
+    config->devices[2].unit = 9; /* another device */
+    struct davy_schedule old, schedule;
+    init(&old, old_config);
+    for (uint32_t device = 0; device < 3; device++)
+        davy_schedule_slow(&old, device, true);
+    assert_int_equal(davy_schedule_init(&schedule, config, &share, at(300)), 0);
+    davy_schedule_keep(&schedule, &old);
+    assert_true(schedule.slots[0].slow);
+    assert_true(schedule.slots[1].slow);
+    assert_false(schedule.slots[2].slow);
+    davy_schedule_done(&old);
+    davy_schedule_done(&schedule);
+    davy_config_unref(old_config);
+    davy_config_unref(config);
+}
+
+/* Reloads do not make a bus pay anew for a read that nobody answers. */
+static void a_new_plan_keeps_what_is_known_of_a_read_that_is_not_answered(void **state)
+{
+    (void)state;
+    static const int64_t before[] = {1000, 1000}, after[] = {1000, 2000};
+    struct davy_config *old_config = plan(before, 2), *config = plan(after, 2);
+    struct davy_schedule old, schedule;
+    init(&old, old_config);
+    for (size_t i = 0; i < 2; i++) {
+        old.slots[i].misses = 4;
+        old.slots[i].mute_until = at(20000);
+        old.slots[i].mute_wait = davy_span_ms(20000);
+    }
+    assert_int_equal(davy_schedule_init(&schedule, config, &share, at(300)), 0);
+    davy_schedule_keep(&schedule, &old);
+    assert_int_equal(schedule.slots[0].misses, 4);
+    assert_int_equal(schedule.slots[0].mute_until.ns, at(20000).ns);
+    assert_int_equal(schedule.slots[0].mute_wait.ns, davy_span_ms(20000).ns);
+    assert_int_equal(schedule.slots[1].misses, 0); /* a changed read is tried anew */
+    assert_int_equal(schedule.slots[1].mute_until.ns, 0);
+    davy_schedule_done(&old);
+    davy_schedule_done(&schedule);
+    davy_config_unref(old_config);
+    davy_config_unref(config);
+}
+
 static void a_new_plan_knows_nothing_of_a_device_behind_another_unit_number(void **state)
 {
     (void)state;
@@ -386,6 +434,8 @@ int main(void)
         cmocka_unit_test(the_earliest_deadline_goes_first),
         cmocka_unit_test(alarm_intervals_hold_at_once_and_end_with_the_alarm),
         cmocka_unit_test(a_new_plan_keeps_raster_and_alarms_of_what_stayed),
+        cmocka_unit_test(a_new_plan_keeps_slow_devices_behind_the_others_whatever_changed),
+        cmocka_unit_test(a_new_plan_keeps_what_is_known_of_a_read_that_is_not_answered),
         cmocka_unit_test(a_new_plan_knows_nothing_of_a_device_behind_another_unit_number),
         cmocka_unit_test(a_bus_without_requests_never_has_anything_due),
         cmocka_unit_test(a_turn_more_does_not_move_the_raster),
