@@ -2,6 +2,8 @@
 /*
  * What the service manager is told, and what it asks for: the datagrams of sd_notify(3) and the environment of
  * sd_watchdog_enabled(3), which systemd promises to keep. Without $NOTIFY_SOCKET nothing is sent. Any thread.
+ *
+ * The first message opens a socket that is kept: a process that runs out of descriptors later can still be heard.
  */
 #pragma once
 

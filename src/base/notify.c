@@ -2,6 +2,7 @@
 #include "base/notify.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,19 +24,29 @@ static socklen_t address_of(const char *name, struct sockaddr_un *ret_address)
     return (socklen_t)(offsetof(struct sockaddr_un, sun_path) + length);
 }
 
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+static int kept = -1;
+
+static void open_kept(void)
+{
+    kept = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+}
+
 int davy_notify(const char *state)
 {
     struct sockaddr_un address;
     const socklen_t length = address_of(getenv("NOTIFY_SOCKET"), &address);
     if (length == 0)
         return -ENOTCONN;
-    const int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    (void)pthread_once(&once, open_kept);
+    const int fd = kept >= 0 ? kept : socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
     if (fd < 0)
         return -errno;
     const ssize_t sent =
         sendto(fd, state, strlen(state), MSG_NOSIGNAL | MSG_DONTWAIT, (struct sockaddr *)&address, length);
     const int rc = sent < 0 ? -errno : 0;
-    close(fd);
+    if (fd != kept)
+        close(fd);
     return rc;
 }
 

@@ -283,6 +283,7 @@ int daemon_run(const struct options *options)
 {
     struct davy_config *config;
     process_prepare();
+    davy_notify("STATUS=starting"); /* while there are descriptors */
     int status = load(options, &config);
     if (status == EXIT_CONFIG)
         pause_before_exit();

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <time.h>
@@ -86,6 +87,27 @@ static void without_a_manager_nothing_is_sent(void **state)
     assert_int_equal(davy_notify("READY=1"), -ENOENT);
 }
 
+/* Else the watchdog would end, again and again, a process that only lacks descriptors for some of its sensors. */
+static void a_process_without_descriptors_is_heard_all_the_same(void **state)
+{
+    (void)state;
+    char name[64];
+    struct rlimit limit, none;
+    snprintf(name, sizeof name, "@davy-full-%d", (int)getpid());
+    int fd = listen_at(name);
+    assert_int_equal(davy_notify("STATUS=starting"), 0);
+    assert_string_equal(heard(fd), "STATUS=starting");
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
+    none = (struct rlimit){.rlim_cur = 0, .rlim_max = limit.rlim_max};
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+    assert_true(dup(fd) < 0);
+    int rc = davy_notify("WATCHDOG=1");
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+    assert_int_equal(rc, 0);
+    assert_string_equal(heard(fd), "WATCHDOG=1");
+    close(fd);
+}
+
 static int64_t watchdog(const char *usec, const char *pid)
 {
     if (usec)
@@ -120,6 +142,7 @@ int main(void)
         cmocka_unit_test(a_state_arrives_at_a_path_and_at_a_name),
         cmocka_unit_test(a_reload_carries_the_monotonic_clock),
         cmocka_unit_test(without_a_manager_nothing_is_sent),
+        cmocka_unit_test(a_process_without_descriptors_is_heard_all_the_same),
         cmocka_unit_test(the_watchdog_is_of_this_process_or_none),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
