@@ -239,6 +239,9 @@ void davy_zones_build(struct davy_loader *loader, config_setting_t *list);
 
 void davy_rules_build(struct davy_loader *loader, config_setting_t *list);
 
+/* "DEVICE.POINT" that a typing error in `name` would come from, of the first 10,000 points; empty: none is near. */
+void davy_nearest_point(const struct davy_config *config, const char *name, char ret_nearest[DAVY_KEY_SIZE]);
+
 /* --- measure.c --- */
 
 /* `measure` of a rule, which has its points; NULL is the value itself. */

@@ -7,6 +7,7 @@
 
 #include "config/internal.h"
 #include "config/presets.h"
+#include "config/profiles.h"
 #include "config/schema.h"
 #include "davy_build.h"
 
@@ -97,13 +98,27 @@ static void read_file(struct davy_loader *loader, struct davy_profile *profile, 
     profile->bad = loader->problems->errors > errors;
 }
 
-static void not_found(struct davy_loader *loader, const config_setting_t *user, const char *name)
+/* The nearest name of an inline profile, else of a file; NULL: there is none. Allocated. */
+static char *nearest_profile(struct davy_loader *loader, const char *name)
 {
     const char *names[64] = {0};
     size_t count = 0;
     for (struct davy_profile *p = loader->profiles; p && count < DAVY_LENGTH(names); p = p->next)
         names[count++] = p->name;
     const char *nearest = davy_nearest(name, names, count);
+    char **files = NULL, *copy = NULL;
+    size_t file_count = 0;
+    if (!nearest && !loader->no_files && davy_profile_names(loader->folder, &files, &file_count) == 0)
+        nearest = davy_nearest(name, (const char *const *)files, file_count);
+    if (nearest)
+        copy = strdup(nearest);
+    davy_profile_names_free(files, file_count);
+    return copy;
+}
+
+static void not_found(struct davy_loader *loader, const config_setting_t *user, const char *name)
+{
+    DAVY_AUTO_FREE char *nearest = nearest_profile(loader, name);
     davy_setting_error(user,
                        "there is no profile \"%s\", neither in `profiles` nor as %sprofiles/%s.conf, nor in the "
                        "folders %s/profiles and %s/profiles%s%s%s",

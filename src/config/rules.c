@@ -52,21 +52,25 @@ static bool mark(const struct davy_config *config, const char *glob, bool *marks
     return any;
 }
 
-/* The point whose full name is nearest to what matches nothing. */
+void davy_nearest_point(const struct davy_config *config, const char *name, char ret_nearest[DAVY_KEY_SIZE])
+{
+    for (size_t i = 0; i < config->point_count && i < 10000; i++) {
+        const char *candidate = davy_config_point_name(config, (uint32_t)i, ret_nearest);
+        if (davy_nearest(name, &candidate, 1))
+            return;
+    }
+    ret_nearest[0] = '\0';
+}
+
 static void no_match(const struct davy_config *config, config_setting_t *setting, const char *glob)
 {
-    char nearest[DAVY_KEY_SIZE] = "";
-    char name[DAVY_KEY_SIZE];
+    char nearest[DAVY_KEY_SIZE];
     if (!strchr(glob, '.')) {
         davy_setting_error(setting, "\"%s\" has no dot; a glob over DEVICE.POINT is expected, like \"%s.*\"", glob,
                            glob);
         return;
     }
-    for (size_t i = 0; i < config->point_count && i < 10000 && !nearest[0]; i++) {
-        const char *candidate = davy_config_point_name(config, (uint32_t)i, name);
-        if (davy_nearest(glob, &candidate, 1))
-            memcpy(nearest, name, sizeof nearest);
-    }
+    davy_nearest_point(config, glob, nearest);
     davy_setting_error(setting, "\"%s\" matches no point%s%s%s", glob, nearest[0] ? "; did you mean \"" : "", nearest,
                        nearest[0] ? "\"?" : "");
 }

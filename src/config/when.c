@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* `when` and `escalate` of a rule, and the points that a rule names beside its own. */
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/num.h"
@@ -21,6 +22,16 @@ static uint32_t find_beside(const struct davy_config *config, const struct davy_
     return DAVY_NONE;
 }
 
+/* `device` NULL: it is in the name. */
+static void no_point(const struct davy_config *config, config_setting_t *setting, const char *device, const char *name)
+{
+    char full[DAVY_PATH_SIZE], nearest[DAVY_KEY_SIZE];
+    snprintf(full, sizeof full, "%s%s%s", device ? device : "", device ? "." : "", name);
+    davy_nearest_point(config, full, nearest);
+    davy_setting_error(setting, "there is no point \"%s\"%s%s%s", full, nearest[0] ? "; did you mean \"" : "", nearest,
+                       nearest[0] ? "\"?" : "");
+}
+
 const uint32_t *davy_references_build(struct davy_loader *loader, const char *name, const struct davy_rule *rule,
                                       config_setting_t *setting)
 {
@@ -32,8 +43,7 @@ const uint32_t *davy_references_build(struct davy_loader *loader, const char *na
         bool beside = !strchr(name, '.');
         points[i] = beside ? find_beside(config, device, name) : named;
         if (points[i] == DAVY_NONE) {
-            davy_setting_error(setting, "there is no point \"%s%s%s\"", beside ? device->id : "", beside ? "." : "",
-                               name);
+            no_point(config, setting, beside ? device->id : NULL, name);
             return NULL;
         }
         loader->point_used[points[i]] = true;
