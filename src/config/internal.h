@@ -68,8 +68,8 @@ enum davy_syntax {
 /* A group or list that is being scanned; its keys are places in the merged text. */
 struct davy_depth {
     enum davy_syntax syntax;
-    char bracket; /* that opened it; '{' also of the whole text */
-    struct davy_line at;
+    char bracket;        /* that opened it; '{' also of the whole text */
+    struct davy_line at; /* of the bracket; of the whole text its latest token */
     size_t key_start[DAVY_KEYS_MAX];
     size_t key_length[DAVY_KEYS_MAX];
     size_t key_count;

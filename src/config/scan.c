@@ -147,6 +147,8 @@ static void take(struct scanner *s, enum token token, const char *text, size_t l
         wrong_token(s, text, length);
     else if (next < DAVY_SYNTAX_COUNT_)
         depth(s)->syntax = next;
+    if (s->source->nesting == 0)
+        depth(s)->at = s->line;
 }
 
 static void newline(struct scanner *s)

@@ -216,7 +216,7 @@ static void check_end(struct davy_source *source)
     enum davy_syntax syntax = source->depths[0].syntax;
     bool complete = syntax == DAVY_SYNTAX_KEY || syntax == DAVY_SYNTAX_AFTER;
     if (source->nesting == 0 && !complete)
-        davy_source_problem(source, source->lines[source->line_count - 1], "the text ends where a value is expected");
+        davy_source_problem(source, source->depths[0].at, "the text ends behind this, where a value is expected");
     source->broken = source->nesting > 0 || !complete;
 }
 

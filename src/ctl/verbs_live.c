@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/log.h"
 #include "ctl/ctl.h"
 #include "model/names.h"
 
@@ -450,8 +451,12 @@ int davy_ctl_reload(struct ctl *ctl)
 int davy_ctl_log_level(struct ctl *ctl)
 {
     json_t *reply = NULL;
+    const char *level = davy_ctl_argument(ctl, 0);
+    enum davy_log_level known;
+    if (davy_log_parse_level(level, &known) < 0)
+        return davy_ctl_fail(ctl, CTL_USAGE, "'%s' is not error, warning, notice, info or debug", level);
     json_t *request = verb_request("log-level");
-    json_object_set_new(request, "level", json_string(davy_ctl_argument(ctl, 0)));
+    json_object_set_new(request, "level", json_string(level));
     int code = davy_ctl_ask(ctl, request, &reply);
     if (code == CTL_DONE && ctl->json)
         davy_ctl_print_json(reply, true);

@@ -24,6 +24,7 @@
 static const char usage[] =
     "usage: davysim [--plant FILE] [--control SOCKET] [--seconds N] [--speed X] [--seed N]\n"
     "       davysim --control SOCKET --send COMMAND\n"
+    "       davysim --check --plant FILE\n"
     "\n"
     "A simulated plant: Modbus TCP and RTU devices with live values, incidents and faults.\n"
     "  --plant FILE      lines, devices and incidents (default: a small plant on a free TCP port)\n"
@@ -125,6 +126,10 @@ static int parse_options(int argc, char **argv, struct options *o)
     }
     if (optind == argc && (!o->send || o->control))
         return -1;
+    if (optind < argc)
+        fprintf(stderr, "davysim: unexpected argument '%s'\n", argv[optind]);
+    else
+        fputs("davysim: --send needs --control SOCKET\n", stderr);
     fputs(usage, stderr);
     return EX_USAGE;
 }

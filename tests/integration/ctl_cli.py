@@ -297,6 +297,7 @@ def acknowledging(b):
     result = b.expect(1, "reload")
     b.check("davyd.conf:3" in result.stderr and "\x1b" not in result.stderr, "problems of a reload", result)
     b.expect(0, "log-level", "debug")
+    b.check("error, warning, notice, info or debug" in b.expect(2, "log-level", "loud").stderr, "what levels there are")
 
 
 def covering(b):

@@ -573,6 +573,8 @@ def run(binary, *arguments, environment=None):
 
 def test_command_line(binary, folder):
     equal("usage is 64", run(binary, "--nonsense")[0], 64)
+    equal("an argument too many is named", "unexpected argument 'plant.conf'" in run(binary, "plant.conf")[1], True)
+    equal("what --send lacks is named", "--send needs --control" in run(binary, "--send", "stats")[1], True)
     equal("speed 0 is 64", run(binary, "--speed", "0")[0], 64)
     equal("help is 0", run(binary, "--help")[0], 0)
     check("version", run(binary, "--version")[1].startswith("davysim "))
