@@ -174,7 +174,10 @@ static davy_mono next_turn(const struct daemon *daemon)
     return daemon->watchdog.ns != 0 ? davy_mono_min(daemon->tick_at, daemon->watchdog_at) : daemon->tick_at;
 }
 
-/* Signals, rings of the stages, clients, a tick a second, and what the watchdog needs beside it. 0 after a signal to stop, or a negative errno. */
+/*
+ * Signals, rings of the stages, clients, a tick a second, and what the watchdog needs beside it. 0 after a signal to stop, or
+ * a negative errno.
+ */
 static int loop(struct daemon *daemon)
 {
     struct pollfd items[] = {{.fd = daemon->signals, .events = POLLIN},
