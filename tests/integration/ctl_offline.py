@@ -69,6 +69,18 @@ def checking(b):
     b.expect(1, "check", b.folder / "missing.conf")
 
 
+def readme(b):
+    """The small configuration of README.md is checked as it says there."""
+    text = (pathlib.Path(__file__).resolve().parents[2] / "README.md").read_text(encoding="utf-8")
+    blocks = {block.split(maxsplit=1)[0]: block for block in re.findall(r"^```\n(.*?)^```$", text, re.S | re.M)}
+    folder = b.folder / "readme"
+    folder.mkdir()
+    (folder / "davyd.conf").write_text(blocks["gateway"], encoding="utf-8")
+    (folder / "thresholds.conf").write_text(blocks["rules"], encoding="utf-8")
+    plan = b.expect(0, "check", folder / "davyd.conf").stdout
+    b.check(plan + "davyd.conf: 0 errors, 0 warnings\n" == blocks["1"], "the plan in README.md", plan)
+
+
 def replaying(b):
     events = b.events("1700000000,GT-101.h2s,8,\n1700000005,GT-101.h2s,15.2,good\n"
                       "1700000006,!ack,h2s GT-101.h2s\n1700000007,!ack,h2s GT-101.h2s,\n"
@@ -214,7 +226,7 @@ def main():
     given = sys.argv[1:] or [os.environ["DAVYCTL"], os.environ["FILL_DATABASES"]]
     with tempfile.TemporaryDirectory() as folder:
         bench = Bench(*given, pathlib.Path(folder))
-        for part in (checking, replaying, refusing, presets, repeating, querying):
+        for part in (checking, readme, replaying, refusing, presets, repeating, querying):
             part(bench)
         return 1 if bench.failures else 0
 
