@@ -10,7 +10,7 @@ _davyctl_names()
 
 _davyctl()
 {
-    local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]} verb='' i words=''
+    local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]} before='' verb='' i words=''
     local -a _davyctl_socket=()
     local verbs='status watch points alarms ack reset shelve unshelve out-of-service in-service inhibit uninhibit explain
         events history check presets diff reload replay scan identify frames read verify backup log-level'
@@ -26,6 +26,12 @@ _davyctl()
             ;;
         esac
     done
+    # readline divides RULE:DEVICE.POINT at the colon, and completes what is behind it
+    if [[ $current == : ]]; then
+        before=$previous: current='' previous=${COMP_WORDS[COMP_CWORD - 2]}
+    elif [[ $previous == : ]]; then
+        before=${COMP_WORDS[COMP_CWORD - 2]}: previous=${COMP_WORDS[COMP_CWORD - 3]}
+    fi
     COMPREPLY=()
     case $previous in
     --socket | --database | --config | --against | --input)
@@ -74,7 +80,8 @@ _davyctl()
         fi
         ;;
     esac
-    mapfile -t COMPREPLY < <(compgen -W "$words" -- "$current")
+    mapfile -t COMPREPLY < <(compgen -W "$words" -- "$before$current")
+    COMPREPLY=("${COMPREPLY[@]#"$before"}")
 }
 
 complete -F _davyctl davyctl

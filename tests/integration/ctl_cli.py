@@ -508,10 +508,31 @@ def watching(b):
     del ALARMS[0:2]
 
 
+def completing(b):
+    """As readline divides a line: a colon is a word of its own."""
+    script = pathlib.Path(__file__).resolve().parents[2] / "src/ctl/davyctl.bash"
+
+    def completions(*words):
+        line = ["davyctl", "--socket", str(b.socket), *words]
+        text = 'source "$0"; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _davyctl; printf "%s\\n" "${COMPREPLY[@]}"'
+        done = subprocess.run(["bash", "-c", text, script, *line], capture_output=True, text=True, timeout=20, check=False,
+                              env={**os.environ, "PATH": f"{pathlib.Path(b.program).resolve().parent}:{os.environ['PATH']}"})
+        return done.stdout.split()
+    for words, expected in ((["expl"], ["explain"]),
+                            (["ack", "h2s"], ["h2s:GT-101.h2s", "h2s:GT-102.h2s", "h2s:GT-104.h2s"]),
+                            (["ack", "h2s", ":"], ["GT-101.h2s", "GT-102.h2s", "GT-104.h2s"]),
+                            (["ack", "h2s", ":", "GT-101"], ["GT-101.h2s"]),
+                            (["ack", "fault", ":", "GT"], ["GT-103"]),
+                            (["ack", "h2s", ":", "XX"], []),
+                            (["events", "--level", "o"], ["orange"])):
+        b.check(completions(*words) == expected, f"completion of {words}", completions(*words))
+
+
 def main():
     with tempfile.TemporaryDirectory() as folder:
         bench = Bench(sys.argv[1] if len(sys.argv) > 1 else os.environ["DAVYCTL"], pathlib.Path(folder))
-        for part in (usage, unreachable, listings, acknowledging, covering, explaining, differing, reading, colours, narrow, watching):
+        for part in (usage, unreachable, listings, acknowledging, covering, explaining, differing, reading, colours, narrow,
+                     watching, completing):
             part(bench)
         return 1 if bench.failures else 0
 
