@@ -1,11 +1,33 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A damaged file and its -wal get another name, so that a new one can begin. */
+/* How it is noticed that a file is not what it was; a damaged one and its -wal get another name, so that a new one can begin. */
 #include <errno.h>
 #include <stdio.h>
+#include <string.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "db.h"
+
+/* Through SQLite's own descriptor: to close another one of the file would take SQLite's locks away. */
+static bool has_header(const struct davy_db *db)
+{
+    static const char expected[] = "SQLite format 3";
+    sqlite3_file *file = NULL;
+    char found[sizeof expected];
+    int r = !db->handle ? SQLITE_MISUSE : sqlite3_file_control(db->handle, "main", SQLITE_FCNTL_FILE_POINTER, &file);
+    if (r != SQLITE_OK || !file || !file->pMethods)
+        return true;
+    r = file->pMethods->xRead(file, found, (int)sizeof found, 0);
+    if (r == SQLITE_IOERR_SHORT_READ)
+        return false;
+    return r != SQLITE_OK || memcmp(found, expected, sizeof found) == 0; /* an error shows itself where it matters */
+}
+
+bool davy_db_moved(const struct davy_db *db)
+{
+    struct stat now;
+    return lstat(db->path, &now) < 0 || now.st_dev != db->device || now.st_ino != db->inode || !has_header(db);
+}
 
 static int aside_name(const char *path, davy_wall now, char *ret_path)
 {

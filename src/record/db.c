@@ -11,6 +11,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "base/log.h"
+
 /* As journal_size_limit. */
 #define WAL_KEPT (INT64_C(4) << 20)
 
@@ -299,6 +301,13 @@ int davy_db_sync_directory(const char *path)
     return 0;
 }
 
+static bool find_wal(const struct davy_db *db, struct stat *ret_found)
+{
+    char path[DAVY_DB_PATH + 8];
+    snprintf(path, sizeof(path), "%s-wal", db->path);
+    return lstat(path, ret_found) == 0;
+}
+
 /* The switch to WAL is only proven by a write; and the -wal's name is in the directory from now on. */
 static int check_after_write(struct davy_db *db)
 {
@@ -309,6 +318,8 @@ static int check_after_write(struct davy_db *db)
         r = check_pragma(db, &pragmas[1]);
     if (r == 0)
         r = davy_db_sync_directory(db->path);
+    struct stat wal;
+    db->wal_inode = r == 0 && find_wal(db, &wal) ? wal.st_ino : 0;
     db->checked = r == 0;
     db->broken = db->broken || r < 0;
     return r;
@@ -326,10 +337,8 @@ int davy_db_commit(struct davy_db *db)
 
 static int64_t wal_bytes(const struct davy_db *db)
 {
-    char path[DAVY_DB_PATH + 8];
     struct stat found;
-    snprintf(path, sizeof(path), "%s-wal", db->path);
-    return stat(path, &found) == 0 ? (int64_t)found.st_size : 0;
+    return find_wal(db, &found) ? (int64_t)found.st_size : 0;
 }
 
 int64_t davy_db_trim_wal(struct davy_db *db)
@@ -343,10 +352,19 @@ int64_t davy_db_trim_wal(struct davy_db *db)
     return wal_bytes(db);
 }
 
-bool davy_db_moved(const struct davy_db *db)
+bool davy_db_wal_moved(const struct davy_db *db)
 {
     struct stat now;
-    return stat(db->path, &now) < 0 || now.st_dev != db->device || now.st_ino != db->inode;
+    return db->handle && db->wal_inode != 0 && (!find_wal(db, &now) || now.st_ino != db->wal_inode);
+}
+
+int davy_db_leave_wal(struct davy_db *db)
+{
+    int r = davy_db_result(db, sqlite3_wal_checkpoint_v2(db->handle, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL));
+    if (r == 0)
+        davy_warning("record", "%s-wal was taken away: what was in it is written into the database", db->path);
+    db->broken = db->broken || r == 0;
+    return r;
 }
 
 /* An empty file that was there before was truncated: SQLite would throw its -wal away. */

@@ -46,12 +46,13 @@ struct davy_db {
     sqlite3_stmt *statements[DAVY_DB_STATEMENTS_MAX];
     dev_t device;
     ino_t inode;
-    bool begun;    /* the file is DAVY_DB_BEGUN */
-    bool checked;  /* the pragmas held after the first commit of this connection */
-    bool broken;   /* an I/O error: close and open again before the next use */
-    bool corrupt;  /* the file is damaged: set it aside */
-    bool full;     /* there was no space: the -wal is to be used again before it grows */
-    bool doubtful; /* this or an earlier connection was broken: what is in the -wal may never reach the disk */
+    ino_t wal_inode; /* of the -wal; 0: not known yet */
+    bool begun;      /* the file is DAVY_DB_BEGUN */
+    bool checked;    /* the pragmas held after the first commit of this connection */
+    bool broken;     /* an I/O error: close and open again before the next use */
+    bool corrupt;    /* the file is damaged: set it aside */
+    bool full;       /* there was no space: the -wal is to be used again before it grows */
+    bool doubtful;   /* this or an earlier connection was broken: what is in the -wal may never reach the disk */
 };
 
 #define DAVY_DB_INIT ((struct davy_db){.handle = NULL})
@@ -86,8 +87,14 @@ int davy_db_result(struct davy_db *db, int result);
  */
 int64_t davy_db_trim_wal(struct davy_db *db);
 
-/* True where the path no longer leads to the file that is open. */
+/* True where the path no longer leads to the file that is open, or that file is no database any more. */
 bool davy_db_moved(const struct davy_db *db);
+
+/* True where the -wal that is open has no name any more: what is in it would be gone with this process. */
+bool davy_db_wal_moved(const struct davy_db *db);
+
+/* Write what such a -wal has into the database, which is `broken` then, to be opened again. 0 or a negative errno. */
+int davy_db_leave_wal(struct davy_db *db) DAVY_MUST_CHECK;
 
 /* BEGIN IMMEDIATE. After a want of space the -wal is emptied into the database first: that needs the least. */
 int davy_db_begin(struct davy_db *db) DAVY_MUST_CHECK;

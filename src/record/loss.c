@@ -75,7 +75,7 @@ static bool row_due(const struct davy_ledger *ledger, size_t kind)
 int davy_ledger_tend(struct davy_ledger *ledger, struct davy_stamp now)
 {
     ledger->told = now;
-    if (!ledger->db.handle || davy_db_moved(&ledger->db))
+    if (!ledger->db.handle || davy_db_moved(&ledger->db) || davy_db_wal_moved(&ledger->db))
         return 1;
     (void)davy_db_trim_wal(&ledger->db);
     for (size_t k = 0; k < DAVY_LOSS_COUNT_; k++)

@@ -231,9 +231,11 @@ static int repair(struct davy_readings *readings)
 {
     bool open = readings->db.handle != NULL;
     bool replace = readings->db.corrupt || (open && davy_db_moved(&readings->db));
-    if (open && !replace && !readings->db.broken)
-        return 0;
-    int r = -EUCLEAN;
+    int r = !replace && davy_db_wal_moved(&readings->db) ? davy_db_leave_wal(&readings->db) : 0;
+    if (open && !replace && !readings->db.broken && !readings->db.corrupt)
+        return r;
+    replace = replace || readings->db.corrupt;
+    r = -EUCLEAN;
     if (!replace) {
         close_file(readings);
         r = open_file(readings);

@@ -220,9 +220,9 @@ static int open_again(struct davy_ledger *ledger, const struct ledger_state *kno
 int davy_ledger_repair(struct davy_ledger *ledger)
 {
     const struct ledger_state known = ledger->committed;
-    const struct davy_db *db = &ledger->db;
+    struct davy_db *db = &ledger->db;
     bool gone = db->handle && davy_db_moved(db);
-    int r = 0;
+    int r = !gone && davy_db_wal_moved(db) ? davy_db_leave_wal(db) : 0;
     if (db->corrupt || gone)
         r = replace(ledger, &known);
     else if (!db->handle || db->broken)

@@ -167,6 +167,24 @@ static void a_file_taken_away_is_noticed_without_an_event(void **state)
     assert_all_goes_on(f, EVENTS);
 }
 
+/* SQLite would write on into a file without a name, of which nothing is left after a kill, and nobody else sees it. */
+static void a_wal_taken_away_costs_nothing(void **state)
+{
+    struct fixture *f = *state;
+    struct davy_stamp now = {{1}, wall_s(70)};
+    fill(f);
+    assert_int_equal(davy_ledger_tend(f->ledger, now), 0);
+    assert_int_equal(unlink(folder_file(&f->folder, "ledger.db-wal")), 0);
+    assert_int_equal(unlink(folder_file(&f->folder, "ledger.db-shm")), 0);
+    assert_int_equal(davy_ledger_tend(f->ledger, now), 1);
+    assert_int_equal(davy_ledger_begin(f->ledger), 0);
+    assert_int_equal(davy_ledger_commit(f->ledger), 0);
+    assert_int_equal(davy_ledger_tend(f->ledger, now), 0);
+    store(f->ledger, EVENTS + 1, "unacknowledged");
+    assert_int_equal(look_number(file_of(f), "SELECT count(*) FROM event"), EVENTS + 1);
+    assert_int_equal(look_number(file_of(f), "SELECT count(*) FROM actions WHERE verb = 'renewed'"), 0);
+}
+
 static void overwrite(const char *file, off_t at, size_t length)
 {
     int fd = open(file, O_WRONLY | O_CLOEXEC);
@@ -175,6 +193,33 @@ static void overwrite(const char *file, off_t at, size_t length)
     assert_true(fd >= 0);
     assert_int_equal(pwrite(fd, bytes, length, at), (ssize_t)length);
     close(fd);
+}
+
+static void assert_noticed(struct fixture *f)
+{
+    struct davy_stamp now = {{1}, wall_s(70)};
+    assert_int_equal(davy_ledger_tend(f->ledger, now), 1);
+    assert_int_equal(davy_ledger_begin(f->ledger), DAVY_LEDGER_RENEWED);
+    assert_int_equal(davy_ledger_commit(f->ledger), 0);
+    assert_int_equal(davy_ledger_tend(f->ledger, now), 0);
+    assert_all_goes_on(f, EVENTS);
+}
+
+/* As by a slip in a shell: the file has its name and place, and is a database no more. */
+static void a_file_emptied_in_place_is_noticed_without_an_event(void **state)
+{
+    struct fixture *f = *state;
+    fill(f);
+    assert_int_equal(truncate(file_of(f), 0), 0);
+    assert_noticed(f);
+}
+
+static void a_file_overwritten_in_place_is_noticed_without_an_event(void **state)
+{
+    struct fixture *f = *state;
+    fill(f);
+    overwrite(file_of(f), 0, 100);
+    assert_noticed(f);
 }
 
 static off_t page_of(struct fixture *f, const char *table)
@@ -475,6 +520,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(a_file_taken_away_goes_on_with_all_that_was_pending),
         TEST(a_file_taken_away_is_noticed_without_an_event),
+        TEST(a_wal_taken_away_costs_nothing),
+        TEST(a_file_emptied_in_place_is_noticed_without_an_event),
+        TEST(a_file_overwritten_in_place_is_noticed_without_an_event),
         TEST(a_file_that_another_one_replaced_goes_on_and_the_other_is_kept),
         TEST(damage_elsewhere_costs_no_event_that_was_pending),
         TEST(without_the_outbox_what_was_not_sent_is_pending),
