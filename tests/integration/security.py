@@ -128,6 +128,11 @@ def what_it_makes_is_not_for_others():
 
 # ---- secrets ----
 
+def as_ever():
+    """Environment in which SIGSEGV ends a program by the signal, also one that was built with a sanitizer."""
+    return {name: os.environ.get(name, "") + ":handle_segv=0" for name in ("ASAN_OPTIONS", "TSAN_OPTIONS")}
+
+
 def the_password_is_nowhere_but_with_the_broker():
     canary = "CANARY-4711-geheim"
     with Plant() as plant:
@@ -143,7 +148,7 @@ def the_password_is_nowhere_but_with_the_broker():
         cores.mkdir()
         log = open(plant.folder / "davyd.log", "ab")
         process = subprocess.Popen([DAVYD, "--config", plant.config, "--log-level", "debug"], stdin=subprocess.DEVNULL,
-                                   stdout=log, stderr=log, cwd=cores, env={**os.environ, **plant.daemon_env()},
+                                   stdout=log, stderr=log, cwd=cores, env={**os.environ, **plant.daemon_env(), **as_ever()},
                                    preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_CORE, (resource.RLIM_INFINITY,) * 2))
         try:
             wait_for(lambda: plant.socket.exists() and plant.ctl("status").returncode == 0, 20, "it starts")
