@@ -174,5 +174,8 @@ const struct davy_reading *davy_engine_newest(const struct davy_engine *engine, 
 /* The highest level of the rule alarms that are active on the point, or on a vote with it; NONE. */
 enum davy_level davy_engine_point_level(const struct davy_engine *engine, uint32_t point);
 
-/* Whether that is not NONE, or the point votes, or a `when` that looks at it could suppress an alarm that is active. */
+/*
+ * Whether that is not NONE, or the point votes, or is what could end an alarm that is active elsewhere: its `when` looks at the
+ * point, or its `difference` subtracts it.
+ */
 bool davy_engine_point_in_alarm(const struct davy_engine *engine, uint32_t point);

@@ -56,7 +56,7 @@ struct evaluate_stage {
 
 /*
  * Devices whose alarm_interval the event may begin or end: that of the point, or of each member of a vote. And those that
- * its `when` looks at, whose readings have to settle over a restart too.
+ * its `when` looks at or its `difference` subtracts, whose readings have to settle over a restart too.
  */
 static void flag_devices(struct evaluate_stage *stage, const struct davy_event *event)
 {
@@ -70,6 +70,8 @@ static void flag_devices(struct evaluate_stage *stage, const struct davy_event *
         stage->flagged[stage->config->points[rule->points[i]].device] = true;
     for (size_t i = 0; i < rule->point_count && rule->when.points; i++)
         stage->flagged[stage->config->points[rule->when.points[i]].device] = true;
+    for (size_t i = 0; i < rule->point_count && rule->options.others; i++)
+        stage->flagged[stage->config->points[rule->options.others[i]].device] = true;
     stage->any_flagged = true;
 }
 

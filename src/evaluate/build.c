@@ -78,6 +78,7 @@ static bool take_indices(struct davy_engine *engine, const struct sizes *sizes)
     return TAKE(engine->fault_limits, buses) && TAKE(engine->rule_first, config->rule_count) &&
            TAKE(engine->point_first, points + 1) && TAKE(engine->point_alarms, sizes->rule_alarms + sizes->members) &&
            TAKE(engine->gate_first, points + 1) && TAKE(engine->gate_alarms, sizes->rule_alarms) &&
+           TAKE(engine->other_first, points + 1) && TAKE(engine->other_alarms, sizes->windows) &&
            TAKE(engine->counting_first, config->rule_count + 1) && TAKE(engine->trackers, buses + devices + points) &&
            TAKE(engine->newest, points) && TAKE(engine->seen, points) && TAKE(engine->inhibited, devices) &&
            TAKE(engine->zone_active, config->zone_count) && davy_timers_init(&engine->stale, points) == 0;
@@ -304,6 +305,11 @@ static uint32_t key_of_gate(const struct davy_engine *engine, uint32_t index)
     return engine->alarms[index].gate.when ? engine->alarms[index].gate.point : DAVY_NONE;
 }
 
+static uint32_t key_of_other(const struct davy_engine *engine, uint32_t index)
+{
+    return engine->alarms[index].window ? engine->alarms[index].window->other : DAVY_NONE;
+}
+
 /* The rules of `occurrences` that count each rule. */
 static void index_counting(struct davy_engine *engine)
 {
@@ -340,6 +346,7 @@ int davy_engine_build(const struct davy_engine_options *options, struct davy_eng
     add_builtins(engine, &used);
     index_by(engine, key_of_point, options->config->point_count, engine->point_first, engine->point_alarms);
     index_by(engine, key_of_gate, options->config->point_count, engine->gate_first, engine->gate_alarms);
+    index_by(engine, key_of_other, options->config->point_count, engine->other_first, engine->other_alarms);
     index_counting(engine);
     *ret_engine = engine;
     return 0;
@@ -368,6 +375,8 @@ struct davy_engine *davy_engine_free(struct davy_engine *engine)
     free(engine->counting_first);
     free(engine->gate_first);
     free(engine->gate_alarms);
+    free(engine->other_first);
+    free(engine->other_alarms);
     free(engine->fault_limits);
     free(engine->rule_first);
     free(engine->point_first);

@@ -192,17 +192,27 @@ static bool votes(const struct alarm *member)
     return false;
 }
 
+/* Of a member: it votes, or its group is active. */
+static bool is_in_alarm(const struct davy_engine *engine, const struct alarm *alarm)
+{
+    if (alarm->vote && (votes(alarm) || engine->alarms[alarm->vote->alarm].true_level != DAVY_LEVEL_NONE))
+        return true;
+    return alarm->true_level != DAVY_LEVEL_NONE;
+}
+
+static bool any_in_alarm(const struct davy_engine *engine, const uint32_t *first, const uint32_t *list, uint32_t point)
+{
+    for (uint32_t i = first[point]; i < first[point + 1]; i++)
+        if (is_in_alarm(engine, &engine->alarms[list[i]]))
+            return true;
+    return false;
+}
+
 bool davy_engine_point_in_alarm(const struct davy_engine *engine, uint32_t point)
 {
-    for (uint32_t i = engine->point_first[point]; i < engine->point_first[point + 1]; i++) {
-        const struct alarm *alarm = &engine->alarms[engine->point_alarms[i]];
-        if (alarm->vote && votes(alarm))
-            return true;
-    }
-    for (uint32_t i = engine->gate_first[point]; i < engine->gate_first[point + 1]; i++)
-        if (engine->alarms[engine->gate_alarms[i]].true_level != DAVY_LEVEL_NONE)
-            return true;
-    return davy_engine_point_level(engine, point) != DAVY_LEVEL_NONE;
+    return any_in_alarm(engine, engine->point_first, engine->point_alarms, point) ||
+           any_in_alarm(engine, engine->gate_first, engine->gate_alarms, point) ||
+           any_in_alarm(engine, engine->other_first, engine->other_alarms, point);
 }
 
 bool davy_engine_alarm_normal(const struct davy_engine *engine, size_t index)

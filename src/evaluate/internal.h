@@ -139,6 +139,8 @@ struct davy_engine {
     uint32_t *point_alarms; /* rule alarms and members of each point, ascending */
     uint32_t *gate_first;   /* likewise: alarms whose `when` looks at the point */
     uint32_t *gate_alarms;
+    uint32_t *other_first; /* likewise: alarms and members whose `difference` subtracts the point */
+    uint32_t *other_alarms;
     uint32_t *counting_first; /* by rule, and one more: rules of `occurrences` that count it */
     uint32_t *counting;
     struct tracker *trackers;    /* buses, devices, points */

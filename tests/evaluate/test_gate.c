@@ -389,6 +389,29 @@ static void a_shorter_time_counts_at_the_reload(void **unused)
     bench_end(&bench);
 }
 
+/* What the readings of a point have to settle must outlive a restart where they could end an alarm on another point. */
+static void what_could_end_an_alarm_elsewhere_is_in_it(void **unused)
+{
+    static const uint32_t others[] = {2};
+    (void)unused;
+    const struct davy_limit limit = orange();
+    struct davy_config *config = plant_new(4);
+    plant_add_rule(config, "h2s", &limit, 1);
+    bench_points(config, 0, 0, 1);
+    bench_when(config, 0, WHEN, 1, davy_span_ms(0));
+    config->rules[0].measure = DAVY_MEASURE_DIFFERENCE;
+    config->rules[0].options.others = others;
+    bench_begin(&bench, config);
+    bench_good(&bench, 1, 2, 1);
+    for (uint32_t p = 0; p < 3; p++)
+        assert_false(davy_engine_point_in_alarm(bench.engine, p));
+    bench_good(&bench, 2, 0, 9);
+    expect(&bench, 2, "raised " ALARM " unacknowledged orange");
+    for (uint32_t p = 0; p < 4; p++)
+        assert_int_equal(davy_engine_point_in_alarm(bench.engine, p), p < 3);
+    bench_end(&bench);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -412,6 +435,7 @@ int main(void)
         cmocka_unit_test(a_going_false_stands_still_over_a_restart),
         cmocka_unit_test(a_shorter_time_counts_at_the_reload),
         cmocka_unit_test(the_answer_outlives_an_occurrence_that_a_reload_retires),
+        cmocka_unit_test(what_could_end_an_alarm_elsewhere_is_in_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
