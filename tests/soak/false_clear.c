@@ -22,7 +22,8 @@
 #define SHOWN 3
 
 struct figures {
-    uint64_t schedules, problems, first_problem, events, falls, demands, readings, restarts, reloads;
+    uint64_t schedules, problems, first_problem;
+    struct verdict all;
 };
 
 static bool fails(const struct plan *plan, struct ledger_place *place, struct verdict *ret_verdict)
@@ -70,13 +71,20 @@ static void show(struct plan *plan, struct ledger_place *place)
 
 static void add(struct figures *figures, const struct verdict *verdict)
 {
-    figures->schedules++;
-    figures->events += verdict->events;
-    figures->falls += verdict->falls;
-    figures->demands += verdict->demands;
-    figures->readings += verdict->readings;
-    figures->restarts += verdict->restarts;
-    figures->reloads += verdict->reloads;
+    struct verdict *all = &figures->all;
+    all->events += verdict->events;
+    all->falls += verdict->falls;
+    all->demands += verdict->demands;
+    all->readings += verdict->readings;
+    all->restarts += verdict->restarts;
+    all->reloads += verdict->reloads;
+    all->held_over += verdict->held_over;
+    all->jumps += verdict->jumps;
+    for (size_t m = 0; m < DAVY_MEASURE_COUNT_; m++) {
+        all->tallies[m].demands += verdict->tallies[m].demands;
+        all->tallies[m].raised += verdict->tallies[m].raised;
+        all->tallies[m].fell += verdict->tallies[m].fell;
+    }
 }
 
 /* Every `step`-th seed from `first` on. */
@@ -88,6 +96,7 @@ static void work(uint64_t first, uint64_t count, uint64_t step, struct figures *
         struct verdict verdict;
         plan_make(plan, first + i);
         bool failed = fails(plan, place, &verdict);
+        figures->schedules++;
         add(figures, &verdict);
         if (!failed)
             continue;
@@ -109,12 +118,7 @@ static void sum(struct figures *all, const struct figures *one)
         all->first_problem = one->first_problem;
     all->schedules += one->schedules;
     all->problems += one->problems;
-    all->events += one->events;
-    all->falls += one->falls;
-    all->demands += one->demands;
-    all->readings += one->readings;
-    all->restarts += one->restarts;
-    all->reloads += one->reloads;
+    add(all, &one->all);
 }
 
 /* A job that dies is a problem. */
@@ -164,6 +168,18 @@ static int trace(uint64_t seed)
     return verdict.wrong[0] != '\0';
 }
 
+/* How much of each there was to find, for a person. */
+static void print_measures(const struct verdict *all)
+{
+    for (enum davy_measure m = 0; m < DAVY_MEASURE_COUNT_; m++)
+        if (all->tallies[m].raised > 0)
+            printf("%-11s raised %llu, fell %llu, floors held against it %llu\n", davy_measure_name(m),
+                   (unsigned long long)all->tallies[m].raised, (unsigned long long)all->tallies[m].fell,
+                   (unsigned long long)all->tallies[m].demands);
+    printf("readings kept from being good: %llu by a latch over the range, %llu by max_rate\n",
+           (unsigned long long)all->held_over, (unsigned long long)all->jumps);
+}
+
 int main(int argc, char **argv)
 {
     uint64_t seed = option(argc, argv, "--trace", 0);
@@ -176,14 +192,16 @@ int main(int argc, char **argv)
     clock_gettime(CLOCK_MONOTONIC, &begun);
     run_jobs(first, count, option(argc, argv, "--jobs", 1), &all);
     clock_gettime(CLOCK_MONOTONIC, &ended);
+    print_measures(&all.all);
     double seconds = (double)(ended.tv_sec - begun.tv_sec) + (double)(ended.tv_nsec - begun.tv_nsec) / 1e9;
     printf("{\"harness\": \"false_clear\", \"seed\": %llu, \"schedules\": %llu, \"problems\": %llu, \"first_problem\": "
            "%llu, "
            "\"readings\": %llu, \"events\": %llu, \"falls\": %llu, \"demands\": %llu, \"restarts\": %llu, "
            "\"reloads\": %llu, \"seconds\": %.1f, \"schedules_per_s\": %.0f}\n",
            (unsigned long long)first, (unsigned long long)all.schedules, (unsigned long long)all.problems,
-           (unsigned long long)all.first_problem, (unsigned long long)all.readings, (unsigned long long)all.events,
-           (unsigned long long)all.falls, (unsigned long long)all.demands, (unsigned long long)all.restarts,
-           (unsigned long long)all.reloads, seconds, (double)all.schedules / seconds);
+           (unsigned long long)all.first_problem, (unsigned long long)all.all.readings,
+           (unsigned long long)all.all.events, (unsigned long long)all.all.falls, (unsigned long long)all.all.demands,
+           (unsigned long long)all.all.restarts, (unsigned long long)all.all.reloads, seconds,
+           (double)all.schedules / seconds);
     return all.problems != 0;
 }

@@ -99,6 +99,7 @@ static void check_rule(struct oracle *oracle, unsigned s)
     if (floor.level == DAVY_LEVEL_NONE)
         return;
     oracle->demands++;
+    oracle->tallies[oracle_rule(oracle, s)->measure].demands++;
     if (told->state == DAVY_STATE_NORMAL || told->state == DAVY_STATE_RETURNED)
         oracle_wrong(oracle, s, "is %s, yet %s is tripped and nothing has cleared it", davy_state_name(told->state),
                      level_name(floor.level));
@@ -198,6 +199,11 @@ static void check_fall(struct oracle *oracle, unsigned s, const struct davy_even
     bool falls = event->type == DAVY_EVENT_CLEARED || event->type == DAVY_EVENT_LOWERED ||
                  event->type == DAVY_EVENT_LATCHED || event->type == DAVY_EVENT_RESET;
     oracle->falls += falls;
+    if (s < SLOT_RULES) {
+        struct tally *tally = &oracle->tallies[oracle_rule(oracle, s)->measure];
+        tally->fell += falls;
+        tally->raised += event->type == DAVY_EVENT_RAISED || event->type == DAVY_EVENT_ESCALATED;
+    }
     if (falls && s >= SLOT_RULES && !built_in_may_clear(oracle, s))
         oracle_wrong(oracle, s, "`%s` without three that are well, or all that are", davy_event_name(event->type));
     if (event->type == DAVY_EVENT_SUPPRESSED && !slot->when_false)
@@ -294,6 +300,8 @@ void oracle_event(struct oracle *oracle, unsigned s, const struct davy_event *ev
         adopt(oracle, s, event);
     if (event->type == DAVY_EVENT_RETIRED)
         retire(oracle, s);
+    if (event->type == DAVY_EVENT_RAISED && s < SLOT_RULES)
+        oracle_count_raise(oracle, s, at);
     slot->reloaded &= oracle->reloading;
     slot->told = (struct told){.state = event->state,
                                .level = event->state == DAVY_STATE_NORMAL || ends_below(slot, event) ? DAVY_LEVEL_NONE

@@ -58,33 +58,53 @@ void oracle_begin(struct oracle *oracle, const struct plant_spec *spec, int64_t 
 /* ---- evidence ---- */
 
 /* "Where several apply, the first wins"; a warm-up that has become a fault is no better than a warm-up. */
-struct evidence oracle_evidence(const struct oracle *oracle, const struct op *op, unsigned k)
+static struct evidence worth_of(const struct oracle *oracle, const struct op *op, unsigned k, bool jumped)
 {
-    unsigned point = op->device * PLAN_PER_DEVICE + k;
+    const struct point_past *past = &oracle->points[op->device * PLAN_PER_DEVICE + k];
     double value = op->number[k] * oracle->spec->devices[op->device].scale;
     if (op->answer != DAVY_ANSWER_OK)
         return (struct evidence){.worth = WORTH_BAD};
     if (oracle->now < oracle->inhibit_until[op->device] || op->status & (STATUS_CALIBRATION | STATUS_WARM_UP))
         return (struct evidence){.worth = WORTH_HELD};
     if (op->status & STATUS_OVER_RANGE)
-        return (struct evidence){.worth = WORTH_RAISE, .value = PLAN_HIGH, .counts = true};
+        return (struct evidence){.worth = WORTH_RAISE, .value = PLAN_HIGH, .counts = true, .over = true};
     if (op->status & STATUS_FAULT || op->raw[k] != RAW_NUMBER)
         return (struct evidence){.worth = WORTH_BAD};
     if (value < PLAN_LOW - 0.1 * (PLAN_HIGH - PLAN_LOW))
         return (struct evidence){.worth = WORTH_BAD};
-    if (value > PLAN_HIGH)
-        return (struct evidence){.worth = WORTH_RAISE, .value = PLAN_HIGH, .counts = true};
-    if (oracle->points[point].settling > 0)
+    if (value > PLAN_HIGH || past->latched)
+        return (struct evidence){.worth = WORTH_RAISE, .value = PLAN_HIGH, .counts = true, .over = true};
+    if (past->settling > 0 || jumped)
         return (struct evidence){.worth = WORTH_RAISE, .value = value};
     return (struct evidence){.worth = WORTH_GOOD, .value = value, .counts = true};
 }
 
+static bool jumps(const struct oracle *oracle, const struct op *op, unsigned k, double number)
+{
+    const struct point_past *past = &oracle->points[op->device * PLAN_PER_DEVICE + k];
+    double rate = oracle->spec->devices[op->device].max_rate;
+    return rate > 0 && past->has_number &&
+           fabs(number - past->number) > rate * (double)(oracle->now - past->number_at) / 1000;
+}
+
+struct evidence oracle_evidence(const struct oracle *oracle, const struct op *op, unsigned k)
+{
+    double number = op->number[k] * oracle->spec->devices[op->device].scale;
+    bool has_number = op->answer == DAVY_ANSWER_OK && op->raw[k] == RAW_NUMBER;
+    bool jumped = has_number && jumps(oracle, op, k, number);
+    struct evidence evidence = worth_of(oracle, op, k, jumped);
+    evidence.has_number = has_number;
+    evidence.number = number;
+    evidence.jumped = jumped;
+    return evidence;
+}
+
 /* ---- one limit ---- */
 
-/* Sums of floating-point numbers, which may differ in the last digits. */
 bool oracle_is_average(const struct rule_spec *rule)
 {
-    return rule->measure == DAVY_MEASURE_MEAN || rule->measure == DAVY_MEASURE_STEL;
+    return plan_is_dose(rule) || rule->measure == DAVY_MEASURE_MEAN || rule->measure == DAVY_MEASURE_RATE ||
+           rule->measure == DAVY_MEASURE_FORECAST;
 }
 
 static bool is_on_trip_side(const struct limit_spec *limit, double value)
@@ -345,6 +365,28 @@ static void evaluate(struct oracle *oracle, unsigned s, unsigned point, const st
         }
 }
 
+/* What of a value outlives its reading: a latch over the range, and from what the next one may jump. */
+static void remember_number(struct oracle *oracle, unsigned point, const struct evidence *evidence)
+{
+    struct point_past *past = &oracle->points[point];
+    const struct device_spec *device = &oracle->spec->devices[point / PLAN_PER_DEVICE];
+    oracle->held_over += past->latched && evidence->over;
+    oracle->jumps += evidence->jumped && evidence->worth == WORTH_RAISE && !evidence->over;
+    past->latched |= evidence->over && device->latches >> point % PLAN_PER_DEVICE & 1;
+    if (evidence->jumped && evidence->worth != WORTH_BAD)
+        past->settling = device->settle;
+    if (!evidence->has_number)
+        return;
+    past->has_number = true;
+    past->number = evidence->number;
+    past->number_at = oracle->now;
+}
+
+void oracle_release(struct oracle *oracle, unsigned point)
+{
+    oracle->points[point].latched = false;
+}
+
 static void remember(struct oracle *oracle, unsigned point, const struct evidence *evidence)
 {
     struct point_past *past = &oracle->points[point];
@@ -361,6 +403,7 @@ static void remember(struct oracle *oracle, unsigned point, const struct evidenc
         past->settling = oracle->spec->devices[point / PLAN_PER_DEVICE].settle;
     else if (past->settling > 0)
         past->settling--;
+    remember_number(oracle, point, evidence);
 }
 
 void oracle_reading(struct oracle *oracle, unsigned point, const struct evidence *evidence)
@@ -377,6 +420,37 @@ void oracle_reading(struct oracle *oracle, unsigned point, const struct evidence
                                     (oracle->out[r][point] && !evidence->counts);
         if (oracle_exists(oracle->spec, slot) && oracle->spec->rules[r].points >> point & 1)
             evaluate(oracle, slot, point, evidence);
+    }
+}
+
+/* A raise is no reading: it can trip, and keeps nothing from returning. */
+static void take_raise(struct oracle *oracle, unsigned slot, unsigned point)
+{
+    static const struct evidence raise = {.worth = WORTH_RAISE, .counts = true};
+    const struct rule_spec *rule = oracle_rule(oracle, slot);
+    for (unsigned i = 0; i < rule->limit_count && !oracle->slots[slot].when_false; i++) {
+        struct limit_floor *floor = &oracle->slots[slot].limits[i];
+        struct evidence seen = oracle_measured(oracle, slot / (PLAN_POINTS + 1), point, false, &raise);
+        if (!oracle_trips(&rule->limits[i], seen.value, false))
+            continue;
+        oracle_be_hot(floor, oracle->now);
+        oracle_expire(&rule->limits[i], floor, oracle->now);
+    }
+}
+
+/* "Evaluated at each of them". */
+void oracle_count_raise(struct oracle *oracle, unsigned slot, int64_t at)
+{
+    unsigned raised = slot / (PLAN_POINTS + 1), point = slot % (PLAN_POINTS + 1);
+    if (point == PLAN_POINTS)
+        return;
+    struct raises *raises = &oracle->raises[raised][point];
+    raises->at[raises->count++ % RAISES] = at;
+    for (unsigned r = raised + 1; r < PLAN_RULES; r++) {
+        const struct rule_spec *rule = &oracle->spec->rules[r];
+        bool counts = rule->measure == DAVY_MEASURE_OCCURRENCES && rule->counted == raised && rule->points >> point & 1;
+        if (counts && oracle_exists(oracle->spec, slot_of_rule(r, point)))
+            take_raise(oracle, slot_of_rule(r, point), point);
     }
 }
 

@@ -13,7 +13,8 @@
  *   - when the return region has held for the off-delay on good readings: "a reading outside the return region, or one that
  *     is not good, cancels it". What has happened on the wire decides what is good, not the decoder: no answer, an exception,
  *     NaN, infinity, a sentinel, a status bit, an inhibit, a value out of range, the first `settle` after a bad one, or
- *     silence for max_age are not. A restart makes an off-delay stand still, and it "ends no sooner than the next good
+ *     silence for max_age are not; nor is a point that was over its range and has that latched, until a person resets it, or
+ *     one that moved faster than `max_rate`, and the `settle` behind it. A restart makes an off-delay stand still, and it "ends no sooner than the next good
  *     reading"; lost readings were never read.
  *   - to `latched`, and no further, where the limit has a latch: "stays tripped until `reset`", which a person gives.
  *   - to `suppressed`, level kept, where good readings have said for `for` that `when` is false: "a reading of the `when`
@@ -52,6 +53,9 @@ struct evidence {
     enum worth worth;
     double value; /* what limits are held against, of GOOD and RAISE */
     bool counts;  /* windows take it: good, or over range */
+    bool over;
+    bool has_number, jumped; /* a number was on the wire; faster away from the one before than can be */
+    double number;
 };
 
 struct limit_floor {
@@ -82,7 +86,7 @@ struct slot {
     bool suppressed;    /* told so; a cover may hide it */
     int64_t shelf_until;
     bool shelved, out;
-    unsigned from; /* readings before this one are not in the window */
+    unsigned from; /* readings before this one are not in the window; of occurrences: raises */
 };
 
 struct sample {
@@ -104,6 +108,24 @@ struct point_past {
     int settling;
     bool inhibited; /* the last that was not bad */
     unsigned run;   /* not bad in a row */
+    bool latched;   /* over range until a person resets it */
+    bool has_number;
+    double number; /* the last on the wire, of whatever quality */
+    int64_t number_at;
+};
+
+#define RAISES 32
+
+/* When an alarm was told to be raised: the newest are kept. */
+struct raises {
+    unsigned count;
+    unsigned sure; /* those before stand at another time since, or nowhere: the wall clock has stepped */
+    int64_t at[RAISES];
+};
+
+/* How much of a measure there was to find. */
+struct tally {
+    uint64_t demands, raised, fell;
 };
 
 struct oracle {
@@ -111,6 +133,7 @@ struct oracle {
     int64_t now;
     struct slot slots[SLOTS];
     struct point_past points[PLAN_POINTS];
+    struct raises raises[PLAN_RULES][PLAN_POINTS];
     bool votes[PLAN_RULES][PLAN_POINTS][PLAN_LIMITS];
     bool out[PLAN_RULES][PLAN_POINTS]; /* bad or inhibited, as its votes see it */
     int64_t inhibit_until[PLAN_DEVICES];
@@ -123,7 +146,9 @@ struct oracle {
     const struct plant_spec *before_reload;
     uint64_t demands; /* floors that were held against what is told; how much there was to find */
     uint64_t falls;
-    char wrong[512]; /* the first thing that was; "" */
+    struct tally tallies[DAVY_MEASURE_COUNT_];
+    uint64_t held_over, jumps; /* readings that a latch over the range, or a jump, kept from being good */
+    char wrong[512];           /* the first thing that was; "" */
 };
 
 static inline unsigned slot_of_rule(unsigned rule, unsigned point)
@@ -142,6 +167,12 @@ void oracle_reading(struct oracle *oracle, unsigned point, const struct evidence
 
 /* A device was asked, before its points are told. */
 void oracle_answer(struct oracle *oracle, bool answered);
+
+/* A person has reset a point that was over its range. */
+void oracle_release(struct oracle *oracle, unsigned point);
+
+/* The wall clock has stepped, by which the record keeps what was raised. */
+void oracle_stepped(struct oracle *oracle);
 
 /* A person acts; between the two come the events of it. */
 void oracle_command(struct oracle *oracle, unsigned slot, int verb, int64_t duration);
@@ -184,7 +215,7 @@ bool oracle_exists(const struct plant_spec *spec, unsigned slot);
 void oracle_untrip(struct oracle *oracle, unsigned slot);
 void oracle_note_zones(struct oracle *oracle);
 
-/* Sums of floating-point numbers, which may differ in the last digits. */
+/* Sums and lines of floating-point numbers, which may differ in the last digits. */
 bool oracle_is_average(const struct rule_spec *rule);
 
 /* One limit: its trip side, the begin of a delay, and delays that are over. */
@@ -195,6 +226,12 @@ void oracle_expire(const struct limit_spec *limit, struct limit_floor *floor, in
 /* The measure in place of the value, HELD where there is none. */
 struct evidence oracle_measured(const struct oracle *oracle, unsigned rule, unsigned point, bool upper,
                                 const struct evidence *evidence);
+
+/* Where the window of a rule on a point ends now. */
+unsigned oracle_window_end(const struct oracle *oracle, const struct rule_spec *rule, unsigned point);
+
+/* The alarm was raised: kept, and held against the limits of what counts it. */
+void oracle_count_raise(struct oracle *oracle, unsigned slot, int64_t at);
 
 void oracle_reset_slot(struct slot *slot);
 void oracle_count_votes(struct oracle *oracle, unsigned rule, unsigned limit, bool good);

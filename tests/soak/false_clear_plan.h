@@ -49,7 +49,10 @@ struct rule_spec {
     unsigned points; /* bit set */
     enum davy_measure measure;
     int window_ms;
-    unsigned vote; /* 0: none */
+    int per_ms, horizon_ms;  /* rate, forecast */
+    double epsilon;          /* stuck */
+    unsigned other, counted; /* difference: the point that is subtracted; occurrences: an earlier rule */
+    unsigned vote;           /* 0: none */
     enum davy_on_bad on_bad;
     bool has_when;
     unsigned when_point;
@@ -67,6 +70,8 @@ struct device_spec {
     int settle;
     int max_age_ms;
     double scale;
+    unsigned latches; /* bit set of its points: once over range, so until a person resets it */
+    double max_rate;  /* of both, per second; 0: any */
 };
 
 struct plant_spec {
@@ -88,6 +93,7 @@ enum raw { RAW_NUMBER, RAW_NAN, RAW_INFINITE, RAW_SUBNORMAL, RAW_SENTINEL, RAW_C
 enum op_kind {
     OP_READ,    /* a device is polled */
     OP_COMMAND, /* an operator acts on an alarm */
+    OP_RELEASE, /* an operator resets a point that is latched over its range */
     OP_INHIBIT, /* of a device; duration 0 ends it */
     OP_RELOAD,
     OP_CLOCK,   /* the wall clock steps */
@@ -107,7 +113,7 @@ struct op {
     unsigned status;
     int verb; /* enum davy_command_verb */
     unsigned rule;
-    unsigned point; /* PLAN_POINTS: the vote of the rule */
+    unsigned point; /* PLAN_POINTS: the vote of the rule; of OP_RELEASE the point */
     int duration_ms;
     unsigned version; /* of the plant, from then on */
     int down_ms;
@@ -140,6 +146,12 @@ unsigned plan_rule_of(const struct plant_spec *spec, uint32_t index);
 static inline unsigned plan_zone(unsigned device)
 {
     return device == PLAN_DEVICES - 1;
+}
+
+/* Two limits in one, over long times that a restart does not end. */
+static inline bool plan_is_dose(const struct rule_spec *rule)
+{
+    return rule->measure == DAVY_MEASURE_STEL || rule->measure == DAVY_MEASURE_TWA;
 }
 
 /* Registers of a device: two per point, then the status word. */

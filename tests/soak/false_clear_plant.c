@@ -88,6 +88,8 @@ static void add_point(struct davy_config *config, const struct device_spec *spec
                                                                 .has_range = true,
                                                                 .low = PLAN_LOW,
                                                                 .high = PLAN_HIGH,
+                                                                .over_range_latch = spec->latches >> k & 1,
+                                                                .max_rate = spec->max_rate,
                                                                 .bad_values = bad,
                                                                 .bad_value_count = 1,
                                                                 .interval = ms(1000),
@@ -163,6 +165,36 @@ static void add_steps(struct davy_config *config, const struct rule_spec *spec, 
     rule->step_count = spec->step_count;
 }
 
+static uint32_t rule_index(const struct plant_spec *plant, unsigned rule)
+{
+    uint32_t index = 0;
+    for (unsigned r = 0; r < rule; r++)
+        index += plant->rules[r].present;
+    return index;
+}
+
+static void add_options(struct davy_config *config, const struct plant_spec *plant, const struct rule_spec *spec,
+                        struct davy_rule *rule)
+{
+    rule->options = (struct davy_measure_options){.rule = DAVY_NONE};
+    if (spec->measure == DAVY_MEASURE_VALUE)
+        return;
+    rule->options = (struct davy_measure_options){.window = ms(spec->window_ms),
+                                                  .coverage = 0.75,
+                                                  .per = ms(spec->per_ms),
+                                                  .horizon = ms(spec->horizon_ms),
+                                                  .epsilon = spec->epsilon,
+                                                  .rule = DAVY_NONE};
+    if (spec->measure == DAVY_MEASURE_OCCURRENCES)
+        rule->options.rule = rule_index(plant, spec->counted);
+    if (spec->measure != DAVY_MEASURE_DIFFERENCE)
+        return;
+    uint32_t *others = davy_config_alloc(config, rule->point_count, sizeof *others);
+    for (size_t i = 0; i < rule->point_count; i++)
+        others[i] = plan_point_index(plant, spec->other);
+    rule->options.others = others;
+}
+
 static void add_rule(struct davy_config *config, const struct plant_spec *plant, unsigned r)
 {
     const struct rule_spec *spec = &plant->rules[r];
@@ -171,20 +203,18 @@ static void add_rule(struct davy_config *config, const struct plant_spec *plant,
     uint32_t *points = davy_config_alloc(config, PLAN_POINTS, sizeof *points);
     *rule = (struct davy_rule){.name = rule_names[r],
                                .measure = spec->measure,
-                               .options = {.window = ms(spec->window_ms), .coverage = 0.75, .rule = DAVY_NONE},
                                .vote = spec->vote,
                                .fault_name = spec->vote ? fault_names[r] : NULL,
                                .on_bad = spec->on_bad,
                                .limits = limits,
                                .limit_count = spec->limit_count,
                                .points = points};
-    if (spec->measure == DAVY_MEASURE_VALUE)
-        rule->options = (struct davy_measure_options){.rule = DAVY_NONE};
     for (unsigned i = 0; i < spec->limit_count; i++)
         limits[i] = limit_of(&spec->limits[i]);
     for (unsigned p = 0; p < PLAN_POINTS; p++)
         if (spec->points >> p & 1 && plan_point_index(plant, p) != DAVY_NONE)
             points[rule->point_count++] = plan_point_index(plant, p);
+    add_options(config, plant, spec, rule);
     if (spec->has_when)
         add_when(config, plant, spec, rule);
     add_steps(config, spec, rule);
@@ -265,12 +295,32 @@ static void print_points(unsigned points, FILE *out)
             fprintf(out, " D%u.p%u", p / PLAN_PER_DEVICE, p % PLAN_PER_DEVICE);
 }
 
+static void print_options(const struct rule_spec *rule, FILE *out)
+{
+    switch ((int)rule->measure) {
+    case DAVY_MEASURE_VALUE:
+        break;
+    case DAVY_MEASURE_STUCK:
+        fprintf(out, " within %g", rule->epsilon);
+        break;
+    case DAVY_MEASURE_DIFFERENCE:
+        fprintf(out, " to D%u.p%u", rule->other / PLAN_PER_DEVICE, rule->other % PLAN_PER_DEVICE);
+        break;
+    case DAVY_MEASURE_OCCURRENCES:
+        fprintf(out, " of r%u over %g s", rule->counted, rule->window_ms / 1e3);
+        break;
+    default:
+        fprintf(out, " over %g s (per %g s, %g s ahead)", rule->window_ms / 1e3, rule->per_ms / 1e3,
+                rule->horizon_ms / 1e3);
+        break;
+    }
+}
+
 static void print_rule(const struct rule_spec *rule, unsigned r, FILE *out)
 {
     static const char *const on_bad[] = {"degrade", "trip", "abstain"};
     fprintf(out, "  rule r%u: %s", r, davy_measure_name(rule->measure));
-    if (rule->measure != DAVY_MEASURE_VALUE)
-        fprintf(out, " over %g s", rule->window_ms / 1e3);
+    print_options(rule, out);
     fprintf(out, " of");
     print_points(rule->points, out);
     if (rule->vote)
@@ -293,8 +343,9 @@ static void print_plant(const struct plant_spec *spec, unsigned version, FILE *o
     fprintf(out, "version %u: fault_delay %g s\n", version, spec->fault_delay_ms / 1e3);
     for (unsigned d = 0; d < PLAN_DEVICES; d++)
         if (spec->devices[d].present)
-            fprintf(out, "  D%u: settle %d max_age %g s scale %g\n", d, spec->devices[d].settle,
-                    spec->devices[d].max_age_ms / 1e3, spec->devices[d].scale);
+            fprintf(out, "  D%u: settle %d max_age %g s scale %g latches %u max_rate %g\n", d, spec->devices[d].settle,
+                    spec->devices[d].max_age_ms / 1e3, spec->devices[d].scale, spec->devices[d].latches,
+                    spec->devices[d].max_rate);
     for (unsigned r = 0; r < PLAN_RULES; r++)
         if (spec->rules[r].present)
             print_rule(&spec->rules[r], r, out);
@@ -330,6 +381,9 @@ void plan_print_op(const struct op *op, int64_t at, FILE *out)
         break;
     case OP_COMMAND:
         print_act(op, out);
+        break;
+    case OP_RELEASE:
+        fprintf(out, "reset D%u.p%u", op->point / PLAN_PER_DEVICE, op->point % PLAN_PER_DEVICE);
         break;
     case OP_INHIBIT:
         fprintf(out, "inhibit D%u for %g s", op->device, op->duration_ms / 1e3);

@@ -94,9 +94,12 @@ static void begin_when(struct oracle *oracle, unsigned s)
 static bool same_window(const struct plant_spec *a, const struct plant_spec *b, unsigned rule, unsigned point)
 {
     const struct device_spec *x = &a->devices[point / PLAN_PER_DEVICE], *y = &b->devices[point / PLAN_PER_DEVICE];
-    return a->rules[rule].present && b->rules[rule].present && a->rules[rule].measure == b->rules[rule].measure &&
-           a->rules[rule].window_ms == b->rules[rule].window_ms && x->present && y->present && x->scale == y->scale &&
-           (a->rules[rule].points & b->rules[rule].points) >> point & 1;
+    const struct rule_spec *before = &a->rules[rule], *after = &b->rules[rule];
+    bool same = before->measure == after->measure && before->window_ms == after->window_ms &&
+                before->per_ms == after->per_ms && before->horizon_ms == after->horizon_ms &&
+                before->epsilon == after->epsilon;
+    return same && before->present && after->present && x->present && y->present && x->scale == y->scale &&
+           (before->points & after->points) >> point & 1;
 }
 
 static void carry_windows(struct oracle *oracle, const struct plant_spec *new)
@@ -104,7 +107,7 @@ static void carry_windows(struct oracle *oracle, const struct plant_spec *new)
     for (unsigned r = 0; r < PLAN_RULES; r++)
         for (unsigned p = 0; p < PLAN_POINTS; p++)
             if (!same_window(oracle->spec, new, r, p))
-                oracle->slots[slot_of_rule(r, p)].from = oracle->points[p].count;
+                oracle->slots[slot_of_rule(r, p)].from = oracle_window_end(oracle, &new->rules[r], p);
 }
 
 /* Whether a limit that is tripped goes on in the new rule. */
@@ -160,10 +163,10 @@ static void begin_points(struct oracle *oracle, const struct plant_spec *new)
         struct point_past *past = &oracle->points[p];
         unsigned d = p / PLAN_PER_DEVICE;
         if (oracle->spec->devices[d].scale != new->devices[d].scale)
-            past->known = false; /* it was of another quantity */
+            past->known = past->has_number = false; /* it was of another quantity */
         if (oracle->spec->devices[d].present && new->devices[d].present)
             continue;
-        past->known = past->stale = past->inhibited = false;
+        past->known = past->stale = past->inhibited = past->latched = past->has_number = false;
         past->read_at = oracle->now;
         past->settling = 0;
         past->run = 0;
@@ -282,6 +285,19 @@ static void begin_anew(struct slot *slot, int64_t now)
         slot->when_since = now;
 }
 
+static bool subtracts(const struct rule_spec *rule, unsigned point)
+{
+    return rule->measure == DAVY_MEASURE_DIFFERENCE && rule->other == point;
+}
+
+static bool votes_now(const struct oracle *oracle, unsigned rule, unsigned point)
+{
+    bool any = false;
+    for (unsigned i = 0; i < PLAN_LIMITS; i++)
+        any |= oracle->votes[rule][point][i];
+    return any && oracle_exists(oracle->spec, slot_of_rule(rule, PLAN_POINTS));
+}
+
 /* An alarm on the point, of its own or of a vote, or one that depends on it, is active, or it votes: it still has to settle. */
 static bool matters(const struct oracle *oracle, unsigned point)
 {
@@ -290,12 +306,12 @@ static bool matters(const struct oracle *oracle, unsigned point)
             continue;
         const struct rule_spec *rule = oracle_rule(oracle, s);
         bool own = rule->vote ? rule->points >> point & 1 : s % (PLAN_POINTS + 1) == point;
-        if (own || (rule->has_when && rule->when_point == point))
+        if (own || (rule->has_when && rule->when_point == point) || subtracts(rule, point))
             return true;
     }
     for (unsigned r = 0; r < PLAN_RULES; r++)
-        for (unsigned i = 0; i < PLAN_LIMITS; i++)
-            if (oracle_exists(oracle->spec, slot_of_rule(r, PLAN_POINTS)) && oracle->votes[r][point][i])
+        for (unsigned p = 0; p < PLAN_POINTS; p++)
+            if ((p == point || subtracts(&oracle->spec->rules[r], point)) && votes_now(oracle, r, p))
                 return true;
     return false;
 }
@@ -303,7 +319,7 @@ static bool matters(const struct oracle *oracle, unsigned point)
 static void restart_points(struct oracle *oracle)
 {
     for (unsigned p = 0; p < PLAN_POINTS; p++) {
-        oracle->points[p].known = oracle->points[p].stale = false;
+        oracle->points[p].known = oracle->points[p].stale = oracle->points[p].has_number = false;
         if (oracle->points[p].count > 0)
             oracle->points[p].samples[(oracle->points[p].count - 1) % SAMPLES].cut = true;
         int settle = oracle->spec->devices[p / PLAN_PER_DEVICE].settle;
@@ -311,13 +327,25 @@ static void restart_points(struct oracle *oracle)
     }
 }
 
-/* Windows begin anew, but for exposure, which is in the record. */
+void oracle_stepped(struct oracle *oracle)
+{
+    for (unsigned r = 0; r < PLAN_RULES; r++)
+        for (unsigned p = 0; p < PLAN_POINTS; p++)
+            oracle->raises[r][p].sure = oracle->raises[r][p].count;
+}
+
+/* Windows begin anew, but for exposure and what was raised, which are in the record. */
 static void restart_windows(struct oracle *oracle)
 {
     for (unsigned p = 0; p < PLAN_POINTS; p++)
-        for (unsigned r = 0; r < PLAN_RULES; r++)
-            oracle->slots[slot_of_rule(r, p)].from =
-                oracle->spec->rules[r].measure == DAVY_MEASURE_STEL ? 0 : oracle->points[p].count;
+        for (unsigned r = 0; r < PLAN_RULES; r++) {
+            const struct rule_spec *rule = &oracle->spec->rules[r];
+            unsigned *from = &oracle->slots[slot_of_rule(r, p)].from, sure = oracle->raises[rule->counted][p].sure;
+            if (rule->measure == DAVY_MEASURE_OCCURRENCES)
+                *from = *from > sure ? *from : sure;
+            else
+                *from = plan_is_dose(rule) ? 0 : oracle->points[p].count;
+        }
 }
 
 void oracle_restart(struct oracle *oracle, const struct plant_spec *spec, int64_t now, enum lost_time lost,

@@ -159,6 +159,19 @@ static void refill(struct world *world)
     }
 }
 
+static void recount(struct world *world)
+{
+    struct davy_stamp now = world_stamp_at(world, world->now);
+    for (size_t i = 0; i < world->raise_count; i++) {
+        const struct kept_raise *raise = &world->raises[i];
+        struct davy_stamp at = {.mono = {now.mono.ns - (now.wall.ns - raise->at.ns)}, .wall = raise->at};
+        char key[32];
+        oracle_slot_key(raise->slot, key);
+        if (raise->at.ns <= now.wall.ns)
+            davy_engine_past_raise(world->engine, key, at);
+    }
+}
+
 /* How many happenings a kill takes with it: none that was before another start, or a reload, of which people know. */
 static bool is_kept(enum op_kind kind)
 {
@@ -181,8 +194,12 @@ static void lose(struct world *world)
         world->stepped |= world->plan->ops[i].kind == OP_CLOCK;
     if (lost > 0)
         world->oracle = world->kept;
+    if (world->stepped)
+        oracle_stepped(&world->oracle);
     while (lost > 0 && world->reading_count > 0 && world->readings[world->reading_count - 1].op >= first)
         world->reading_count--;
+    while (lost > 0 && world->raise_count > 0 && world->raises[world->raise_count - 1].op >= first)
+        world->raise_count--;
     write_memories(world, lost > 0 ? first : UINT32_MAX);
 }
 
@@ -224,6 +241,8 @@ void world_restart(struct world *world, const struct op *op)
     world_make_engine(world);
     bool stepped = world->stepped || op->wall_ms != 0;
     world->stepped = false;
+    if (op->wall_ms != 0)
+        oracle_stepped(&world->oracle);
     enum lost_time lost = back ? LOST_BACK : stepped && op->reboot ? LOST_STEPPED : LOST_NOTHING;
     oracle_restart(&world->oracle, world->spec, world->now, lost, op->reboot);
     recall(world);
@@ -233,6 +252,7 @@ void world_restart(struct world *world, const struct op *op)
     if (stepped && op->reboot)
         take_shelves(world);
     refill(world);
+    recount(world);
     davy_engine_start(world->engine, world_stamp_at(world, world->now), true);
     world_pass_instant(world);
     oracle_switched(&world->oracle);

@@ -56,6 +56,18 @@ static void trace_event(const struct world *world, const struct davy_event *even
                 event->ends ? ", ends" : "");
 }
 
+/* As the ledger has it, which keeps events by the wall clock. */
+static void keep_raise(struct world *world, unsigned slot, const struct davy_event *event)
+{
+    if (event->type != DAVY_EVENT_RAISED || slot >= SLOT_RULES)
+        return;
+    if (world->raise_count == world->raise_room) {
+        world->raise_room = 2 * world->raise_room + 64;
+        world->raises = reallocarray(world->raises, world->raise_room, sizeof *world->raises);
+    }
+    world->raises[world->raise_count++] = (struct kept_raise){.slot = slot, .at = event->at.wall, .op = world->op};
+}
+
 void world_on_event(void *context, const struct davy_event *event)
 {
     struct world *world = context;
@@ -63,6 +75,7 @@ void world_on_event(void *context, const struct davy_event *event)
     trace_event(world, event);
     world->verdict->events++;
     davy_zones_event(world->zones, event);
+    keep_raise(world, slot, event);
     oracle_time(&world->oracle, world_time_of(world, event->at.mono));
     if (slot != SLOT_NONE)
         oracle_event(&world->oracle, slot, event, world_time_of(world, event->at.mono));
@@ -182,8 +195,10 @@ static void take(struct world *world, const struct op *op, unsigned k, const str
     struct evidence evidence = oracle_evidence(&world->oracle, op, k);
     if (reading->quality == DAVY_QUALITY_GOOD && evidence.worth != WORTH_GOOD)
         oracle_wrong(&world->oracle, SLOT_NONE, "D%u.p%u is decoded as good, which it is not", op->device, k);
-    if (reading->reason == DAVY_REASON_SETTLING && evidence.worth == WORTH_GOOD)
-        evidence = (struct evidence){.worth = WORTH_RAISE, .value = evidence.value}; /* longer than it must */
+    if (reading->reason == DAVY_REASON_SETTLING && evidence.worth == WORTH_GOOD) {
+        evidence.worth = WORTH_RAISE; /* longer than it must */
+        evidence.counts = false;
+    }
     oracle_reading(&world->oracle, point, &evidence);
     keep_reading(world, reading);
     davy_engine_reading(world->engine, reading);
@@ -244,9 +259,17 @@ static void inhibit(struct world *world, const struct op *op)
         world->oracle.inhibit_until[op->device] = op->duration_ms > 0 ? world->now + op->duration_ms : 0;
 }
 
+static void release(struct world *world, const struct op *op)
+{
+    uint32_t point = plan_point_index(world->spec, op->point);
+    if (point != DAVY_NONE && davy_decoder_reset(world->decoder, point) == 0)
+        oracle_release(&world->oracle, op->point);
+}
+
 /* A step that is seen as one has all memories told anew: how old they are is counted from behind it. */
 static void step_clock(struct world *world, const struct op *op)
 {
+    oracle_stepped(&world->oracle);
     if (op->wall_ms > 1000 || op->wall_ms < -1000)
         world_tell_all(world);
     else
@@ -261,6 +284,9 @@ static void happen(struct world *world, const struct op *op)
         break;
     case OP_COMMAND:
         command(world, op);
+        break;
+    case OP_RELEASE:
+        release(world, op);
         break;
     case OP_INHIBIT:
         inhibit(world, op);
@@ -345,9 +371,13 @@ void schedule_run(const struct plan *plan, struct ledger_place *place, FILE *tra
     snprintf(ret_verdict->wrong, sizeof ret_verdict->wrong, "%s", world->oracle.wrong);
     ret_verdict->falls = world->oracle.falls;
     ret_verdict->demands = world->oracle.demands;
+    ret_verdict->held_over = world->oracle.held_over;
+    ret_verdict->jumps = world->oracle.jumps;
+    memcpy(ret_verdict->tallies, world->oracle.tallies, sizeof ret_verdict->tallies);
     davy_ledger_rollback(place->ledger);
     world_drop_engine(world);
     free(world->memories);
     free(world->readings);
+    free(world->raises);
     free(world);
 }

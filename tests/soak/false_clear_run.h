@@ -15,6 +15,8 @@ struct ledger_place *ledger_place_free(struct ledger_place *place);
 struct verdict {
     char wrong[512]; /* "": nothing */
     uint64_t events, falls, demands, readings, restarts, reloads;
+    uint64_t held_over, jumps;
+    struct tally tallies[DAVY_MEASURE_COUNT_];
 };
 
 /* trace: events and readings as they come, for a person; may be NULL */

@@ -23,6 +23,12 @@ struct kept_reading {
     unsigned op;
 };
 
+struct kept_raise {
+    unsigned slot;
+    davy_wall at;
+    unsigned op;
+};
+
 struct world {
     const struct plan *plan;
     const struct plant_spec *spec;
@@ -42,6 +48,8 @@ struct world {
     size_t memory_count, memory_room;
     struct kept_reading *readings;
     size_t reading_count, reading_room;
+    struct kept_raise *raises;
+    size_t raise_count, raise_room;
     struct oracle oracle, kept; /* kept: before what a kill will take */
     uint64_t ids;
     uint32_t generation;
