@@ -67,6 +67,9 @@ void daemon_switched(struct daemon *daemon, bool switched);
 /* selfwatch.c: tell the evaluator what changed about the gateway itself. */
 void daemon_watch_self(struct daemon *daemon, struct davy_stamp now);
 
+/* selfwatch.c: a reload was refused, or done: told at once, since the next one may follow before anybody looks. */
+void daemon_watch_config(struct daemon *daemon, bool refused);
+
 /* selfwatch.c: before the end: what is still to be written down of the clock. */
 void daemon_watch_end(struct daemon *daemon, struct davy_stamp now);
 

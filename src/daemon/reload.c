@@ -34,7 +34,7 @@ static void answer_problems(struct daemon *daemon, const struct davy_problems *p
 static void refuse(struct daemon *daemon, const struct davy_problems *problems, const char *error)
 {
     davy_error("reload", "refused, the old configuration runs on: %s", error);
-    daemon->watch.config_refused = true;
+    daemon_watch_config(daemon, true);
     report_config(daemon->pipeline, pipeline_config(daemon->pipeline), NULL, problems, daemon->reload_by);
     answer_problems(daemon, problems, error);
     daemon_tell_ready(daemon, "READY=1\nSTATUS=running on the old configuration: the reload was refused");
@@ -124,7 +124,7 @@ void daemon_switched(struct daemon *daemon, bool switched)
     daemon->reloading = false;
     if (switched) {
         pipeline_switched(daemon->pipeline);
-        daemon->watch.config_refused = false;
+        daemon_watch_config(daemon, false);
         daemon->watch.certificate_looked_at = (davy_mono){0}; /* it may be another */
         davy_notice("reload", "done: %zu changes", daemon->reload_changes);
         malloc_trim(0); /* what the old configuration and the loading of this one took */

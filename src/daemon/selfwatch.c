@@ -249,6 +249,12 @@ void daemon_watch_end(struct daemon *daemon, struct davy_stamp now)
     (void)clock_told(daemon, now);
 }
 
+void daemon_watch_config(struct daemon *daemon, bool refused)
+{
+    daemon->watch.config_refused = refused;
+    tell(daemon, DAVY_ALARM_CONFIG, told_of(refused), &daemon->watch.config);
+}
+
 void daemon_watch_self(struct daemon *daemon, struct davy_stamp now)
 {
     struct selfwatch *watch = &daemon->watch;
@@ -258,7 +264,7 @@ void daemon_watch_self(struct daemon *daemon, struct davy_stamp now)
     davy_buf_init(&why, text, sizeof text);
     enum told mqtt = mqtt_told(daemon, now, &why);
     tell_why(daemon, DAVY_ALARM_MQTT, mqtt, text, &watch->mqtt);
-    tell(daemon, DAVY_ALARM_CONFIG, told_of(watch->config_refused), &watch->config);
+    daemon_watch_config(daemon, watch->config_refused);
     tell(daemon, DAVY_ALARM_CLOCK, clock_told(daemon, now), &watch->clock);
     tell(daemon, DAVY_ALARM_OVERLOAD, overloaded(daemon, now.mono), &watch->overload);
 }

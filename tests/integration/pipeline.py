@@ -330,6 +330,12 @@ def reload_good_and_bad():
         assert plant.ctl("reload").returncode == 0
         event(seen, "config", "cleared")
         assert connections(plant) == before
+        good = plant.config.read_text(encoding="utf-8")
+        for text, expected in ((good.replace("deadband", "deadbnad"), 1), (good, 0)):
+            plant.config.write_text(text, encoding="utf-8")
+            assert plant.ctl("reload").returncode == expected
+        event(seen, "config", "raised", 2)  # however soon it was mended
+        event(seen, "config", "cleared", 2)
         without = config(plant, orange="10.0").replace('points = ["GT-*.gas"]', 'points = ["GT-[12].gas"]')
         plant.config.write_text(without, encoding="utf-8")
         assert plant.ctl("reload").returncode == 0
