@@ -145,7 +145,7 @@ struct davy_device {
     uint8_t unit;
     const char *profile;
     davy_span interval;
-    davy_span alarm_interval;
+    davy_span alarm_interval; /* ns = 0: in alarm each point is read as ever */
     davy_span max_reply;
     int settle;
     davy_span inhibit_max;

@@ -84,8 +84,6 @@ static void apply_defaults(const struct davy_loader *loader, struct davy_device 
     const struct davy_profile *from = profile ? profile : &none;
     davy_span timeout = device->bus == DAVY_NONE ? davy_span_s(0) : loader->config->buses[device->bus].timeout;
     device->interval = first_of(device->interval, from->interval, davy_span_s(1));
-    if (device->alarm_interval.ns == 0)
-        device->alarm_interval = device->interval;
     device->max_reply = first_of(device->max_reply, from->max_reply, longer(davy_span_s(1), timeout));
     device->settle = first_int(device->settle, from->settle, 2);
     device->max_gap = first_int(device->max_gap, from->max_gap, 0);
@@ -100,7 +98,7 @@ static void check_times(const struct davy_device *device, config_setting_t *grou
 {
     if (device->alarm_interval.ns > device->interval.ns)
         davy_setting_warning(davy_setting_at(group, "alarm_interval"), "is longer than `interval`: in alarm the device "
-                                                                       "is read less often");
+                                                                       "is read no faster");
 }
 
 static void read_device(struct davy_loader *loader, config_setting_t *group, struct davy_device *device,

@@ -5,6 +5,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include "acquire/estimate.h"
 #include "acquire/request.h"
 #include "acquire/schedule.h"
 #include "base/num.h"
@@ -149,6 +150,29 @@ static void alarm_intervals_hold_at_once_and_end_with_the_alarm(void **state)
     davy_schedule_take(&schedule, at(1100), false);
     assert_int_equal(davy_schedule_next(&schedule).ns, at(11100).ns);
     davy_schedule_alarm(&schedule, 77, true, at(700));
+    davy_schedule_done(&schedule);
+    davy_config_unref(config);
+}
+
+/* By default a device is read in alarm as ever, also those of its points that are read more rarely than the others. */
+static void an_alarm_hurries_no_point_unless_the_device_is_to_be_hurried(void **state)
+{
+    (void)state;
+    static const int64_t intervals[] = {1000};
+    struct davy_config *config = plan(intervals, 1);
+    config->points[0].interval = davy_span_ms(60000);
+    config->devices[0].alarm_interval.ns = 0;
+    assert_int_equal(davy_requests_plan(config), 0);
+    struct davy_schedule schedule;
+    init(&schedule, config);
+    davy_schedule_take(&schedule, at(0), false);
+    davy_schedule_alarm(&schedule, 0, true, at(100));
+    assert_int_equal(davy_schedule_next(&schedule).ns, at(60000).ns);
+    const int64_t alone = config->requests[0].detection[DAVY_DEAD_NONE].ns;
+    assert_int_equal(alone, 60000 * DAVY_NS_PER_MS + 2 * davy_estimate_request(config, &config->requests[0]).ns);
+    config->devices[0].alarm_interval = davy_span_ms(500); /* which is what it says */
+    davy_schedule_alarm(&schedule, 0, true, at(100));
+    assert_int_equal(davy_schedule_next(&schedule).ns, at(600).ns);
     davy_schedule_done(&schedule);
     davy_config_unref(config);
 }
@@ -433,6 +457,7 @@ int main(void)
         cmocka_unit_test(missed_turns_are_skipped_and_counted),
         cmocka_unit_test(the_earliest_deadline_goes_first),
         cmocka_unit_test(alarm_intervals_hold_at_once_and_end_with_the_alarm),
+        cmocka_unit_test(an_alarm_hurries_no_point_unless_the_device_is_to_be_hurried),
         cmocka_unit_test(a_new_plan_keeps_raster_and_alarms_of_what_stayed),
         cmocka_unit_test(a_new_plan_keeps_slow_devices_behind_the_others_whatever_changed),
         cmocka_unit_test(a_new_plan_keeps_what_is_known_of_a_read_that_is_not_answered),

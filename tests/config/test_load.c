@@ -127,7 +127,7 @@ static void absent_keys_have_the_documented_defaults(void **state)
     assert_int_equal(config->buses[1].port, 502);
     assert_string_equal(device->name, "D");
     assert_int_equal(device->interval.ns, DAVY_NS_PER_S);
-    assert_int_equal(device->alarm_interval.ns, DAVY_NS_PER_S);
+    assert_int_equal(device->alarm_interval.ns, 0);
     assert_int_equal(device->max_reply.ns, 2 * DAVY_NS_PER_S); /* the timeout of its bus */
     assert_int_equal(device->settle, 2);
     assert_int_equal(device->max_registers, 125);
