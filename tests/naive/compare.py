@@ -13,6 +13,7 @@ import collections
 import concurrent.futures
 import json
 import math
+import os
 import pathlib
 import subprocess
 import sys
@@ -135,7 +136,7 @@ def attempt(arguments):
 def outcomes(options):
     first, _, last = options.seeds.partition("-")
     work = [(options, seed) for seed in range(int(first), int(last or first) + 1)]
-    if options.jobs == 1:
+    if min(options.jobs, len(work)) == 1:
         yield from map(attempt, work)
         return
     with concurrent.futures.ProcessPoolExecutor(options.jobs) as pool:
@@ -147,7 +148,7 @@ def parse_arguments():
     parser.add_argument("--davyctl", help="its `replay` is compared")
     parser.add_argument("--drive", help="a test driver with the arguments of `davyctl replay`, for restarts and reloads")
     parser.add_argument("--seeds", default="1-100", help="A-B or one number")
-    parser.add_argument("--jobs", type=int, default=1)
+    parser.add_argument("--jobs", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--mode", default="plain", choices=generate.MODES)
     parser.add_argument("--focus", choices=sorted(generate.FOCUSES), help="each seed is of this kind")
     parser.add_argument("--without", action="append", default=[], help="compare without the events of this rule")
