@@ -6,7 +6,8 @@
  *
  * Without a secret no file can prove that it was not made anew as a whole: who changes a row and computes all hashes
  * behind it again, and the ends that are kept apart, is found only by comparing `hash` with one noted earlier, or with
- * the events that a subscriber holds. Of what is not hashed, `sent_us`, the outbox, topics and memories, only that is
+ * the events that a subscriber holds; so is a beginning that was cut off with the checkpoint moved along, since retention
+ * does no other. Of what is not hashed, `sent_us`, the outbox, topics and memories, only that is
  * found which contradicts something else.
  */
 #pragma once
