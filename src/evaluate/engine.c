@@ -113,9 +113,19 @@ void davy_engine_fire_due(struct davy_engine *engine, struct davy_stamp at, bool
     }
 }
 
+/* What alarms that were put back raised anew counts for others from here on. */
+static void judge_counted(struct davy_engine *engine, struct davy_stamp now)
+{
+    for (uint32_t i = 0; i < engine->alarm_count; i++)
+        if (engine->alarms[i].counted)
+            davy_engine_touch(engine, i);
+    davy_engine_settle(engine, now);
+}
+
 void davy_engine_start(struct davy_engine *engine, struct davy_stamp now, bool live)
 {
     const struct davy_config *config = engine->options.config;
+    engine->begun = true;
     engine->live = live;
     engine->started = now.mono;
     for (uint32_t i = 0; i < engine->alarm_count + engine->member_count; i++)
@@ -130,6 +140,7 @@ void davy_engine_start(struct davy_engine *engine, struct davy_stamp now, bool l
         davy_timers_set(&engine->stale, p, davy_mono_add(now.mono, config->points[p].max_age));
     }
     davy_engine_fire_due(engine, now, false);
+    judge_counted(engine, now);
     check_calibration(engine, now);
 }
 

@@ -328,7 +328,8 @@ static void count_for(struct davy_engine *engine, const struct davy_subject *rai
     struct alarm *group = group_of(engine, alarm);
     davy_measure_raised(alarm->window->state, at);
     alarm->counted = group->counted = true;
-    davy_engine_touch(engine, index_of(engine, group));
+    if (engine->begun) /* until then its own memory may be yet to come, and it would be judged without */
+        davy_engine_touch(engine, index_of(engine, group));
 }
 
 void davy_engine_count_raise(struct davy_engine *engine, const struct alarm *alarm, struct davy_stamp at)

@@ -162,6 +162,7 @@ struct davy_engine {
     const char *why;                      /* of the condition that is being told, of an alarm of this kind; NULL */
     enum davy_alarm_kind why_kind;
     davy_mono started;
+    bool begun; /* davy_engine_start() was called: all that is remembered has been put back */
     bool live;
 };
 
