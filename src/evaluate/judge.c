@@ -133,7 +133,7 @@ static void judge(struct davy_engine *engine, struct alarm *alarm, struct davy_s
         davy_engine_end_shelf(engine, alarm, at);
     if (alarm->gate.flipped)
         judge_gate(engine, alarm, at);
-    if (alarm->late || alarm->counted)
+    if (engine->begun && (alarm->late || alarm->counted)) /* before, a window may lack what the record has */
         davy_engine_feed_late(engine, alarm, at);
     judge_limits(engine, alarm, at);
     davy_engine_climb(engine, alarm, at);
