@@ -263,11 +263,22 @@ static int check_pragma(struct davy_db *db, const struct pragma *pragma)
     return -EIO;
 }
 
-/* Our SQL is constant: where it makes no sense to SQLite, the header or the schema of the file is damaged. */
+/* More than opening a sound file takes. */
+static bool memory_is_there(void)
+{
+    void *probe = sqlite3_malloc(1 << 20);
+    sqlite3_free(probe);
+    return probe != NULL;
+}
+
+/*
+ * Our SQL is constant: where it makes no sense to SQLite, the header or the schema of the file is damaged. A schema can be
+ * damaged so that reading it is said to lack memory.
+ */
 static int exec_at_open(struct davy_db *db, const char *sql)
 {
-    int r = davy_db_exec(db, sql);
-    if (r < 0 && (sqlite3_errcode(db->handle) & 0xff) == SQLITE_ERROR) {
+    int r = davy_db_exec(db, sql), code = sqlite3_errcode(db->handle) & 0xff;
+    if (r < 0 && (code == SQLITE_ERROR || (code == SQLITE_NOMEM && memory_is_there()))) {
         db->broken = false;
         r = -EUCLEAN;
     }

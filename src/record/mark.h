@@ -28,5 +28,15 @@ static inline bool davy_mark_behind(const struct ledger_mark *mark, int64_t last
     return mark->exact ? last < mark->seq : last + DAVY_MARK_AHEAD < mark->seq;
 }
 
+/*
+ * No event can have passed this number: the mark, and what may be stored while it cannot be written (a disk that has room
+ * for the ledger and for no file more). What a damaged ledger says beyond it is damage.
+ */
+static inline int64_t davy_mark_most(const struct ledger_mark *mark)
+{
+    enum { WITHOUT_A_MARK = 1000000 };
+    return mark->seq > 0 && mark->seq < INT64_MAX - WITHOUT_A_MARK ? mark->seq + WITHOUT_A_MARK : INT64_MAX;
+}
+
 /* On the disk at return, as a whole or not at all. 0 or a negative errno. */
 int davy_mark_write(const char *directory, const struct ledger_mark *mark) DAVY_MUST_CHECK;

@@ -123,10 +123,10 @@ static bool is_empty(const struct davy_ledger *ledger)
 /* What a file says, and where it is not sure of its end the mark beside it. */
 static void read_old(const struct davy_ledger *ledger, const char *path, struct ledger_rescue *rescue)
 {
+    const struct ledger_mark *mark = &ledger->mark;
     struct ledger_ends ends = {.sure = false};
     if (path)
-        ends = davy_salvage_ends(path);
-    const struct ledger_mark *mark = &ledger->mark;
+        ends = davy_salvage_ends(path, davy_mark_most(mark));
     if (ends.events.seq < mark->seq && (!ends.sure || davy_mark_behind(mark, ends.events.seq)))
         ends.events = (struct ledger_chain){.seq = mark->seq};
     rescue->state.events = ends.events;
@@ -139,7 +139,7 @@ static int go_on(struct davy_ledger *ledger, sqlite3 *old, const struct ledger_s
 {
     char path[DAVY_DB_PATH];
     struct ledger_rescue rescue = {.old = old, .known = known != NULL};
-    bool found = !old && davy_salvage_find(ledger->directory, path);
+    bool found = !old && davy_salvage_find(ledger->directory, davy_mark_most(&ledger->mark), path);
     if (found)
         rescue.old = davy_salvage_open(path);
     if (known)

@@ -8,15 +8,16 @@
 
 static const char mark[] = "\"schema\":\"davy.alarm/1\",\"seq\":";
 
-/* A row's seq and hash; false where it cannot be read. */
-static bool read_end(sqlite3 *handle, const char *sql, struct ledger_chain *end)
+/* The seq and hash of a row up to ?1; false where it cannot be read. */
+static bool read_end(sqlite3 *handle, const char *sql, int64_t most, struct ledger_chain *end)
 {
     sqlite3_stmt *statement = NULL;
     if (sqlite3_prepare_v2(handle, sql, -1, &statement, NULL) != SQLITE_OK)
         return false;
+    sqlite3_bind_int64(statement, 1, most);
     int result = sqlite3_step(statement);
     bool found = result == SQLITE_ROW && sqlite3_column_bytes(statement, 1) == DAVY_HASH_SIZE &&
-                 sqlite3_column_int64(statement, 0) > end->seq;
+                 sqlite3_column_int64(statement, 0) > end->seq && sqlite3_column_int64(statement, 0) <= most;
     if (found) {
         end->seq = sqlite3_column_int64(statement, 0);
         memcpy(end->hash, sqlite3_column_blob(statement, 1), DAVY_HASH_SIZE);
@@ -35,7 +36,7 @@ static int64_t seq_at(const char *text, const char *end)
     return p > text && p < end && *p == ',' ? seq : 0;
 }
 
-static int64_t scan(const char *bytes, size_t length)
+static int64_t scan(const char *bytes, size_t length, int64_t most)
 {
     int64_t highest = 0;
     const char *end = bytes + length;
@@ -45,14 +46,14 @@ static int64_t scan(const char *bytes, size_t length)
             break;
         p = hit + sizeof(mark) - 1;
         int64_t seq = seq_at(p, end);
-        if (seq > highest)
+        if (seq > highest && seq <= most)
             highest = seq;
     }
     return highest;
 }
 
 /* In blocks that overlap by what a mark with its digits may take. */
-static int64_t scan_file(const char *path)
+static int64_t scan_file(const char *path, int64_t most)
 {
     enum { BLOCK = 1 << 16, OVERLAP = 64 };
     DAVY_AUTO_FILE FILE *file = fopen(path, "rbe");
@@ -66,7 +67,7 @@ static int64_t scan_file(const char *path)
         if (got == 0)
             return highest;
         size_t length = kept + got;
-        int64_t seq = scan(bytes, length);
+        int64_t seq = scan(bytes, length, most);
         if (seq > highest)
             highest = seq;
         kept = length < OVERLAP ? length : OVERLAP;
@@ -88,29 +89,29 @@ sqlite3 *davy_salvage_open(const char *path)
     return handle;
 }
 
-static void read_ends(sqlite3 *handle, struct ledger_ends *ends)
+static void read_ends(sqlite3 *handle, int64_t most, struct ledger_ends *ends)
 {
-    read_end(handle, "SELECT seq, hash FROM event ORDER BY seq DESC LIMIT 1", &ends->events);
-    read_end(handle, "SELECT seq, hash FROM action ORDER BY seq DESC LIMIT 1", &ends->actions);
-    read_end(handle, "SELECT seq, hash FROM head WHERE name = 'action'", &ends->actions);
+    read_end(handle, "SELECT seq, hash FROM event WHERE seq <= ?1 ORDER BY seq DESC LIMIT 1", most, &ends->events);
+    read_end(handle, "SELECT seq, hash FROM action ORDER BY seq DESC LIMIT 1", INT64_MAX, &ends->actions);
+    read_end(handle, "SELECT seq, hash FROM head WHERE name = 'action'", INT64_MAX, &ends->actions);
     struct ledger_chain noted = {.seq = 0};
-    ends->sure =
-        read_end(handle, "SELECT seq, hash FROM head WHERE name = 'event'", &noted) && noted.seq >= ends->events.seq;
+    ends->sure = read_end(handle, "SELECT seq, hash FROM head WHERE name = 'event'", most, &noted) &&
+                 noted.seq >= ends->events.seq;
     if (ends->sure)
         ends->events = noted;
 }
 
-struct ledger_ends davy_salvage_ends(const char *path)
+struct ledger_ends davy_salvage_ends(const char *path, int64_t most)
 {
     char wal[DAVY_DB_PATH + 8];
     struct ledger_ends ends = {.sure = false};
     snprintf(wal, sizeof(wal), "%s-wal", path);
-    int64_t in_file = scan_file(path);
-    int64_t in_wal = scan_file(wal);
+    int64_t in_file = scan_file(path, most);
+    int64_t in_wal = scan_file(wal, most);
     int64_t seen = in_file > in_wal ? in_file : in_wal;
     sqlite3 *handle = davy_salvage_open(path);
     if (handle)
-        read_ends(handle, &ends);
+        read_ends(handle, most, &ends);
     sqlite3_close_v2(handle);
     if (seen > ends.events.seq) {
         ends.events = (struct ledger_chain){.seq = seen};
@@ -133,7 +134,7 @@ static bool is_companion(const char *path)
     return length > 4 && (strcmp(path + length - 4, "-wal") == 0 || strcmp(path + length - 4, "-shm") == 0);
 }
 
-bool davy_salvage_find(const char *directory, char *ret_path)
+bool davy_salvage_find(const char *directory, int64_t most, char *ret_path)
 {
     enum { MOST = 8 };
     glob_t found = {.gl_pathc = 0};
@@ -143,7 +144,7 @@ bool davy_salvage_find(const char *directory, char *ret_path)
         if (is_companion(found.gl_pathv[i - 1]))
             continue;
         looked++;
-        struct ledger_ends ends = davy_salvage_ends(found.gl_pathv[i - 1]);
+        struct ledger_ends ends = davy_salvage_ends(found.gl_pathv[i - 1], most);
         if (ends.events.seq + ends.actions.seq > best) {
             best = ends.events.seq + ends.actions.seq;
             snprintf(ret_path, DAVY_DB_PATH, "%s", found.gl_pathv[i - 1]);

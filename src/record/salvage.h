@@ -14,16 +14,18 @@ struct ledger_ends {
  * The ends of both strands of a ledger that was set aside, so that no seq is ever given twice: as they are noted, else
  * of the last rows. Where its tables cannot be read, the highest "seq" of the payloads found in the bytes of file and
  * -wal, with a hash of zeros. What is not found is 0.
+ * most  the highest that an event can have; what is beyond is damage, and not looked at
  */
-struct ledger_ends davy_salvage_ends(const char *path);
+struct ledger_ends davy_salvage_ends(const char *path, int64_t most);
 
 /*
  * Of the ledgers that were set aside in `directory` the one that ends last, where a new one has to go on: also where the
  * power went before it did. At most the eight newest are looked at.
+ * most      as above
  * ret_path  DAVY_DB_PATH bytes
  * returns   false where there is none
  */
-bool davy_salvage_find(const char *directory, char *ret_path);
+bool davy_salvage_find(const char *directory, int64_t most, char *ret_path);
 
 /* Read-only, and never a change of the file; NULL where it cannot be opened. To be closed with sqlite3_close_v2(). */
 sqlite3 *davy_salvage_open(const char *path);

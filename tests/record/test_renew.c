@@ -475,6 +475,9 @@ static void open_damaged(struct fixture *f, uint64_t seed, const struct image *b
     (void)!davy_ledger_recall(f->ledger, (struct davy_stamp){{1}, wall_s(9)}, "boot", count_nothing, &memories);
     for (int64_t after = 0; davy_ledger_outbox_next(f->ledger, after, &row) == 0; after = row.row)
         assert_true(row.seq > 0);
+    int64_t next = davy_ledger_next_seq(f->ledger);
+    if (next > EVENTS + 100 + 1000001)
+        fail_msg("seed %llu: goes on at %lld", (unsigned long long)seed, (long long)next);
     r = store_patiently(f);
     if (r != 0)
         fail_msg("seed %llu: nothing can be stored: %d", (unsigned long long)seed, r);
@@ -504,6 +507,10 @@ static void a_thousand_damaged_copies_are_opened_or_set_aside(void **state)
     struct image base = read_image(file_of(f)), none = {NULL, 0};
     /* Once a column was damaged and taken over, though the payload said better. */
     open_damaged(f, UINT64_C(4950020743175920383), &base, &none, &tally);
+    /* And once another table was read for the one that notes the ends: times were taken for numbers. */
+    open_damaged(f, UINT64_C(13462017052721803122), &base, &none, &tally);
+    /* And once a schema was said to lack memory. */
+    open_damaged(f, UINT64_C(13604524251288562804), &base, &none, &tally);
     for (uint64_t i = 0; i < SEEDS; i++)
         open_damaged(f, first + i, i % 2 ? &early : &base, i % 2 ? &wal : &none, &tally);
     print_message("%d set aside, %d found by verify, %d whose -wal lost its end\n", tally.set_aside, tally.found_later,
