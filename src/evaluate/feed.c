@@ -227,10 +227,24 @@ void davy_engine_feed(struct davy_engine *engine, uint32_t index, const struct d
         evaluate(engine, index, reading, reading->at);
 }
 
+/* Of a point that has not been read since a restart: what is known of the alarm that was counted. */
+static void know_quality(struct davy_engine *engine, struct alarm *alarm)
+{
+    struct davy_subject counted = alarm->subject;
+    counted.rule = rule_of(engine, alarm)->options.rule;
+    uint32_t index = davy_engine_find_alarm(engine, &counted);
+    if (alarm->quality != DAVY_QUALITY_COUNT_ || index == DAVY_NONE)
+        return;
+    struct alarm *group = group_of(engine, alarm);
+    alarm->quality = group->quality = engine->alarms[index].quality;
+    alarm->reason = group->reason = engine->alarms[index].reason;
+}
+
 /* To raise only, and certain: a raise is no reading. */
 static void feed_count(struct davy_engine *engine, uint32_t index, davy_mono now)
 {
     struct alarm *alarm = &engine->alarms[index];
+    know_quality(engine, alarm);
     struct davy_stamp at = {.mono = now};
     struct davy_measured measured;
     if (davy_engine_measure(engine, alarm, at, &measured) != DAVY_LACK_NONE)
@@ -269,6 +283,13 @@ static const struct davy_reading *newest_of(const struct davy_engine *engine, ui
     return counts_still ? newest : NULL;
 }
 
+/* The raises that are counted are certain, also of a point that has not been read since a restart. */
+static bool counts_unread(const struct davy_engine *engine, const struct alarm *alarm)
+{
+    return engine->newest[alarm->subject.point].at.mono.ns == 0 && alarm->window &&
+           rule_of(engine, alarm)->measure == DAVY_MEASURE_OCCURRENCES;
+}
+
 void davy_engine_feed_newest(struct davy_engine *engine, struct alarm *alarm, struct davy_stamp now)
 {
     struct vote *vote = alarm->vote;
@@ -277,6 +298,8 @@ void davy_engine_feed_newest(struct davy_engine *engine, struct alarm *alarm, st
         const struct davy_reading *newest = newest_of(engine, engine->alarms[i].subject.point, now.mono);
         if (newest)
             evaluate(engine, i, newest, now);
+        else if (counts_unread(engine, &engine->alarms[i]))
+            engine->alarms[i].counted = alarm->counted = true;
     }
     if (vote)
         davy_engine_count_votes(engine, vote, ALL_LIMITS, DAVY_FEED_FULL, now.mono);

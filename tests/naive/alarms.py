@@ -652,6 +652,8 @@ class RuleAlarm(Alarm):
         newest = self.points[0].known()
         if newest is not None and now - newest.time <= self.points[0].max_age:
             self.evaluate(now, newest)
+        elif newest is None and self.measures[0].type == "occurrences":
+            self.evaluate_raise(now)  # CHOICE: raises are certain, also where nothing was read since a restart
 
     def untrip(self):
         for limit in self.limits:
@@ -803,6 +805,8 @@ class VoteAlarm(RuleAlarm):
             known = member.point.known()
             if known and now - known.time <= member.point.max_age:
                 member.take(self.limits, now, known)
+            elif known is None and self.measures[0].type == "occurrences":
+                member.take_raise(self.limits, now)
         self.recount(now)
 
     def adopt(self, old, now):
