@@ -34,9 +34,14 @@ static bool same_bounds(const struct limit_spec *a, const struct limit_spec *b)
     return a->condition == b->condition && a->a == b->a && a->b == b->b && a->deadband == b->deadband;
 }
 
+static bool same_width(const struct rule_spec *a, const struct rule_spec *b)
+{
+    return a->measure == DAVY_MEASURE_VALUE || a->window_ms == b->window_ms; /* of a value the file has none */
+}
+
 static bool same_count(const struct rule_spec *a, const struct rule_spec *b)
 {
-    return a->vote == b->vote && a->on_bad == b->on_bad && a->measure == b->measure && a->window_ms == b->window_ms;
+    return a->vote == b->vote && a->on_bad == b->on_bad && a->measure == b->measure && same_width(a, b);
 }
 
 /* "Running timers keep their start"; what a changed limit makes of the newest reading is looked at with the next one. */

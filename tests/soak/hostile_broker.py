@@ -27,7 +27,7 @@ sys.path[:0] = [str(HERE), str(HERE.parent / "integration")]
 
 import audit  # noqa: E402
 import lying_broker  # noqa: E402
-from plant import DAVYCTL, Plant, wait_for  # noqa: E402
+from plant import DAVYCTL, PATIENCE, Plant, wait_for  # noqa: E402
 
 DEVICES = 6
 PLANT = """lines = ( { name = "plc-1"; type = "tcp"; port = %d; } );
@@ -287,7 +287,8 @@ def main():
     parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--short", action="store_true")
     parser.add_argument("--plain", action="store_true", help="no TLS")
-    parser.add_argument("--unmeasured", action="store_true", help="memory is not judged: davyd runs under an instrument")
+    parser.add_argument("--unmeasured", action="store_true", default=PATIENCE != 1,
+                        help="memory is not judged: davyd runs under an instrument, as where DAVY_PATIENCE says so")
     parser.add_argument("--version", default="5", choices=("5", "3.1.1"))
     parser.add_argument("--seed", type=int, default=int(os.environ.get("DAVY_SEED") or random.randrange(1 << 30)))
     arguments = parser.parse_args()
