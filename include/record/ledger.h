@@ -237,6 +237,8 @@ int davy_ledger_topics(struct davy_ledger *ledger, void (*each)(void *context, c
 /*
  * Outside a transaction: drop events and actions older than `before`, a bounded number a call, leaving a checkpoint
  * hash (table `chain`) so that the rest of each chain can still be verified. Stops at the first event that is not
- * delivered. What was recorded before 2020, by a clock that was not set, is as old as what follows it. returns   0, 1 when there is more to do, or an error
+ * delivered. What says a time before 2020 or after `now` was recorded by a clock that was wrong, and is as old as what
+ * follows it.
+ * returns   0, 1 when there is more to do, or an error
  */
-int davy_ledger_prune(struct davy_ledger *ledger, davy_wall before) DAVY_MUST_CHECK;
+int davy_ledger_prune(struct davy_ledger *ledger, davy_wall before, davy_wall now) DAVY_MUST_CHECK;

@@ -467,7 +467,7 @@ static void trim(struct record_stage *stage, struct davy_stamp now)
     reading_store_trim(stage->readings, wall);
     disk_works(&stage->disk);
     if (stage->ledger &&
-        davy_ledger_prune(stage->ledger, before_retention(wall, stage->config->storage.event_retention)) < 0)
+        davy_ledger_prune(stage->ledger, before_retention(wall, stage->config->storage.event_retention), wall) < 0)
         disk_trouble(&stage->disk, "ledger.db cannot be trimmed", -EIO);
 }
 

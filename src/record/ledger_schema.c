@@ -145,10 +145,14 @@ static const char *const statements[LEDGER_STATEMENT_COUNT_] = {
         " WHERE seq < coalesce((SELECT min(row) / 2 FROM outbox), 9223372036854775807)"
         " AND seq <= (SELECT iif(platform, max(seq, asked), 9223372036854775807) FROM confirmed)"
         " ORDER BY seq LIMIT ?1",
+    [LEDGER_PRUNE_EVENT_DATED] =
+        "SELECT time_us FROM event WHERE seq > ?1 AND time_us BETWEEN ?2 AND ?3 ORDER BY seq LIMIT 1",
     [LEDGER_PRUNE_EVENT_KEEP] = "UPDATE latest SET payload = (SELECT payload FROM event e WHERE e.seq = latest.seq)"
                                 " WHERE seq <= ?1 AND payload IS NULL",
     [LEDGER_PRUNE_EVENT_DELETE] = "DELETE FROM event WHERE seq <= ?1",
     [LEDGER_PRUNE_ACTION_FIND] = "SELECT seq, time_us, hash FROM action ORDER BY seq LIMIT ?1",
+    [LEDGER_PRUNE_ACTION_DATED] =
+        "SELECT time_us FROM action WHERE seq > ?1 AND time_us BETWEEN ?2 AND ?3 ORDER BY seq LIMIT 1",
     [LEDGER_PRUNE_ACTION_DELETE] = "DELETE FROM action WHERE seq <= ?1",
 };
 

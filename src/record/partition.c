@@ -118,6 +118,14 @@ static bool needs_partition(const struct davy_readings *readings, const struct r
     return full && readings->partition_count < READINGS_PARTITIONS_MAX;
 }
 
+void davy_partitions_bring_back(struct davy_readings *readings, davy_wall now)
+{
+    struct readings_partition *last = last_partition(readings);
+    int64_t now_us = now.ns / DAVY_NS_PER_US;
+    if (last && now_us >= DAVY_CLOCK_SET_US && last->begin_us > now_us)
+        last->begin_us = floor_to(now_us, readings->length_us);
+}
+
 static int prepare_rows(struct davy_readings *readings, int rows, sqlite3_stmt **ret_statement)
 {
     char sql[96 + READINGS_ROWS * sizeof ",(?,?,?,?)"];

@@ -155,6 +155,9 @@ int davy_partitions_load(struct davy_readings *readings) DAVY_MUST_CHECK;
 /* In a transaction: make `insert` write where a reading of `time_us` belongs. */
 int davy_partitions_ready(struct davy_readings *readings, int64_t time_us) DAVY_MUST_CHECK;
 
+/* One that was begun by a clock that ran ahead ends as if it was begun now. */
+void davy_partitions_bring_back(struct davy_readings *readings, davy_wall now);
+
 /* The statements are of another partition. */
 void davy_partitions_forget(struct davy_readings *readings);
 

@@ -193,18 +193,24 @@ static int step_for_size(struct davy_readings *readings, int64_t free_pages, enu
     return r;
 }
 
-/* What was recorded before the clock was set is as old as what follows it: when the oldest was written at the latest. */
-static int64_t oldest_us(const struct davy_readings *readings)
+/*
+ * When the oldest was written at the latest. What was recorded by a clock that was not set, or ran ahead, is as old as what
+ * follows it.
+ */
+static int64_t oldest_us(const struct davy_readings *readings, int64_t now_us)
 {
-    for (size_t i = 0; i < readings->partition_count; i++)
-        if (readings->partitions[i].last_us >= DAVY_CLOCK_SET_US)
-            return readings->partitions[i].last_us;
+    for (size_t i = 0; i < readings->partition_count; i++) {
+        int64_t last_us = readings->partitions[i].last_us;
+        if (last_us >= DAVY_CLOCK_SET_US && last_us <= now_us)
+            return last_us;
+    }
     return INT64_MAX;
 }
 
 static bool is_too_old(const struct davy_readings *readings, davy_wall now)
 {
-    return readings->retention_us > 0 && oldest_us(readings) < now.ns / DAVY_NS_PER_US - readings->retention_us;
+    int64_t now_us = now.ns / DAVY_NS_PER_US;
+    return readings->retention_us > 0 && oldest_us(readings, now_us) < now_us - readings->retention_us;
 }
 
 /* The sixteenth that stays free is what the commits until the next call may fill. */
@@ -279,6 +285,7 @@ int davy_readings_prune(struct davy_readings *readings, davy_wall now)
     enum step step = STEP_NONE;
     if (!readings->db.handle)
         return -EIO;
+    davy_partitions_bring_back(readings, now);
     int r = next_step(readings, now, &step);
     if (r < 0 || step == STEP_NONE)
         return r;

@@ -60,6 +60,9 @@ static inline const char *folder_file(struct folder *folder, const char *name)
     return folder->file;
 }
 
+/* Second from which a test looks back at all that it wrote. */
+#define LONG_AFTER INT64_C(1000000)
+
 static inline davy_wall wall_s(int64_t seconds)
 {
     return (davy_wall){T0 + seconds * DAVY_NS_PER_S};

@@ -234,13 +234,13 @@ static void retention_keeps_what_is_not_confirmed(void **state)
     for (int64_t seq = 1; seq <= 6; seq++)
         acknowledge(f->ledger, seq);
     confirm(f->ledger, 2);
-    assert_int_equal(davy_ledger_prune(f->ledger, wall_s(1000)), 0);
+    assert_int_equal(davy_ledger_prune(f->ledger, wall_s(1000), wall_s(LONG_AFTER)), 0);
     assert_int_equal(look_number(file_of(f), "SELECT min(seq) FROM events"), 3);
     assert_int_equal(davy_ledger_unconfirmed(f->ledger), 4);
     reopen(f);
     assert_int_equal(davy_ledger_unconfirmed(f->ledger), 4);
     confirm(f->ledger, 6);
-    assert_int_equal(davy_ledger_prune(f->ledger, wall_s(1000)), 0);
+    assert_int_equal(davy_ledger_prune(f->ledger, wall_s(1000), wall_s(LONG_AFTER)), 0);
     assert_int_equal(look_number(file_of(f), "SELECT count(*) FROM events"), 0);
     assert_int_equal(davy_ledger_unconfirmed(f->ledger), 0);
     reopen(f);

@@ -372,9 +372,9 @@ static void pruning_keeps_the_undelivered_the_chain_and_the_snapshot(void **stat
         if (i != 7)
             deliver(f->ledger, i);
     }
-    assert_int_equal(davy_ledger_prune(f->ledger, wall_s(4)), 0); /* older than second 4: 1 to 3 */
+    assert_int_equal(davy_ledger_prune(f->ledger, wall_s(4), wall_s(LONG_AFTER)), 0); /* older than second 4: 1 to 3 */
     assert_int_equal(look_number(file_of(f), "SELECT min(seq) FROM events"), 4);
-    assert_int_equal(davy_ledger_prune(f->ledger, wall_s(1000)), 0);
+    assert_int_equal(davy_ledger_prune(f->ledger, wall_s(1000), wall_s(LONG_AFTER)), 0);
     assert_int_equal(look_number(file_of(f), "SELECT min(seq) FROM events"), 7);
     look(file_of(f), "SELECT lower(hex(hash)) FROM chain WHERE name = 'event' AND seq = 6", hash, sizeof(hash));
     assert_int_equal(check_chain(file_of(f), hash), 4);
@@ -382,7 +382,7 @@ static void pruning_keeps_the_undelivered_the_chain_and_the_snapshot(void **stat
     assert_int_equal(list.count, 2);
     assert_non_null(strstr(list.text[0], "\"seq\":2"));
     deliver(f->ledger, 7);
-    assert_int_equal(davy_ledger_prune(f->ledger, wall_s(1000)), 0);
+    assert_int_equal(davy_ledger_prune(f->ledger, wall_s(1000), wall_s(LONG_AFTER)), 0);
     assert_int_equal(look_number(file_of(f), "SELECT count(*) FROM events"), 0);
     reopen(f);
     assert_int_equal(davy_ledger_last_seq(f->ledger), 10); /* nothing left, and yet the numbers go on */
@@ -406,17 +406,55 @@ static void an_event_of_1970_is_as_old_as_the_one_behind_it(void **state)
     struct fixture *f = *state;
     store_at(f, (davy_wall){30 * DAVY_NS_PER_S});
     store_at(f, (davy_wall){31 * DAVY_NS_PER_S});
-    assert_int_equal(davy_ledger_prune(f->ledger, wall_s(50)), 0);
+    assert_int_equal(davy_ledger_prune(f->ledger, wall_s(50), wall_s(LONG_AFTER)), 0);
     assert_int_equal(look_number(file_of(f), "SELECT min(seq) FROM events"), 1); /* of how long ago, nobody knows */
     store_at(f, wall_s(100));
     store_at(f, (davy_wall){20 * DAVY_NS_PER_S}); /* another boot */
     store_at(f, wall_s(200));
-    assert_int_equal(davy_ledger_prune(f->ledger, wall_s(50)), 0);
+    assert_int_equal(davy_ledger_prune(f->ledger, wall_s(50), wall_s(LONG_AFTER)), 0);
     assert_int_equal(look_number(file_of(f), "SELECT min(seq) FROM events"), 1);
-    assert_int_equal(davy_ledger_prune(f->ledger, wall_s(150)), 0);
+    assert_int_equal(davy_ledger_prune(f->ledger, wall_s(150), wall_s(LONG_AFTER)), 0);
     assert_int_equal(look_number(file_of(f), "SELECT min(seq) FROM events"), 4);
-    assert_int_equal(davy_ledger_prune(f->ledger, wall_s(250)), 0);
+    assert_int_equal(davy_ledger_prune(f->ledger, wall_s(250), wall_s(LONG_AFTER)), 0);
     assert_int_equal(look_number(file_of(f), "SELECT count(*) FROM events"), 0);
+}
+
+/* Of a clock that ran ahead, so that it says a time that is still to come. */
+static void an_event_of_the_future_is_as_old_as_the_one_behind_it(void **state)
+{
+    struct fixture *f = *state;
+    store_at(f, wall_s(10));
+    store_at(f, wall_s(2 * LONG_AFTER));
+    assert_int_equal(davy_ledger_prune(f->ledger, wall_s(150), wall_s(LONG_AFTER)), 0);
+    assert_int_equal(look_number(file_of(f), "SELECT min(seq) FROM events"), 2); /* nobody knows */
+    store_at(f, wall_s(100));
+    store_at(f, wall_s(200));
+    assert_int_equal(davy_ledger_prune(f->ledger, wall_s(50), wall_s(LONG_AFTER)), 0);
+    assert_int_equal(look_number(file_of(f), "SELECT min(seq) FROM events"), 2);
+    assert_int_equal(davy_ledger_prune(f->ledger, wall_s(150), wall_s(LONG_AFTER)), 0);
+    assert_int_equal(look_number(file_of(f), "SELECT min(seq) FROM events"), 4);
+}
+
+/* More of them than are looked at in one call must not stand in the way for ever. */
+static void events_without_a_date_go_however_many_they_are(void **state)
+{
+    struct fixture *f = *state;
+    struct sample_event s;
+    assert_int_equal(davy_ledger_begin(f->ledger), 0);
+    for (int i = 1; i <= 1202; i++) {
+        (void)sample(&s, i, 1, "unacknowledged");
+        s.event.topic = NULL;
+        s.event.time = i <= 600 ? (davy_wall){i} : wall_s(i <= 1200 ? 2 * LONG_AFTER : i);
+        assert_int_equal(davy_ledger_append(f->ledger, &s.event), 0);
+    }
+    assert_int_equal(davy_ledger_commit(f->ledger), 0);
+    assert_int_equal(davy_ledger_prune(f->ledger, wall_s(1000), wall_s(LONG_AFTER)), 0);
+    assert_int_equal(look_number(file_of(f), "SELECT min(seq) FROM events"), 1);
+    assert_int_equal(davy_ledger_prune(f->ledger, (davy_wall){0}, (davy_wall){0}), 0);
+    assert_int_equal(look_number(file_of(f), "SELECT min(seq) FROM events"), 1);
+    while (davy_ledger_prune(f->ledger, wall_s(1202), wall_s(LONG_AFTER)) == 1)
+        ;
+    assert_int_equal(look_number(file_of(f), "SELECT min(seq) FROM events"), 1202);
 }
 
 static void pruning_does_a_bounded_number_a_call(void **state)
@@ -431,9 +469,9 @@ static void pruning_does_a_bounded_number_a_call(void **state)
     }
     assert_int_equal(davy_ledger_commit(f->ledger), 0);
     assert_int_equal(davy_ledger_outbox_count(f->ledger), 0);
-    assert_int_equal(davy_ledger_prune(f->ledger, wall_s(5000)), 1);
-    assert_int_equal(davy_ledger_prune(f->ledger, wall_s(5000)), 1);
-    assert_int_equal(davy_ledger_prune(f->ledger, wall_s(5000)), 0);
+    assert_int_equal(davy_ledger_prune(f->ledger, wall_s(5000), wall_s(LONG_AFTER)), 1);
+    assert_int_equal(davy_ledger_prune(f->ledger, wall_s(5000), wall_s(LONG_AFTER)), 1);
+    assert_int_equal(davy_ledger_prune(f->ledger, wall_s(5000), wall_s(LONG_AFTER)), 0);
     assert_int_equal(look_number(file_of(f), "SELECT count(*) FROM events"), 0);
 }
 
@@ -619,6 +657,8 @@ int main(void)
         TEST(events_are_read_again_in_order_whether_delivered_or_not),
         TEST(pruning_keeps_the_undelivered_the_chain_and_the_snapshot),
         TEST(an_event_of_1970_is_as_old_as_the_one_behind_it),
+        TEST(an_event_of_the_future_is_as_old_as_the_one_behind_it),
+        TEST(events_without_a_date_go_however_many_they_are),
         TEST(pruning_does_a_bounded_number_a_call),
         TEST(actions_have_a_chain_of_their_own),
         TEST(what_was_committed_survives_sigkill_without_a_gap),

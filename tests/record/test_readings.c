@@ -218,6 +218,22 @@ static void readings_of_1970_are_as_old_as_those_behind_them(void **state)
     assert_int_equal(look_number(file_of(f), "SELECT count(*) FROM readings"), 30);
 }
 
+/* So are those of a clock that ran ahead, once what follows them is old; and a new day begins without them. */
+static void readings_of_the_future_are_as_old_as_those_behind_them(void **state)
+{
+    struct fixture *f = *state;
+    put_batch(f, 5000 * DAY_S, 30);
+    for (int day = 0; day < 100; day++) {
+        while (davy_readings_prune(f->readings, wall_s(day * DAY_S)) == 1)
+            ;
+        put_batch(f, day * DAY_S, 30);
+        if (day == 89)
+            assert_int_equal(look_number(file_of(f), "SELECT count(*) FROM readings"), 91 * 30);
+    }
+    assert_true(look_number(file_of(f), "SELECT min(time_us) FROM readings") >= wall_s(8 * DAY_S).ns / DAVY_NS_PER_US);
+    assert_true(look_number(file_of(f), "SELECT max(time_us) FROM readings") < wall_s(100 * DAY_S).ns / DAVY_NS_PER_US);
+}
+
 static void all_may_be_too_old(void **state)
 {
     struct fixture *f = *state;
@@ -535,6 +551,7 @@ int main(void)
         TEST(a_point_that_is_not_configured_is_refused),
         TEST(each_day_has_its_partition_and_old_ones_are_dropped_whole),
         TEST(readings_of_1970_are_as_old_as_those_behind_them),
+        TEST(readings_of_the_future_are_as_old_as_those_behind_them),
         TEST(all_may_be_too_old),
         TEST(a_step_of_the_clock_never_makes_more_partitions_than_the_bound),
         TEST(the_file_never_grows_past_max_size_and_the_newest_stay),

@@ -297,7 +297,7 @@ static void whatever_is_pruned_the_rest_holds(void **state)
                 assert_int_equal(davy_ledger_outbox_done(f->ledger, 2 * s, wall_s(s)), 0);
         commit(f);
         int64_t before = pruned + (int64_t)(davy_random_next(&random) % (uint64_t)(seq + 2 - pruned));
-        assert_int_equal(davy_ledger_prune(f->ledger, wall_s(before)), 0);
+        assert_int_equal(davy_ledger_prune(f->ledger, wall_s(before), wall_s(LONG_AFTER)), 0);
         check_after_prune(f, seq);
         pruned = f->check.events.after;
         if (round % 10 == 0) {
@@ -342,7 +342,7 @@ static void verify_holds_beside_a_writer_that_prunes(void **state)
         if (i > 10)
             assert_int_equal(davy_ledger_outbox_done(f->ledger, 2 * (i - 10), wall_s(i)), 0);
         commit(f);
-        assert_true(davy_ledger_prune(f->ledger, wall_s(i - 20)) >= 0);
+        assert_true(davy_ledger_prune(f->ledger, wall_s(i - 20), wall_s(LONG_AFTER)) >= 0);
     }
     assert_true(WIFEXITED(status));
     assert_int_equal(WEXITSTATUS(status), 0);
