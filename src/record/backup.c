@@ -125,17 +125,29 @@ static void remove_companions(const struct backup *backup)
     (void)unlink(path);
 }
 
+/* Never over a file that is there: by a link, or on a file system without links (FAT) by a rename that replaces nothing. */
+static int name_copy(const struct backup *backup)
+{
+    if (link(backup->part, backup->to) == 0) {
+        (void)unlink(backup->part);
+        return 0;
+    }
+    if (errno != EPERM && errno != EOPNOTSUPP && errno != ENOSYS)
+        return -errno;
+    return renameat2(AT_FDCWD, backup->part, AT_FDCWD, backup->to, RENAME_NOREPLACE) < 0 ? -errno : 0;
+}
+
 static int give_name(const struct backup *backup, int64_t *ret_bytes)
 {
     struct stat found;
     DAVY_AUTO_FD int fd = open(backup->part, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
     if (fd < 0 || fsync(fd) < 0 || fstat(fd, &found) < 0)
         return fail(backup, -errno, backup->part, strerror(errno));
-    if (link(backup->part, backup->to) < 0) /* unlike rename() it never overwrites */
-        return fail(backup, -errno, backup->to, strerror(errno));
+    int r = name_copy(backup);
+    if (r < 0)
+        return fail(backup, r, backup->to, strerror(-r));
     *ret_bytes = found.st_size;
-    (void)unlink(backup->part);
-    int r = davy_db_sync_directory(backup->to);
+    r = davy_db_sync_directory(backup->to);
     return r < 0 ? fail(backup, r, backup->to, strerror(-r)) : 0;
 }
 
