@@ -55,6 +55,12 @@ void davy_readings_rollback(struct davy_readings *readings);
 int davy_readings_append(struct davy_readings *readings, const struct davy_reading *reading) DAVY_MUST_CHECK;
 
 /*
+ * Whether the open transaction has written so much that it should be committed now, before its time: a larger one would
+ * need more of max_size than is the -wal's. To be asked every few hundred readings.
+ */
+bool davy_readings_large(const struct davy_readings *readings);
+
+/*
  * In a transaction: one telemetry message into its outbox; past the bound (100,000 messages, a quarter of max_size) the
  * oldest go, counted.
  */

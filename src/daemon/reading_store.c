@@ -277,8 +277,11 @@ static size_t take_some(struct reading_store *store, bool keep)
 
 static void take_readings(struct reading_store *store)
 {
-    while (davy_queue_count(&store->route->readings) > 0 && ready(store))
+    while (davy_queue_count(&store->route->readings) > 0 && ready(store)) {
         take_some(store, true);
+        if (store->open && davy_readings_large(store->readings))
+            commit(store); /* before its time */
+    }
     while (davy_queue_count(&store->route->readings) > WAITING_MOST)
         take_some(store, false);
 }

@@ -264,6 +264,8 @@ int davy_readings_begin(struct davy_readings *readings)
     int r = davy_room_wal(readings);
     if (r == 0)
         r = davy_db_begin(&readings->db);
+    if (r == 0)
+        davy_room_begun(readings);
     readings->now = readings->committed;
     if (r == 0)
         r = davy_rollup_catch_up(readings);

@@ -181,6 +181,9 @@ int davy_room_limit(struct davy_readings *readings, const struct davy_storage *s
 /* Outside a transaction. -EBUSY: a reader holds the -wal, which may not grow any more. */
 int davy_room_wal(struct davy_readings *readings) DAVY_MUST_CHECK;
 
+/* A transaction has begun: what it writes is counted from here on. */
+void davy_room_begun(struct davy_readings *readings);
+
 /* Outside a transaction: where the next commits might not fit, the oldest readings go. */
 void davy_room_make(struct davy_readings *readings);
 

@@ -49,6 +49,31 @@ static int set_pragma(struct davy_readings *readings, const char *name, int64_t 
     return davy_db_number(&readings->db, sql, &set);
 }
 
+static int used_pages(struct davy_readings *readings, int64_t *ret_pages)
+{
+    int64_t pages = 0;
+    int64_t free_pages = 0;
+    int r = davy_db_number(&readings->db, "PRAGMA page_count", &pages);
+    if (r == 0)
+        r = davy_db_number(&readings->db, "PRAGMA freelist_count", &free_pages);
+    if (r == 0)
+        *ret_pages = pages - free_pages;
+    return r;
+}
+
+/*
+ * Where the file has more in it than it may have from now on, it grows a little: without a free page nothing could go, for what
+ * goes is rolled up first.
+ */
+static int set_bound(struct davy_readings *readings)
+{
+    int64_t used = 0, slack = readings->pages_max / 32, bound = readings->pages_max;
+    int r = used_pages(readings, &used);
+    if (used > bound - slack / 2)
+        bound = used + slack;
+    return r == 0 ? set_pragma(readings, "max_page_count", bound) : r;
+}
+
 int davy_room_limit(struct davy_readings *readings, const struct davy_storage *storage)
 {
     readings->retention_us = storage->retention.ns / DAVY_NS_PER_US;
@@ -63,7 +88,7 @@ int davy_room_limit(struct davy_readings *readings, const struct davy_storage *s
                                                                 : pages);
     sqlite3_wal_hook(readings->db.handle, on_wal, readings);
     int r = set_pragma(readings, "journal_size_limit", readings->checkpoint_pages * PAGE_BYTES);
-    return r == 0 ? set_pragma(readings, "max_page_count", readings->pages_max) : r;
+    return r == 0 ? set_bound(readings) : r;
 }
 
 int davy_readings_room(struct davy_readings *readings, int64_t bytes)
@@ -85,6 +110,22 @@ int davy_room_wal(struct davy_readings *readings)
     if (result == SQLITE_OK)
         readings->wal_pages = 0;
     return davy_db_result(&readings->db, result);
+}
+
+void davy_room_begun(struct davy_readings *readings)
+{
+    int pages = 0, most = 0;
+    (void)sqlite3_db_status(readings->db.handle, SQLITE_DBSTATUS_CACHE_WRITE, &pages, &most, 1);
+}
+
+/* What the cache could not hold is in the -wal by now; what it holds, and the commit itself, need the rest. */
+bool davy_readings_large(const struct davy_readings *readings)
+{
+    int pages = 0, most = 0;
+    if (readings->max_bytes <= 0 || !readings->db.handle)
+        return false;
+    (void)sqlite3_db_status(readings->db.handle, SQLITE_DBSTATUS_CACHE_WRITE, &pages, &most, 0);
+    return pages > 0 && pages >= wal_pages(readings) / 8;
 }
 
 /* ---- losses ---------------------------------------------------------------------------------------------------- */
@@ -166,18 +207,6 @@ int davy_readings_told(struct davy_readings *readings, enum davy_readings_kind k
 }
 
 /* ---- pruning --------------------------------------------------------------------------------------------------- */
-
-static int used_pages(struct davy_readings *readings, int64_t *ret_pages)
-{
-    int64_t pages = 0;
-    int64_t free_pages = 0;
-    int r = davy_db_number(&readings->db, "PRAGMA page_count", &pages);
-    if (r == 0)
-        r = davy_db_number(&readings->db, "PRAGMA freelist_count", &free_pages);
-    if (r == 0)
-        *ret_pages = pages - free_pages;
-    return r;
-}
 
 enum step { STEP_NONE, STEP_AGE, STEP_DROP, STEP_SHORTEN, STEP_MINUTES, STEP_HOURS };
 

@@ -10,6 +10,9 @@
 #define DAY_S INT64_C(86400)
 #define MIB   (INT64_C(1) << 20)
 
+/* Points of a large plant. */
+#define MANY 2000
+
 struct fixture {
     struct folder folder;
     struct davy_readings *readings;
@@ -333,6 +336,80 @@ static void a_transaction_larger_than_the_store_is_refused_whole(void **state)
     assert_true(file_bytes(f) <= 1 * MIB);
 }
 
+/* A configuration of many points, whose roll-ups of a minute take many pages. */
+static void use_many_points(struct fixture *f, int64_t max_size)
+{
+    static struct davy_point points[MANY];
+    static char names[MANY][8];
+    for (size_t i = 0; i < MANY; i++) {
+        snprintf(names[i], sizeof names[i], "p%zu", i);
+        points[i] = (struct davy_point){.name = names[i], .device = 0};
+    }
+    f->config.points = points;
+    f->config.point_count = MANY;
+    f->config.storage.max_size_bytes = max_size;
+    assert_int_equal(davy_readings_configure(f->readings, &f->config), 0);
+}
+
+/* Nothing is pruned by the time that the first reading comes, and the minute that waits has to be written first. */
+static void a_file_that_is_larger_than_a_new_max_size_goes_on(void **state)
+{
+    struct fixture *f = *state;
+    use_many_points(f, 64 * MIB);
+    for (int64_t second = 0; second < 450; second++) {
+        assert_int_equal(davy_readings_begin(f->readings), 0);
+        for (uint32_t point = 0; point < MANY; point++)
+            put(f, second, point, 1.0);
+        assert_int_equal(davy_readings_commit(f->readings), 0);
+    }
+    int64_t before = pages(f);
+    assert_true(before > 16 * MIB / 4096);
+    f->config.storage.max_size_bytes = 16 * MIB;
+    assert_int_equal(davy_readings_configure(f->readings, &f->config), 0);
+    for (int64_t second = 450; second < 600; second++) {
+        assert_int_equal(davy_readings_begin(f->readings), 0);
+        for (uint32_t point = 0; point < MANY; point++)
+            put(f, second, point, 1.0);
+        assert_int_equal(davy_readings_commit(f->readings), 0);
+    }
+    assert_true(pages(f) <= before + 16 * MIB / 4096 / 16);
+    int64_t used = pages(f) - look_number(file_of(f), "PRAGMA freelist_count");
+    assert_true(used <= 15 * MIB / 4096);
+    int64_t rows = look_number(file_of(f), "SELECT count(*) FROM readings");
+    assert_true(rows > 200000);
+    assert_int_equal(rows + (int64_t)davy_readings_loss(f->readings, DAVY_READINGS_RAW)->count, 600 * MANY);
+}
+
+static int64_t both_bytes(struct fixture *f)
+{
+    struct stat found;
+    int64_t bytes = file_bytes(f);
+    return bytes + (stat(folder_file(&f->folder, "readings.db-wal"), &found) == 0 ? found.st_size : 0);
+}
+
+/* Whatever the interval of commits is: one that would outgrow the -wal's part is committed before. */
+static void a_long_transaction_is_told_to_end_before_it_outgrows_the_bound(void **state)
+{
+    struct fixture *f = *state;
+    int64_t commits = 1, since = 0;
+    use_many_points(f, 16 * MIB);
+    assert_int_equal(davy_readings_begin(f->readings), 0);
+    for (int64_t i = 0; i < 1200000; i++) {
+        put(f, i / MANY, (uint32_t)(i % MANY), 1.0);
+        if (++since % 128 || !davy_readings_large(f->readings))
+            continue;
+        assert_int_equal(davy_readings_commit(f->readings), 0);
+        assert_true(both_bytes(f) <= 16 * MIB);
+        assert_int_equal(davy_readings_begin(f->readings), 0);
+        assert_false(davy_readings_large(f->readings));
+        commits++;
+        since = 0;
+    }
+    assert_int_equal(davy_readings_commit(f->readings), 0);
+    assert_true(both_bytes(f) <= 16 * MIB);
+    assert_true(commits > 20 && commits < 120);
+}
+
 static int64_t lost(struct fixture *f)
 {
     return (int64_t)davy_readings_loss(f->readings, DAVY_READINGS_RAW)->count;
@@ -557,6 +634,8 @@ int main(void)
         TEST(the_file_never_grows_past_max_size_and_the_newest_stay),
         TEST(where_the_disk_has_less_room_the_newest_stay),
         TEST(a_transaction_larger_than_the_store_is_refused_whole),
+        TEST(a_file_that_is_larger_than_a_new_max_size_goes_on),
+        TEST(a_long_transaction_is_told_to_end_before_it_outgrows_the_bound),
         TEST(each_commit_makes_room_and_what_goes_is_counted),
         TEST(what_goes_by_age_is_no_loss),
         TEST(a_reader_that_holds_the_wal_stops_the_writing_and_not_the_bound),
