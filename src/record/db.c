@@ -263,33 +263,33 @@ static int check_pragma(struct davy_db *db, const struct pragma *pragma)
     return -EIO;
 }
 
-/* More than opening a sound file takes. */
-static bool memory_is_there(void)
-{
-    void *probe = sqlite3_malloc(1 << 20);
-    sqlite3_free(probe);
-    return probe != NULL;
-}
-
-/*
- * Our SQL is constant: where it makes no sense to SQLite, the header or the schema of the file is damaged. A schema can be
- * damaged so that reading it is said to lack memory.
- */
+/* Our SQL is constant: where it makes no sense to SQLite, the header or the schema of the file is damaged. */
 static int exec_at_open(struct davy_db *db, const char *sql)
 {
-    int r = davy_db_exec(db, sql), code = sqlite3_errcode(db->handle) & 0xff;
-    if (r < 0 && (code == SQLITE_ERROR || (code == SQLITE_NOMEM && memory_is_there()))) {
+    int r = davy_db_exec(db, sql);
+    if (r < 0 && (sqlite3_errcode(db->handle) & 0xff) == SQLITE_ERROR) {
         db->broken = false;
         r = -EUCLEAN;
     }
     return r;
 }
 
+/* A damaged schema can be said to lack memory, each time and though there is some; what was short for a moment is no damage. */
+static int set_pragma(struct davy_db *db, const char *sql)
+{
+    int r = exec_at_open(db, sql);
+    void *probe = r == -ENOMEM ? sqlite3_malloc(1 << 20) : NULL; /* more than opening a sound file takes */
+    bool again = probe != NULL;
+    sqlite3_free(probe);
+    r = again ? exec_at_open(db, sql) : r;
+    return again && r == -ENOMEM ? -EUCLEAN : r;
+}
+
 /* sqlite3_exec steps to the end, where the switch to WAL reports an I/O error that its first row hides. */
 static int set_pragmas(struct davy_db *db)
 {
     for (size_t i = 0; i < DAVY_LENGTH(pragmas); i++) {
-        int r = exec_at_open(db, pragmas[i].set);
+        int r = set_pragma(db, pragmas[i].set);
         if (r == 0)
             r = check_pragma(db, &pragmas[i]);
         if (r < 0)
