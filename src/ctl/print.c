@@ -78,7 +78,7 @@ char *davy_ctl_cell(const json_t *object, const char *key)
 
 char *davy_ctl_number(double value, char text[DAVY_NUM_TEXT])
 {
-    snprintf(text, DAVY_NUM_TEXT, fabs(value) < 1e6 ? "%.6g" : "%.0f", value);
+    snprintf(text, DAVY_NUM_TEXT, fabs(value) < 1e6 ? "%.6g" : fabs(value) < 1e15 ? "%.0f" : "%.15g", value);
     return text;
 }
 

@@ -2,6 +2,7 @@
 /* events, history: out of the databases, read-only, with the daemon running or not. */
 #include <errno.h>
 #include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -183,7 +184,7 @@ static char *value_cell(bool has_value, double value)
 
 static json_t *value_json(bool has_value, double value)
 {
-    return has_value ? json_real(value) : json_null();
+    return has_value && isfinite(value) ? json_real(value) : json_null();
 }
 
 static void print_history_json(struct history_list *list, const struct davy_history_row *row)

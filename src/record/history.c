@@ -21,7 +21,7 @@ static void emit(struct history *h)
         return;
     h->pending = false;
     row->has_value = h->with_value > 0;
-    row->value = row->has_value ? h->sum / (double)h->with_value : 0.0;
+    row->value = row->has_value ? fmin(fmax(h->sum / (double)h->with_value, row->min), row->max) : 0.0;
     row->coverage = coverage(h);
     row->quality = davy_quality_name((enum davy_quality)h->worst);
     row->reason = h->reason[0] ? h->reason : NULL;

@@ -56,10 +56,11 @@ static const char *const migrations[] = {version_1, version_2};
     "INSERT OR IGNORE INTO rollup_" name " (step, point, count, with_value, covered_us, mean, min, max, worst,"        \
     " quality) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)"
 
+/* The mean stays between the others, also where its sum is too large for a number. */
 #define ROLLUP_MERGE(name)                                                                                             \
     "UPDATE rollup_" name " SET count = count + ?3, with_value = with_value + ?4, covered_us = covered_us + ?5,"       \
     " mean = CASE WHEN ?4 = 0 THEN mean WHEN with_value = 0 THEN ?6"                                                   \
-    " ELSE mean + (?6 - mean) * ?4 / (with_value + ?4) END,"                                                           \
+    " ELSE max(min(mean + (?6 - mean) * ?4 / (with_value + ?4), max(max, ?8)), min(min, ?7)) END,"                     \
     " min = min(coalesce(min, ?7), coalesce(?7, min)), max = max(coalesce(max, ?8), coalesce(?8, max)),"               \
     " quality = CASE WHEN ?9 > worst THEN ?10 ELSE quality END, worst = max(worst, ?9)"                                \
     " WHERE step = ?1 AND point = ?2"

@@ -122,10 +122,11 @@ static int bind_point(struct davy_readings *readings, sqlite3_stmt *statement, i
 {
     const struct rollup_point *point = &readings->rollup.points[id];
     bool none = point->with_value == 0;
+    /* A sum may be beyond all numbers. */
+    double mean = none ? (double)NAN : fmin(fmax(point->sum / point->with_value, point->min), point->max);
     return davy_db_bind(statement, "iiiiidddii", step, id, (int64_t)point->count, (int64_t)point->with_value,
-                        point->covered_us, none ? (double)NAN : point->sum / point->with_value,
-                        none ? (double)NAN : point->min, none ? (double)NAN : point->max, (int64_t)point->worst,
-                        point->code);
+                        point->covered_us, mean, none ? (double)NAN : point->min, none ? (double)NAN : point->max,
+                        (int64_t)point->worst, point->code);
 }
 
 /* Whether a row was changed. */

@@ -194,6 +194,14 @@ def querying(b):
     b.check(b.expect(0, "history", "GT-101.h2s", *readings, "--every", "10min").stdout.split()[:2] == ["TIME", "MEAN"], "heads")
     b.expect(2, "history", "GT-101.h2s", *readings, "--every", "often")
     b.check("never been recorded" in b.expect(1, "history", "GT-9.h2s", *readings).stderr, "an unknown point")
+    with sqlite3.connect(b.folder / "readings.db") as link:
+        table = link.execute("SELECT 'reading_' || min(id) FROM partition").fetchone()[0]
+        link.execute(f"UPDATE {table} SET value = 9e999 WHERE rowid = 1")
+        link.execute(f"UPDATE {table} SET value = 1.25e300 WHERE rowid = 2")
+    huge = json.loads(b.expect(0, "--json", "history", "GT-101.h2s", *readings, "--until", "1700000005").stdout)["readings"]
+    b.check([each["value"] for each in huge[:2]] == [None, 1.25e300], "an infinite value, and a large one", huge)
+    text = b.expect(0, "history", "GT-101.h2s", *readings, "--until", "1700000005").stdout
+    b.check([line.split()[1] for line in text.splitlines()[1:3]] == ["inf", "1.25e+300"], "the same as text", text)
     b.check("no such event; a zone" in b.expect(0, "events", *ledger, "--zone", "Tank").stderr, "an unknown zone")
     b.check("1200 rows" in b.expect(0, "verify", *ledger).stdout, "verify")
     b.check("1200 events decided = 0 delivered + 1200 pending + 0 declared lost" in b.expect(0, "verify", *ledger).stdout,

@@ -5,6 +5,8 @@
  */
 #include "record_support.h"
 
+#include <float.h>
+
 #include <fcntl.h>
 
 #include "model/config.h"
@@ -527,6 +529,7 @@ static bool count_row(void *context, const struct davy_history_row *row)
 {
     struct tally *tally = context;
     assert_true(row->time.ns / 1000 > tally->last_us);
+    assert_true(!row->has_value || (row->min <= row->value && row->value <= row->max));
     tally->last_us = row->time.ns / 1000;
     tally->rows++;
     tally->readings += row->count;
@@ -593,6 +596,28 @@ static void all_steps_that_overlap_the_time_are_given(void **state)
     world_free(w);
 }
 
+/* A float64 may say anything: its sum is no number any more, its mean is. */
+static void values_too_large_to_be_summed_have_a_mean(void **state)
+{
+    (void)state;
+    struct world *w = world_new(1, 64 * MIB);
+    assert_int_equal(davy_readings_begin(w->readings), 0);
+    for (int64_t i = 0; i < 7200; i++) {
+        struct davy_reading reading = {.has_value = true, .value = DBL_MAX, .at.wall = wall_s(i)};
+        if (i > 3600 && i % 2)
+            reading.value = -DBL_MAX;
+        put(w, &reading);
+    }
+    assert_int_equal(davy_readings_commit(w->readings), 0);
+    static const int64_t steps[] = {10, 60, 3600, 7200};
+    for (size_t i = 0; i < DAVY_LENGTH(steps); i++)
+        assert_int_equal(history(w, (davy_wall){0}, (davy_wall){0}, steps[i]).readings, 7200);
+    assert_int_equal(look_number(file_of(w), "SELECT count(*) FROM readings_1min WHERE NOT mean BETWEEN min AND max"),
+                     0);
+    assert_int_equal(look_number(file_of(w), "SELECT count(*) FROM readings_1h WHERE NOT mean BETWEEN min AND max"), 0);
+    world_free(w);
+}
+
 /* ---- a file of version 1 --------------------------------------------------------------------------------------- */
 
 static void execute(const char *file, const char *sql)
@@ -638,6 +663,7 @@ int main(void)
         cmocka_unit_test(the_oldest_minutes_go_and_their_hours_stay),
         cmocka_unit_test(short_steps_are_of_readings_and_where_those_are_gone_of_minutes),
         cmocka_unit_test(all_steps_that_overlap_the_time_are_given),
+        cmocka_unit_test(values_too_large_to_be_summed_have_a_mean),
         cmocka_unit_test(a_file_of_version_1_has_roll_ups_from_the_next_hour_on),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
