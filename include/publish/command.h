@@ -67,7 +67,6 @@ struct davy_remote {
     unsigned char correlation[DAVY_REMOTE_CORRELATION_MAX];
     size_t correlation_length;
     char refusal[192]; /* empty: to be done */
-    bool addressed;    /* the sender named a response topic */
     bool audit;        /* a refusal that the ledger is to know of */
 };
 

@@ -49,8 +49,8 @@ void davy_incoming_done(struct davy_incoming *in);
 
 /*
  * Judge one message. It stays the caller's.
- * returns   a command on the heap, with `refusal` where it is only to be answered; NULL: ignored (retained, not a command,
- *           or nobody could be answered), and logged within bounds
+ * returns   a command on the heap, with `refusal` where it is only to be answered, also of one that cannot be read; NULL:
+ *           ignored (retained, or not a command), and logged within bounds
  */
 struct davy_remote *davy_incoming_judge(struct davy_incoming *in, const struct davy_config *config,
                                         const struct davy_mqtt_command *command, struct davy_stamp now);

@@ -160,7 +160,6 @@ int davy_remote_address(const struct davy_config *config, const struct davy_mqtt
     remote->correlation_length = command->correlation_length;
     if (!command->response_topic)
         return 0;
-    remote->addressed = true;
     if (!is_topic(command->response_topic))
         return refuse(remote, "the response topic is not one that can be published to");
     if (is_taken(config, command->response_topic))
@@ -339,14 +338,26 @@ static bool is_flat(const char *payload, size_t length)
     return opened <= 1;
 }
 
-static json_t *load(const char *payload, size_t length, struct davy_remote *remote)
+/*
+ * A whole number beyond 64 bits is an error of the parser, which would hide the nonce with it: then all numbers are read as
+ * fractions, which no member takes.
+ */
+static json_t *load_flat(const char *payload, size_t length)
 {
     json_error_t where;
+    json_t *root = json_loadb(payload, length, JSON_REJECT_DUPLICATES, &where);
+    if (root || json_error_code(&where) != json_error_numeric_overflow)
+        return root;
+    return json_loadb(payload, length, JSON_REJECT_DUPLICATES | JSON_DECODE_INT_AS_REAL, &where);
+}
+
+static json_t *load(const char *payload, size_t length, struct davy_remote *remote)
+{
     if (!payload || length > DAVY_REMOTE_PAYLOAD_MAX) {
         (void)refuse(remote, "longer than %d bytes", DAVY_REMOTE_PAYLOAD_MAX);
         return NULL;
     }
-    json_t *root = is_flat(payload, length) ? json_loadb(payload, length, JSON_REJECT_DUPLICATES, &where) : NULL;
+    json_t *root = is_flat(payload, length) ? load_flat(payload, length) : NULL;
     if (json_is_object(root))
         return root;
     json_decref(root);

@@ -122,39 +122,34 @@ static void judge_ack(struct davy_incoming *in, struct davy_remote *remote, stru
         refuse(remote, "busy: too many acknowledgements, try again");
 }
 
-/* False where the payload cannot be read. */
-static bool judge_content(struct davy_incoming *in, const struct davy_config *config,
+static void judge_content(struct davy_incoming *in, const struct davy_config *config,
                           const struct davy_mqtt_command *command, struct davy_remote *remote, struct davy_stamp now)
 {
     if (davy_remote_parse(command->payload, command->length, remote) < 0)
-        return false;
+        return;
     if (remote->verb == DAVY_REMOTE_COUNT_)
         refuse(remote, "not a verb that is taken over MQTT");
     else if (!(config->mqtt.commands & 1U << remote->verb))
         refuse(remote, "not allowed by `commands` of the configuration");
     else if (remote->verb == DAVY_REMOTE_ACK)
         judge_ack(in, remote, now);
-    return true;
 }
 
-/* Everything but the topic. What nobody could relate to a command is not answered: the reason why, else NULL. */
-static const char *judge(struct davy_incoming *in, const struct davy_config *config,
-                         const struct davy_mqtt_command *command, struct davy_remote *remote, struct davy_stamp now)
+/* Everything but the topic. What cannot be read is answered too, without its nonce: nobody is to wait in vain. */
+static void judge(struct davy_incoming *in, const struct davy_config *config, const struct davy_mqtt_command *command,
+                  struct davy_remote *remote, struct davy_stamp now)
 {
     char unwritable[sizeof remote->refusal];
     bool few = allow(&in->commands, DAVY_INCOMING_BURST, DAVY_INCOMING_PER_S, now.mono);
     bool writable = davy_remote_address(config, command, remote) == 0;
     memcpy(unwritable, remote->refusal, sizeof unwritable);
-    bool readable = judge_content(in, config, command, remote, now);
+    judge_content(in, config, command, remote, now);
     if (!writable) /* whatever the content is: the answer goes elsewhere than the sender wanted */
         memcpy(remote->refusal, unwritable, sizeof unwritable);
-    if (!readable && !remote->nonce[0] && !(remote->addressed && writable))
-        return remote->refusal;
     if (!few)
         refuse(remote, "busy: too many commands, try again");
     else if (remote->refusal[0])
         remote->audit = allow(&in->refusals, DAVY_INCOMING_REFUSED_BURST, DAVY_INCOMING_REFUSED_PER_S, now.mono);
-    return NULL;
 }
 
 struct davy_remote *davy_incoming_judge(struct davy_incoming *in, const struct davy_config *config,
@@ -163,13 +158,13 @@ struct davy_remote *davy_incoming_judge(struct davy_incoming *in, const struct d
     struct davy_remote *remote = calloc(1, sizeof *remote);
     if (!remote)
         return NULL;
-    const char *ignored;
+    const char *ignored = NULL;
     if (!davy_remote_name(config, command->topic, remote))
         ignored = "not one of our topics";
     else if (command->retained)
         ignored = "it is a retained message, and would be done again at each connect";
     else
-        ignored = judge(in, config, command, remote, now);
+        judge(in, config, command, remote, now);
     if (!ignored)
         return remote;
     ignore(in, remote, ignored, now.mono);

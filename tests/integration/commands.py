@@ -425,11 +425,20 @@ def nonsense_is_survived_and_answered_where_it_can_be():
                  ('{"schema":"davy.command/2","nonce":"m-2"}', "schema: not valid"),
                  ('{"schema":"davy.command/1","nonce":"m-3","limit":3}', "a member that"),
                  ('{"schema":"davy.command/1","nonce":"m-4","nonce":"m-4"}', None),
-                 ('{"schema":"davy.command/1","nonce":"m-5","by":7}', "by: not valid"))
+                 ('{"schema":"davy.command/1","nonce":"m-5","by":7}', "by: not valid"),
+                 ('{"schema":"davy.command/1","nonce":"m-6","by":1e400}', None),
+                 ('{"schema":"davy.command/1","nonce":"m-7","by":9223372036854775808}', "by: not valid"),
+                 ("x" * 20000, None))
         for text, why in wrong:
+            before = len(seen.of("reply"))
             publish(plant, "snapshot", text)
             if why:
                 refused(reply(seen, json.loads(text)["nonce"]), why)
+            else:  # also who cannot be told by a nonce is told
+                refused(wait_for(lambda b=before: seen.of("reply")[b:], 10, f"a reply to {text[:40]}")[0].data, "")
+                assert seen.of("reply")[before].data["nonce"] is None
+        rows = plant.ledger("SELECT result FROM actions WHERE verb = 'snapshot' AND \"by\" = 'mqtt:?'")
+        assert len(rows) == len(wrong), rows
         payload = json.dumps(command(nonce="long", by="x" * 20000))
         publish(plant, "snapshot", payload, "-D", "publish", "response-topic", f"{BASE}/reply")
         answer = wait_for(lambda: [m.data for m in seen.of("reply") if m.data["reason"] and "longer than" in m.data["reason"]], 10)
@@ -444,7 +453,8 @@ def nonsense_is_survived_and_answered_where_it_can_be():
         refused_long = ack(alarm, note="y" * 300)
         publish(plant, "ack", refused_long)
         refused(reply(seen, refused_long["nonce"]), "note: too long")
-        assert state(plant, "gas:GT-1.gas") == "unacknowledged" and "is ignored" in plant.daemon.text()
+        assert state(plant, "gas:GT-1.gas") == "unacknowledged"
+        assert [m.data["reason"] for m in seen.of("reply")].count("nonce: missing") == 1
         # A burst: nobody falls over, an alarm goes on, and every answer is one of the two.
         nonces = [f"burst-{i}" for i in range(1500)]
         lines = "\n".join(json.dumps(command(nonce=nonce)) for nonce in nonces)

@@ -73,7 +73,12 @@ static void what_is_wrong_is_refused_with_its_name(void **state)
     expect_refused(DAVY_REMOTE_SNAPSHOT, "{\"schema\":\"davy.command/1\",\"issued_at\":\"1764000000\"}", "issued_at");
     expect_refused(DAVY_REMOTE_CONFIRM, "{" HEAD ",\"seq\":0}", "seq: not valid");
     expect_refused(DAVY_REMOTE_CONFIRM, "{" HEAD ",\"seq\":1.5}", "seq: not valid");
-    expect_refused(DAVY_REMOTE_CONFIRM, "{" HEAD ",\"seq\":99999999999999999999}", "not one flat");
+    expect_refused(DAVY_REMOTE_CONFIRM, "{" HEAD ",\"seq\":9223372036854775808}", "seq: not valid");
+    expect_refused(DAVY_REMOTE_CONFIRM, "{" HEAD ",\"seq\":99999999999999999999}", "seq: not valid");
+    assert_string_equal(remote.nonce, "n-1");
+    assert_string_equal(remote.by, "mqtt:zhao");
+    expect_refused(DAVY_REMOTE_RESEND, "{" HEAD ",\"from\":1,\"to\":18446744073709551616}", "not valid");
+    expect_refused(DAVY_REMOTE_CONFIRM, "{" HEAD ",\"seq\":1e400}", "not one flat"); /* beyond a double */
     expect_refused(DAVY_REMOTE_RESEND, "{" HEAD ",\"from\":2,\"to\":1}", "below from");
     expect_refused(DAVY_REMOTE_RESEND, "{" HEAD ",\"from\":1,\"to\":10001}", "more than 10000");
     expect_refused(DAVY_REMOTE_RESEND, "{" HEAD ",\"from\":1,\"to\":9223372036854775807}", "more than 10000");
@@ -205,7 +210,6 @@ static void an_answer_goes_where_it_was_asked_for(void **state)
     remote = (struct davy_remote){.verb = DAVY_REMOTE_SNAPSHOT};
     assert_int_equal(davy_remote_address(config, &plain, &remote), 0);
     assert_string_equal(remote.reply_topic, "davy/v1/north-plant/edge-07/reply");
-    assert_false(remote.addressed);
 }
 
 static void a_response_topic_cannot_reach_a_state_or_a_command(void **state)

@@ -152,16 +152,31 @@ static void what_is_retained_is_ignored(void **state)
     assert_null(judge("snapshot", "{\"schema\":\"davy.command/1\",\"nonce\":\"n\"}", true));
 }
 
-static void what_nobody_could_relate_is_ignored(void **state)
+static void what_cannot_be_read_is_refused_and_audited_too(void **state)
 {
-    char topic[] = COMMANDS "snapshot", response[] = "r", payload[] = "{";
-    struct davy_mqtt_command command = {.topic = topic, .payload = payload, .length = 1, .response_topic = response};
+    static const char *const payloads[] = {"", "{", "[]", "{\"nonce\":7}", "{\"nonce\":\"n\",\"nonce\":\"n\"}", "\xff"};
     (void)state;
-    assert_null(judge("snapshot", "{", false));
-    assert_null(judge("snapshot", "{\"schema\":\"x\"}", false));
+    for (size_t i = 0; i < DAVY_LENGTH(payloads); i++) {
+        struct davy_remote *remote = judge("ack", payloads[i], false);
+        assert_non_null(remote);
+        assert_string_not_equal(remote->refusal, "");
+        assert_string_equal(remote->nonce, "");
+        assert_string_equal(remote->reply_topic, "davy/v1/north-plant/edge-07/reply");
+        assert_true(remote->audit);
+        free(remote);
+    }
+    expect("snapshot", "{\"schema\":\"x\"}", "schema: not valid");
     expect("snapshot", "{\"schema\":\"x\",\"nonce\":\"n\"}", "schema: not valid");
+}
+
+static void what_cannot_be_read_is_answered_where_it_was_asked_for(void **state)
+{
+    char topic[] = COMMANDS "snapshot", response[] = "r";
+    struct davy_mqtt_command command = {.topic = topic, .length = 256 * 1024, .response_topic = response};
+    (void)state;
     struct davy_remote *remote = davy_incoming_judge(&in, config, &command, now);
     assert_non_null(remote);
+    assert_non_null(strstr(remote->refusal, "longer than"));
     assert_string_equal(remote->reply_topic, "r");
     free(remote);
 }
@@ -217,7 +232,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(more_nonces_than_can_be_remembered_are_refused_not_forgotten, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(what_is_retained_is_ignored, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(what_nobody_could_relate_is_ignored, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(what_cannot_be_read_is_refused_and_audited_too, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(what_cannot_be_read_is_answered_where_it_was_asked_for, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_bad_response_topic_refuses_what_is_else_right, set_up, tear_down),
         cmocka_unit_test_setup_teardown(too_many_are_busy_until_time_has_passed, set_up, tear_down),
         cmocka_unit_test_setup_teardown(refusals_are_audited_within_bounds, set_up, tear_down),
