@@ -9,6 +9,7 @@
 #include "acquire/capture.h"
 #include "base/attr.h"
 #include "base/num.h"
+#include "support/seed.h"
 
 static struct davy_capture capture;
 
@@ -156,12 +157,7 @@ static void check_order(uint32_t count)
 static void random_exchanges_come_back_in_order(void **state)
 {
     (void)state;
-    struct davy_random random;
-    davy_random_bytes(&random.state, sizeof random.state);
-    const char *given = getenv("DAVY_SEED");
-    if (given)
-        random.state = strtoull(given, NULL, 10);
-    print_message("DAVY_SEED=%llu\n", (unsigned long long)random.state);
+    struct davy_random random = {davy_test_seed(20261125)};
     for (uint32_t number = 0; number < 20000; number++) {
         size_t length = (size_t)(davy_random_unit(&random) * 300);
         enum davy_answer verdict = (enum davy_answer)(davy_random_unit(&random) * DAVY_ANSWER_COUNT_);

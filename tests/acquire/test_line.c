@@ -7,7 +7,6 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -15,6 +14,7 @@
 
 #include "acquire/line.h"
 #include "base/num.h"
+#include "support/seed.h"
 
 #define UNIT   11
 #define TRIALS 20000U
@@ -359,10 +359,7 @@ static void no_damage_gives_a_wrong_value(void **state)
 
 int main(void)
 {
-    davy_random_bytes(&source.state, sizeof source.state);
-    const char *given = getenv("DAVY_SEED");
-    source.state = given ? strtoull(given, NULL, 10) : source.state;
-    print_message("DAVY_SEED=%llu\n", (unsigned long long)source.state);
+    source.state = davy_test_seed(20261125);
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
         TEST(noise_before_and_behind_a_reply_is_dropped_and_counted),

@@ -15,6 +15,7 @@
 #include "base/log.h"
 #include "base/num.h"
 #include "support/fake_clock.h"
+#include "support/seed.h"
 #include "support/small_config.h"
 
 #define UNITS 40
@@ -339,9 +340,7 @@ static enum mode draw_mode(struct davy_random *random)
 static void whatever_devices_do_nothing_is_told_that_they_did_not_send(void **state)
 {
     (void)state;
-    const char *seed = getenv("DAVY_SEED");
-    struct davy_random random = {.state = seed ? strtoull(seed, NULL, 10) : 32};
-    print_message("seed %llu\n", (unsigned long long)random.state);
+    struct davy_random random = {.state = davy_test_seed(32)};
     for (int round = 0; round < 60; round++) {
         struct line line;
         unsigned devices = 1 + (unsigned)(davy_random_next(&random) % 20);
@@ -589,9 +588,7 @@ static void on_a_noisy_line_everybody_is_read(void **state)
 static void any_mixture_leaves_those_that_are_well_nine_tenths(void **state)
 {
     (void)state;
-    const char *seed = getenv("DAVY_SEED");
-    struct davy_random random = {.state = seed ? strtoull(seed, NULL, 10) : 31};
-    print_message("seed %llu\n", (unsigned long long)random.state);
+    struct davy_random random = {.state = davy_test_seed(31)};
     for (int round = 0; round < 30; round++) {
         unsigned devices = 3 + (unsigned)(davy_random_next(&random) % 24);
         struct davy_config *config = plan(devices);

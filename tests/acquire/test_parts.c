@@ -8,6 +8,7 @@
 #include "acquire/parts.h"
 #include "acquire/request.h"
 #include "base/num.h"
+#include "support/seed.h"
 #include "support/small_config.h"
 
 #define ROOM 4096
@@ -347,9 +348,7 @@ static struct davy_config *random_plan(struct davy_random *random)
 static void all_that_a_device_answers_is_read(void **state)
 {
     (void)state;
-    const char *seed = getenv("DAVY_SEED");
-    struct davy_random random = {.state = seed ? strtoull(seed, NULL, 10) : 23};
-    print_message("seed %llu\n", (unsigned long long)random.state);
+    struct davy_random random = {.state = davy_test_seed(23)};
     for (int round = 0; round < 300; round++) {
         struct davy_config *config = random_plan(&random);
         struct davy_parts parts;

@@ -8,6 +8,7 @@
 #include "acquire/quarantine.h"
 #include "acquire/request.h"
 #include "base/num.h"
+#include "support/seed.h"
 #include "support/small_config.h"
 
 static const struct davy_share all = {.connections = 1};
@@ -241,9 +242,7 @@ static void a_device_that_misses_often_waits_in_line_while_nobody_pays(void **st
 static void the_bound_holds_and_nobody_is_forgotten(void **state)
 {
     (void)state;
-    const char *seed = getenv("DAVY_SEED");
-    struct davy_random random = {.state = seed ? strtoull(seed, NULL, 10) : 29};
-    print_message("seed %llu\n", (unsigned long long)random.state);
+    struct davy_random random = {.state = davy_test_seed(29)};
     for (int round = 0; round < 50; round++) {
         unsigned count = 2 + (unsigned)(davy_random_next(&random) % 7), alive = count;
         struct davy_config *config = devices(count);

@@ -7,6 +7,7 @@
 
 #include "acquire/request.h"
 #include "base/num.h"
+#include "support/seed.h"
 #include "support/small_config.h"
 
 static struct davy_config *one_device(void)
@@ -176,9 +177,7 @@ static void check_plan(const struct davy_config *config)
 static void every_plan_covers_every_point_once(void **state)
 {
     (void)state;
-    const char *seed = getenv("DAVY_SEED");
-    struct davy_random random = {.state = seed ? strtoull(seed, NULL, 10) : 3};
-    print_message("seed %llu\n", (unsigned long long)random.state);
+    struct davy_random random = {.state = davy_test_seed(3)};
     for (int round = 0; round < 300; round++) {
         struct davy_config *config = small_config_new();
         small_bus(config, "b0", DAVY_BUS_RTU);
@@ -258,9 +257,7 @@ static double least_time(const double *times, unsigned left, double *memory)
 static void no_division_of_the_points_takes_less_bus_time(void **state)
 {
     (void)state;
-    const char *seed = getenv("DAVY_SEED");
-    struct davy_random random = {.state = seed ? strtoull(seed, NULL, 10) : 11};
-    print_message("seed %llu\n", (unsigned long long)random.state);
+    struct davy_random random = {.state = davy_test_seed(11)};
     for (int round = 0; round < 3000; round++) {
         struct davy_config *config = one_device();
         config->devices[0].max_gap = (int)(davy_random_next(&random) % 40);

@@ -9,6 +9,7 @@
 #include "acquire/request.h"
 #include "acquire/schedule.h"
 #include "base/num.h"
+#include "support/seed.h"
 #include "support/small_config.h"
 
 static const struct davy_share share = {.connections = 1};
@@ -377,9 +378,7 @@ static uint32_t search(struct plain *list, size_t count, int64_t now, uint64_t *
 static void heaps_give_what_a_search_of_all_gives(void **state)
 {
     (void)state;
-    const char *seed = getenv("DAVY_SEED");
-    struct davy_random random = {.state = seed ? strtoull(seed, NULL, 10) : 17};
-    print_message("seed %llu\n", (unsigned long long)random.state);
+    struct davy_random random = {.state = davy_test_seed(17)};
     for (int round = 0; round < 100; round++) {
         struct davy_config *config = small_config_new();
         small_bus(config, "bus", DAVY_BUS_RTU);

@@ -3,21 +3,13 @@
 
 #include <jansson.h>
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/num.h"
 #include "support/cmocka_all.h"
+#include "support/seed.h"
 
 #define ROUNDS 20000
-
-static struct davy_random seeded(void)
-{
-    const char *text = getenv("DAVY_SEED");
-    struct davy_random random = {text ? strtoull(text, NULL, 10) : 20261125};
-    print_message("DAVY_SEED=%llu\n", (unsigned long long)random.state);
-    return random;
-}
 
 static void what_does_not_fit_is_left_out_whole_and_nothing_follows(void **unused)
 {
@@ -173,7 +165,7 @@ static void bytes_that_are_not_utf8_become_replacement_characters(void **unused)
 static void random_bytes_always_give_json(void **unused)
 {
     (void)unused;
-    struct davy_random random = seeded();
+    struct davy_random random = {davy_test_seed(20261125)};
     for (int i = 0; i < ROUNDS; i++) {
         char value[64];
         size_t length = davy_random_next(&random) % sizeof value;
@@ -196,7 +188,7 @@ static void random_bytes_always_give_json(void **unused)
 static void random_numbers_survive_a_foreign_parser(void **unused)
 {
     (void)unused;
-    struct davy_random random = seeded();
+    struct davy_random random = {davy_test_seed(20261125)};
     for (int i = 0; i < ROUNDS; i++) {
         uint64_t bits = davy_random_next(&random);
         double value;

@@ -3,20 +3,12 @@
 
 #include <ctype.h>
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/attr.h"
 #include "base/num.h"
 #include "support/cmocka_all.h"
-
-static struct davy_random seeded(void)
-{
-    const char *text = getenv("DAVY_SEED");
-    struct davy_random random = {text ? strtoull(text, NULL, 10) : 20261125};
-    print_message("DAVY_SEED=%llu\n", (unsigned long long)random.state);
-    return random;
-}
+#include "support/seed.h"
 
 /* RFC 9562, appendix A.6: unix_ts_ms 0x017F22E279B0, rand_a 0xCC3, rand_b 0x18C4DC0C0C07398F. */
 static void has_the_layout_of_the_example_in_rfc_9562(void **unused)
@@ -42,7 +34,7 @@ static void version_and_variant_stand_whatever_the_bits_are(void **unused)
 static void sorts_by_time(void **unused)
 {
     (void)unused;
-    struct davy_random random = seeded();
+    struct davy_random random = {davy_test_seed(20261125)};
     int64_t ms = 1700000000000;
     struct davy_uuid before = davy_uuid_v7((davy_wall){ms * DAVY_NS_PER_MS}, UINT16_MAX, UINT64_MAX);
     for (int i = 0; i < 1000; i++) {
@@ -57,7 +49,7 @@ static void sorts_by_time(void **unused)
 static void text_reads_back_in_either_case(void **unused)
 {
     (void)unused;
-    struct davy_random random = seeded();
+    struct davy_random random = {davy_test_seed(20261125)};
     for (int i = 0; i < 1000; i++) {
         struct davy_uuid uuid, back;
         char text[DAVY_UUID_TEXT];

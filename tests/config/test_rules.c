@@ -15,6 +15,7 @@
 #include "base/num.h"
 #include "config/internal.h"
 #include "config/load.h"
+#include "support/seed.h"
 
 static const char head[] =
     "gateway = { id = \"g\"; site = \"s\"; };\n"
@@ -474,9 +475,7 @@ static void assert_whole(const struct davy_config *config, uint32_t index)
 static void any_rules_are_refused_or_whole(void **state)
 {
     (void)state;
-    const char *seed = getenv("DAVY_SEED");
-    struct davy_random random = {.state = seed ? strtoull(seed, NULL, 10) : 3};
-    print_message("DAVY_SEED=%llu\n", (unsigned long long)random.state);
+    struct davy_random random = {.state = davy_test_seed(3)};
     unsigned loaded = 0, refused = 0;
     for (unsigned i = 0; i < 2000; i++) {
         char text[6000];

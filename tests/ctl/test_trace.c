@@ -14,6 +14,7 @@
 
 #include "base/num.h"
 #include "ctl/trace.h"
+#include "support/seed.h"
 
 #define HEADER "time,point,value,quality\n"
 
@@ -141,9 +142,7 @@ static void reads_times_in_every_form_alike(void **state)
 static void agrees_with_the_parsers_of_the_base(void **state)
 {
     struct bench *bench = *state;
-    const char *seed = getenv("DAVY_SEED");
-    struct davy_random random = {seed ? strtoull(seed, NULL, 10) : 20261125};
-    print_message("DAVY_SEED=%llu\n", (unsigned long long)random.state);
+    struct davy_random random = {davy_test_seed(20261125)};
     for (int i = 0; i < 3000; i++) {
         char time[DAVY_WALL_TEXT], value[64], row[160];
         const davy_wall t = {(int64_t)(davy_random_next(&random) % UINT64_C(4000000000000)) * DAVY_NS_PER_MS};

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "daemon/again.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/attr.h"
 #include "base/num.h"
 #include "support/cmocka_all.h"
+#include "support/seed.h"
 
 #define PATIENCE_S 60
 
@@ -330,11 +330,7 @@ static int64_t live(uint64_t seed)
 static void the_platform_ends_with_every_event(void **state)
 {
     (void)state;
-    const char *given = getenv("DAVY_SEED");
-    uint64_t seed = given ? strtoull(given, NULL, 0) : 0;
-    if (!given)
-        davy_random_bytes(&seed, sizeof seed);
-    print_message("DAVY_SEED=%llu\n", (unsigned long long)seed);
+    const uint64_t seed = davy_test_seed(20261125);
     int64_t longest = 0;
     for (uint64_t i = 0; i < 300; i++) {
         int64_t ms = live(seed + i);

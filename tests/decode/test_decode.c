@@ -10,6 +10,7 @@
 
 #include "base/num.h"
 #include "decode/decode.h"
+#include "support/seed.h"
 #include "support/small_config.h"
 
 /* Register 0 is the value, register 10 the status word; both in request 0. */
@@ -583,9 +584,7 @@ static void replay_judges_range_and_keeps_what_the_poll_saw(void **state)
 static void no_words_ever_make_a_nan_reading(void **state)
 {
     (void)state;
-    const char *seed = getenv("DAVY_SEED");
-    struct davy_random random = {.state = seed ? strtoull(seed, NULL, 10) : 2};
-    print_message("seed %llu\n", (unsigned long long)random.state);
+    struct davy_random random = {.state = davy_test_seed(2)};
     for (int i = 0; i < 20000; i++) {
         struct rig rig;
         struct davy_config *config = full_config();

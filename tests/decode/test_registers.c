@@ -10,6 +10,7 @@
 #include "base/attr.h"
 #include "base/num.h"
 #include "decode/registers.h"
+#include "support/seed.h"
 
 struct vector {
     enum davy_type type;
@@ -108,9 +109,7 @@ static void put(uint64_t raw, unsigned registers, enum davy_order order, uint16_
 static void what_was_put_in_any_order_is_taken_back(void **state)
 {
     (void)state;
-    const char *seed = getenv("DAVY_SEED");
-    struct davy_random random = {.state = seed ? strtoull(seed, NULL, 10) : 1};
-    print_message("seed %llu\n", (unsigned long long)random.state);
+    struct davy_random random = {.state = davy_test_seed(1)};
     for (int i = 0; i < 10000; i++) {
         enum davy_type type = (enum davy_type)(davy_random_next(&random) % DAVY_TYPE_COUNT_);
         enum davy_order order = (enum davy_order)(davy_random_next(&random) % DAVY_ORDER_COUNT_);

@@ -10,6 +10,7 @@
 #include "evaluate/engine.h"
 #include "support/cmocka_all.h"
 #include "support/plant.h"
+#include "support/seed.h"
 
 #define POINTS  3
 #define RULES   2
@@ -42,13 +43,6 @@ struct round {
     int64_t ticks;     /* now */
     unsigned restarts; /* done */
 };
-
-static uint64_t seed_of(uint64_t otherwise)
-{
-    const char *text = getenv("DAVY_SEED");
-    int64_t value;
-    return text && davy_int_parse(text, &value) == 0 ? (uint64_t)value : otherwise;
-}
 
 static unsigned below(struct round *round, unsigned bound)
 {
@@ -296,11 +290,10 @@ static void compare(const struct round *round, uint64_t seed)
 static void a_restart_between_readings_changes_no_event(void **unused)
 {
     (void)unused;
-    uint64_t first = seed_of(1);
+    uint64_t first = davy_test_seed(1);
     static struct round round;
     unsigned restarts = 0;
     size_t events = 0;
-    print_message("seeds %llu to %llu\n", (unsigned long long)first, (unsigned long long)(first + ROUNDS - 1));
     for (uint64_t seed = first; seed < first + ROUNDS; seed++) {
         begin(&round, seed, false);
         for (int i = 0; i < STEPS; i++)
@@ -333,10 +326,9 @@ static void check_level(const struct round *round, uint64_t seed)
 static void a_restart_while_an_off_delay_runs_only_ends_it_later(void **unused)
 {
     (void)unused;
-    uint64_t first = seed_of(1);
+    uint64_t first = davy_test_seed(1);
     static struct round round;
     unsigned during = 0;
-    print_message("seeds %llu to %llu\n", (unsigned long long)first, (unsigned long long)(first + ROUNDS - 1));
     for (uint64_t seed = first; seed < first + ROUNDS; seed++) {
         begin(&round, seed, true);
         for (int i = 0; i < STEPS; i++) {

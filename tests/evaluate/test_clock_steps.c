@@ -5,6 +5,7 @@
  * the same course with one that is stepped all the time.
  */
 #include "support/random_plant.h"
+#include "support/seed.h"
 
 #define INPUTS 3200
 #define SEEDS  40
@@ -100,7 +101,7 @@ static unsigned try_seed(uint64_t seed, bool whole)
 static void steps_of_the_clock_change_no_decision_and_no_time_of_one(void **unused)
 {
     (void)unused;
-    const uint64_t first = seed_of(1);
+    const uint64_t first = davy_test_seed(1);
     unsigned types = 0;
     for (uint64_t seed = first; seed < first + SEEDS; seed++)
         types |= try_seed(seed, seed % 2 == 0);

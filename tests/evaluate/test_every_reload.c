@@ -5,6 +5,7 @@
  */
 #include "support/bench.h"
 #include "support/random_plant.h"
+#include "support/seed.h"
 
 #define INPUTS 3200
 #define OFF    davy_span_s(7)
@@ -155,7 +156,7 @@ static void run_course(struct run *run, const struct input *inputs, struct davy_
 /* Reloads at random instants, with up to so many devices more. */
 static void try_reloads(uint32_t extras)
 {
-    uint64_t seed = seed_of(1);
+    uint64_t seed = davy_test_seed(1);
     struct davy_random random = {.state = ~seed};
     struct input *inputs = random_course(seed, INPUTS);
     struct run through, reloaded;
@@ -164,7 +165,7 @@ static void try_reloads(uint32_t extras)
     run_course(&through, inputs, NULL, 0, NULL);
     run_init(&reloaded, plant_with(0), NULL, true);
     run_course(&reloaded, inputs, &random, extras, &reloads);
-    print_message("seed %llu: %zu events, %u reloads\n", (unsigned long long)seed, through.count, reloads);
+    print_message("%zu events, %u reloads\n", through.count, reloads);
     compare(&through, &reloaded, seed);
     for (size_t i = 0; i < through.count; i++)
         faults += through.events[i].event.subject.kind == DAVY_ALARM_FAULT;
@@ -210,10 +211,8 @@ static void begin(const struct davy_limit *limits, size_t count)
 static void a_changed_limit_raises_at_once_and_never_clears(void **unused)
 {
     (void)unused;
-    uint64_t seed = seed_of(1);
-    struct davy_random random = {.state = seed};
+    struct davy_random random = {.state = davy_test_seed(1)};
     unsigned raised = 0, kept = 0, cleared = 0;
-    print_message("seed %llu\n", (unsigned long long)seed);
     for (int i = 0; i < 1000; i++) {
         double value = below(&random, 10);
         struct davy_limit old = bench_above(DAVY_LEVEL_ORANGE, below(&random, 10)), new = old;

@@ -5,6 +5,7 @@
  * it goes on for the next LOOK events, every FULL-th one to the end.
  */
 #include "support/random_plant.h"
+#include "support/seed.h"
 
 #define INPUTS 3200
 #define LOOK   60 /* events */
@@ -138,9 +139,9 @@ static void a_restart_after_any_event_changes_none_of_the_next(void **unused)
     (void)unused;
     struct trial trial;
     unsigned types = 0, kinds = 0;
-    uint64_t seed = seed_of(1);
+    uint64_t seed = davy_test_seed(1);
     run_through(&trial, seed, davy_span_s(0), davy_span_s(0));
-    print_message("seed %llu: %zu events\n", (unsigned long long)seed, trial.through.count);
+    print_message("%zu events\n", trial.through.count);
     at_every_event(&trial, try_restart);
     for (size_t i = 0; i < trial.through.count; i++) {
         types |= 1U << trial.through.events[i].event.type;
@@ -275,7 +276,7 @@ static void through_causes(struct history *history, struct input *inputs,
 static void with_off_delays_and_for_alarms_only_last_longer(void **unused)
 {
     (void)unused;
-    uint64_t seed = seed_of(1);
+    uint64_t seed = davy_test_seed(1);
     struct history history = {.config = random_plant_new(davy_span_s(7), davy_span_ms(4500))};
     history.causes = calloc(CAUSES, sizeof *history.causes);
     struct input *inputs = random_course(seed, FEW_INPUTS);
@@ -287,8 +288,8 @@ static void with_off_delays_and_for_alarms_only_last_longer(void **unused)
             inputs[i].command.verb = DAVY_COMMAND_ACK;
     through_causes(&history, inputs, NULL, seed);
     through_causes(&history, inputs, try_longer, seed);
-    print_message("seed %llu: %u restarts, %llu active, %llu longer\n", (unsigned long long)seed, history.twins,
-                  (unsigned long long)history.active, (unsigned long long)history.longer);
+    print_message("%u restarts, %llu active, %llu longer\n", history.twins, (unsigned long long)history.active,
+                  (unsigned long long)history.longer);
     assert_true(history.twins > 500);
     assert_true(history.active > 10000);
     assert_true(history.longer > 100);

@@ -7,6 +7,7 @@
 #include "base/num.h"
 #include "evaluate/measure.h"
 #include "support/cmocka_all.h"
+#include "support/seed.h"
 
 enum { READINGS = 400, ROUNDS = 40 };
 
@@ -25,14 +26,6 @@ struct history {
     int64_t grid;
     double greatest; /* of all readings: what is in the window was measured from there */
 };
-
-static struct davy_random seeded(void)
-{
-    const char *text = getenv("DAVY_SEED");
-    struct davy_random random = {text ? strtoull(text, NULL, 10) : 20261125};
-    print_message("DAVY_SEED=%llu\n", (unsigned long long)random.state);
-    return random;
-}
 
 static int64_t later(int64_t a, int64_t b)
 {
@@ -433,7 +426,7 @@ static void any_window_is_that_of_a_recomputation(void **unused)
     static const enum davy_measure types[] = {DAVY_MEASURE_MEAN,     DAVY_MEASURE_MIN,  DAVY_MEASURE_MAX,
                                               DAVY_MEASURE_STDDEV,   DAVY_MEASURE_RMS,  DAVY_MEASURE_RATE,
                                               DAVY_MEASURE_FORECAST, DAVY_MEASURE_STEL, DAVY_MEASURE_DEVIATION};
-    struct davy_random random = seeded();
+    struct davy_random random = {davy_test_seed(20261125)};
     for (size_t i = 0; i < DAVY_LENGTH(types); i++)
         for (int round = 0; round < ROUNDS; round++)
             round_of(&random, types[i]);
@@ -444,7 +437,7 @@ static void a_window_of_hours_errs_by_no_more_than_its_oldest_bucket(void **unus
     (void)unused;
     static const enum davy_measure types[] = {DAVY_MEASURE_MEAN,   DAVY_MEASURE_MIN, DAVY_MEASURE_MAX,
                                               DAVY_MEASURE_STDDEV, DAVY_MEASURE_RMS, DAVY_MEASURE_TWA};
-    struct davy_random random = seeded();
+    struct davy_random random = {davy_test_seed(20261125)};
     for (size_t i = 0; i < DAVY_LENGTH(types); i++)
         for (int round = 0; round < ROUNDS / 2; round++)
             long_round_of(&random, types[i]);

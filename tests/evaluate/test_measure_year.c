@@ -13,6 +13,7 @@
 #include "base/num.h"
 #include "evaluate/measure.h"
 #include "support/cmocka_all.h"
+#include "support/seed.h"
 
 #if LDBL_MANT_DIG >= 113
 typedef long double quad;
@@ -136,9 +137,9 @@ static void no_window_drifts_in_all_the_time(void **unused)
         {.name = "rate 10 min", .type = DAVY_MEASURE_RATE, .window_s = 600},
         {.name = "rate 1 h", .type = DAVY_MEASURE_RATE, .window_s = HOUR_S},
     };
-    const char *text = getenv("DAVY_YEAR_S"), *seed = getenv("DAVY_SEED");
+    const char *text = getenv("DAVY_YEAR_S");
     const int64_t seconds = text ? strtoll(text, NULL, 10) : SUITE_S;
-    struct davy_random random = {seed ? strtoull(seed, NULL, 10) : 20261125};
+    struct davy_random random = {davy_test_seed(20261125)};
     struct tail *tail = calloc(1, sizeof *tail);
     assert_non_null(tail);
     for (size_t i = 0; i < DAVY_LENGTH(offsets); i++) {

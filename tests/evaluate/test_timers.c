@@ -3,6 +3,7 @@
 
 #include "base/num.h"
 #include "support/cmocka_all.h"
+#include "support/seed.h"
 
 #define OWNERS 40
 
@@ -27,9 +28,7 @@ static void gives_owners_by_time_and_then_by_number(void **unused)
 static void agrees_with_a_scan(void **unused)
 {
     (void)unused;
-    const char *given = getenv("DAVY_SEED");
-    struct davy_random random = {given ? strtoull(given, NULL, 10) : 1};
-    print_message("seed %llu\n", (unsigned long long)random.state);
+    struct davy_random random = {davy_test_seed(1)};
     struct davy_timers timers;
     int64_t due[OWNERS];
     assert_int_equal(davy_timers_init(&timers, OWNERS), 0);

@@ -4,7 +4,7 @@
  * registers hold, after honest answers it must be back in step within two cycles, and neither memory nor descriptors
  * may grow.
  *
- * usage: hostile [--bus rtu|tcp|rtu-over-tcp] [--frames N] [--lanes N] [--rate R] [--timeout MS] [--late N] [--seed N]
+ * usage: hostile [--bus rtu|tcp|rtu-over-tcp] [--frames N] [--lanes N] [--rate R] [--timeout MS] [--late N]
  *
  * --late: an answer may come as late as N timeouts; max_reply of the units is three. Beyond that nothing is promised
  */
@@ -19,6 +19,7 @@
 
 #include "acquire/bus.h"
 #include "hostile/server.h"
+#include "support/seed.h"
 
 #ifdef __SANITIZE_ADDRESS__
 size_t __sanitizer_get_current_allocated_bytes(void); /* gcc comes without the header */
@@ -305,13 +306,14 @@ static enum davy_bus_type type_of(const char *name)
 
 int main(int argc, char **argv)
 {
-    static const struct option known[] = {
-        {"bus", required_argument, NULL, 'b'},     {"frames", required_argument, NULL, 'f'},
-        {"lanes", required_argument, NULL, 'l'},   {"rate", required_argument, NULL, 'r'},
-        {"timeout", required_argument, NULL, 't'}, {"seed", required_argument, NULL, 's'},
-        {"late", required_argument, NULL, 'a'},    {NULL, 0, NULL, 0}};
-    struct options options = {
-        DAVY_BUS_RTU, 4000, 8, 0.1, 40, MAX_REPLY, (uint64_t)davy_clock_now(&davy_system_clock).wall.ns};
+    static const struct option known[] = {{"bus", required_argument, NULL, 'b'},
+                                          {"frames", required_argument, NULL, 'f'},
+                                          {"lanes", required_argument, NULL, 'l'},
+                                          {"rate", required_argument, NULL, 'r'},
+                                          {"timeout", required_argument, NULL, 't'},
+                                          {"late", required_argument, NULL, 'a'},
+                                          {NULL, 0, NULL, 0}};
+    struct options options = {DAVY_BUS_RTU, 4000, 8, 0.1, 40, MAX_REPLY, davy_test_seed(1)};
     for (int c = getopt_long(argc, argv, "", known, NULL); c != -1; c = getopt_long(argc, argv, "", known, NULL)) {
         switch (c) {
         case 'b':
@@ -332,9 +334,6 @@ int main(int argc, char **argv)
         case 'a':
             options.late = strtod(optarg, NULL);
             break;
-        case 's':
-            options.seed = strtoull(optarg, NULL, 10);
-            break;
         default:
             return 2;
         }
@@ -342,7 +341,7 @@ int main(int argc, char **argv)
     if (options.lanes == 0 || options.frames < 4ULL * options.lanes || options.timeout_ms < 1)
         return 2;
     signal(SIGPIPE, SIG_IGN);
-    printf("%s, %llu frames on %u lanes, faults %.2f, seed %llu\n", davy_bus_type_name(options.type),
-           (unsigned long long)options.frames, options.lanes, options.rate, (unsigned long long)options.seed);
+    printf("%s, %llu frames on %u lanes, faults %.2f\n", davy_bus_type_name(options.type),
+           (unsigned long long)options.frames, options.lanes, options.rate);
     return run(&options);
 }

@@ -4,7 +4,7 @@
  * is told as a good reading must be what the register holds, and when the servers are honest again every point must be
  * good again.
  *
- * usage: hostile_route BUS FRAMES LANES [SEED]      BUS: rtu, tcp or rtu-over-tcp
+ * usage: hostile_route BUS FRAMES LANES      BUS: rtu, tcp or rtu-over-tcp
  */
 #include <pthread.h>
 #include <signal.h>
@@ -16,6 +16,7 @@
 #include "base/log.h"
 #include "decode/decode.h"
 #include "hostile/server.h"
+#include "support/seed.h"
 #include "support/small_config.h"
 
 #define TIMEOUT_MS 40
@@ -175,13 +176,12 @@ int main(int argc, char **argv)
         type++;
     const uint64_t frames = argc > 2 ? strtoull(argv[2], NULL, 10) : 0,
                    lanes = argc > 3 ? strtoull(argv[3], NULL, 10) : 0;
-    const uint64_t seed = argc > 4 ? strtoull(argv[4], NULL, 10) : (uint64_t)davy_clock_now(&davy_system_clock).wall.ns;
+    const uint64_t seed = davy_test_seed(1);
     if (type == DAVY_BUS_TYPE_COUNT_ || frames == 0 || lanes == 0)
         return 2;
     signal(SIGPIPE, SIG_IGN);
     davy_log_set_level(DAVY_LOG_ERROR);
-    printf("%s, %llu frames on %llu lanes, seed %llu\n", argv[1], (unsigned long long)frames, (unsigned long long)lanes,
-           (unsigned long long)seed);
+    printf("%s, %llu frames on %llu lanes\n", argv[1], (unsigned long long)frames, (unsigned long long)lanes);
     struct lane *all = calloc(lanes, sizeof *all);
     must(all != NULL, "memory");
     for (uint64_t i = 0; i < lanes; i++)

@@ -7,6 +7,7 @@
 
 #include "publish/fixture.h"
 #include "publish/publisher.h"
+#include "support/seed.h"
 
 #define SENT_MAX 4096
 
@@ -741,9 +742,7 @@ static void nothing_is_sent_while_nobody_takes_the_reports(void **state)
  */
 static void random_weather_loses_nothing(void **state)
 {
-    const char *given = getenv("DAVY_SEED");
-    struct davy_random random = {given ? strtoull(given, NULL, 10) : 20261125};
-    print_message("DAVY_SEED=%llu\n", (unsigned long long)random.state);
+    struct davy_random random = {davy_test_seed(20261125)};
     size_t answered = 0;
     int64_t row = 0, done = 0;
     for (int step = 0; step < 3000 && fake.sent < SENT_MAX - 100; step++) {

@@ -22,6 +22,7 @@
 #include "base/clock.h"
 #include "base/num.h"
 #include "record/ledger.h"
+#include "support/seed.h"
 
 #define T0 INT64_C(1790000000000000000)
 
@@ -92,19 +93,6 @@ static inline int64_t look_number(const char *file, const char *sql)
     char text[64];
     look(file, sql, text, sizeof(text));
     return strtoll(text, NULL, 10);
-}
-
-/* Seed of a randomised test, printed; DAVY_SEED repeats a run. */
-static inline uint64_t test_seed(void)
-{
-    const char *given = getenv("DAVY_SEED");
-    uint64_t seed = 0;
-    if (given)
-        seed = strtoull(given, NULL, 0);
-    else
-        davy_random_bytes(&seed, sizeof(seed));
-    print_message("DAVY_SEED=%llu\n", (unsigned long long)seed);
-    return seed;
 }
 
 struct sample_event {

@@ -11,6 +11,7 @@
 
 #include "base/num.h"
 #include "sim/frame.h"
+#include "support/seed.h"
 
 /* Modbus over serial line V1.02 has no vectors; these are the ones of every calculator: "123456789" and a read. */
 static void crc_agrees_with_known_values(void **state)
@@ -133,9 +134,7 @@ static void rtu_request_with_a_wrong_crc_is_no_request(void **state)
 static void random_bytes_stay_within_their_bounds(void **state)
 {
     (void)state;
-    const char *given = getenv("DAVY_SEED");
-    struct davy_random random = {given ? strtoull(given, NULL, 0) : 20260101};
-    print_message("DAVY_SEED=%llu\n", (unsigned long long)random.state);
+    struct davy_random random = {davy_test_seed(20260101)};
     for (int round = 0; round < 20000; round++) {
         size_t length = davy_random_next(&random) % 300;
         uint8_t *bytes = malloc(length + 1); /* its own block, so that sanitizers see the end */

@@ -48,13 +48,6 @@ struct run {
     uint32_t shift;           /* of the points of the course: others come before them */
 };
 
-static inline uint64_t seed_of(uint64_t otherwise)
-{
-    const char *text = getenv("DAVY_SEED");
-    int64_t value;
-    return text && davy_int_parse(text, &value) == 0 ? (uint64_t)value : otherwise;
-}
-
 static inline unsigned below(struct davy_random *random, unsigned bound)
 {
     return (unsigned)(davy_random_next(random) % bound);
