@@ -63,6 +63,16 @@ class World:
         with self.lock:
             return self.sim.send(command)
 
+    def is_recorded(self):
+        """The file of the readings is there a moment before its tables."""
+        if not (self.plant.state / "readings.db").exists():
+            return False
+        link = sqlite3.connect(f"file:{self.plant.state}/readings.db?mode=ro", uri=True, timeout=20)
+        try:
+            return link.execute("SELECT 1 FROM sqlite_master WHERE name = 'readings'").fetchone()
+        finally:
+            link.close()
+
     def readings(self, point, since=0.0):
         """[(time, value, quality, reason)] of a point since a wall time, oldest first."""
         link = sqlite3.connect(f"file:{self.plant.state}/readings.db?mode=ro", uri=True, timeout=20)
@@ -605,7 +615,7 @@ def start_all(plant, cases):
         case.start()
     plant.start_daemon(CONFIG % (plant.broker_port, listed(t for c in cases for t in c.buses()), f"{int(MAX_REPLY_S * 1000)}ms",
                                  listed(t for c in cases for t in c.devices())))
-    wait_for(lambda: (plant.state / "readings.db").exists(), 20, "readings.db")
+    wait_for(world.is_recorded, 20, "readings.db")
     return world
 
 
