@@ -22,7 +22,7 @@ import threading
 import time
 import tty
 
-from plant import Plant, Simulator, free_ports, wait_for
+from plant import Plant, Simulator, free_ports, seed_of_run, wait_for
 
 CONFIG = """
 gateway = { id = "edge"; site = "site"; };
@@ -225,8 +225,8 @@ class Noise(Serial):
     def start(self):
         self.near, self.keep = os.openpty()
         tty.setraw(self.keep)
-        seed = int(os.environ.get("DAVY_SEED", random.randrange(1, 10000)))
-        print(f"  {self.name}: seed {seed}")
+        seed = seed_of_run(1)
+        print(f"  {self.name}: DAVY_SEED={seed}")
         self.rate, self.flips, self.random = 0.0, 0, random.Random(seed)
         self.over = threading.Event()
         self.far = os.open(self.path(), os.O_RDWR | os.O_NOCTTY)
@@ -536,7 +536,7 @@ class two_with_one_address(Case):
     def start(self):
         self.near, self.keep = os.openpty()
         tty.setraw(self.keep)
-        self.twins, self.over = False, threading.Event()
+        self.twins, self.over, self.random = False, threading.Event(), random.Random(seed_of_run(1))
         self.thread = threading.Thread(target=self.serve, daemon=True)
         self.thread.start()
 
@@ -561,7 +561,7 @@ class two_with_one_address(Case):
                 if crc16(request[:6]) != request[6:]:
                     heard = request[1:] + heard
                     continue
-                order = random.sample((0, 1), 2) if self.twins else (0,)
+                order = self.random.sample((0, 1), 2) if self.twins else (0,)
                 for twin in order:
                     time.sleep(0.01)
                     os.write(self.near, self.reply(request, twin))

@@ -6,9 +6,11 @@ Programs are found by DAVYD, DAVYCTL and DAVYSIM, else in build/. DAVY_PATIENCE 
 times longer, where they run under an instrument; what a case measures stays as it is.
 """
 import collections
+import functools
 import json
 import os
 import pathlib
+import random
 import shutil
 import signal
 import socket
@@ -54,6 +56,18 @@ def wait_for(predicate, timeout=30, what="a condition"):
         if time.monotonic() > end:
             raise AssertionError(f"not within {timeout * PATIENCE:g} s: {what}")
         time.sleep(0.02)
+
+
+@functools.cache
+def drawn_seed():
+    """Once in a program, so that one number repeats all of it."""
+    return random.randrange(1, 10**9)
+
+
+def seed_of_run(usual=None):
+    """DAVY_SEED=NUMBER repeats a run, DAVY_SEED=random draws one; without it the `usual` one, drawn where there is none."""
+    given = os.environ.get("DAVY_SEED") or usual or "random"
+    return drawn_seed() if given == "random" else int(given)
 
 
 def listens(port):

@@ -20,6 +20,8 @@ from pymodbus.factory import ServerDecoder
 from pymodbus.payload import BinaryPayloadBuilder
 from pymodbus.transaction import ModbusRtuFramer, ModbusSocketFramer
 
+from plant import seed_of_run
+
 UNIT = 7
 READ_EXACT = os.environ.get("READ_EXACT", "build/tests/integration/read_exact")
 ORDERS = {
@@ -79,8 +81,8 @@ def swapped(builder):
 
 
 def build():
-    seed = int(os.environ.get("DAVY_SEED", "1"))
-    print(f"seed {seed}")
+    seed = seed_of_run(1)
+    print(f"DAVY_SEED={seed}")
     rng = random.Random(seed)
     image = Image()
     for order in ORDERS:

@@ -26,7 +26,7 @@ import time
 import uuid
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "integration"))
-from plant import ROOT, Plant, wait_for  # noqa: E402
+from plant import ROOT, Plant, seed_of_run, wait_for  # noqa: E402
 
 SHIM = os.environ.get("CLOCK_SHIM", str(ROOT / "build/tests/soak/libclock_shim.so"))
 DELAY = 4.0        # of every timer
@@ -439,9 +439,9 @@ def a_wrong_clock_verifies_nothing(run):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=2)
-    parser.add_argument("--seed", type=int, default=int(os.environ.get("DAVY_SEED") or random.randrange(1 << 30)))
+    parser.add_argument("--seed", type=int, default=seed_of_run())
     arguments = parser.parse_args()
-    print(f"seed {arguments.seed}", flush=True)
+    print(f"DAVY_SEED={arguments.seed}", flush=True)
     with ClockPlant() as plant:
         first = Run(plant, arguments)
         a_wrong_clock_verifies_nothing(first)

@@ -13,7 +13,6 @@ Environment: DAVYD, DAVYCTL, DAVYSIM, DAVY_SEED.
 """
 import argparse
 import json
-import os
 import pathlib
 import random
 import signal
@@ -25,7 +24,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests/integration"))
 
 import audit  # noqa: E402
-from plant import BASE, DAVYCTL, Plant, Program, wait_for  # noqa: E402
+from plant import BASE, DAVYCTL, Plant, Program, seed_of_run, wait_for  # noqa: E402
 from raw_mqtt import Client  # noqa: E402
 
 QUEUE = 5
@@ -306,13 +305,13 @@ class Run:
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--seed", type=int, default=int(os.environ.get("DAVY_SEED") or random.SystemRandom().randrange(1 << 32)))
+    parser.add_argument("--seed", type=int, default=seed_of_run())
     parser.add_argument("--seconds", type=float, default=12, help="that things happen")
     parser.add_argument("--kills", type=int, default=1, help="of davyd, and of mosquitto, each")
     parser.add_argument("--devices", type=int, default=12)
     parser.add_argument("--patience", type=float, default=60, help="seconds without progress that are a problem")
     options = parser.parse_args()
-    print(f"seed {options.seed}", flush=True)
+    print(f"DAVY_SEED={options.seed}", flush=True)
     with Plant(persistence=True) as plant:
         run = Run(plant, options)
         run.work()

@@ -27,7 +27,7 @@ sys.path[:0] = [str(HERE), str(HERE.parent / "integration")]
 
 import audit  # noqa: E402
 import lying_broker  # noqa: E402
-from plant import DAVYCTL, PATIENCE, Plant, wait_for  # noqa: E402
+from plant import DAVYCTL, PATIENCE, Plant, seed_of_run, wait_for  # noqa: E402
 
 DEVICES = 6
 PLANT = """lines = ( { name = "plc-1"; type = "tcp"; port = %d; } );
@@ -290,9 +290,9 @@ def main():
     parser.add_argument("--unmeasured", action="store_true", default=PATIENCE != 1,
                         help="memory is not judged: davyd runs under an instrument, as where DAVY_PATIENCE says so")
     parser.add_argument("--version", default="5", choices=("5", "3.1.1"))
-    parser.add_argument("--seed", type=int, default=int(os.environ.get("DAVY_SEED") or random.randrange(1 << 30)))
+    parser.add_argument("--seed", type=int, default=seed_of_run())
     arguments = parser.parse_args()
-    print(f"seed {arguments.seed}", flush=True)
+    print(f"DAVY_SEED={arguments.seed}", flush=True)
     modes = arguments.modes.split(",") if arguments.modes else [
         mode for mode in lying_broker.BEHAVIOURS if not (arguments.plain and mode.startswith("tls_"))
         and not (arguments.unmeasured and mode == "flood")  # an instrument hides the growth that davyd looks at

@@ -30,7 +30,7 @@ import uuid
 
 import audit  # first: it makes tests/integration known
 from door import Door
-from plant import BASE, DAVYCTL, DAVYD, Plant, Program, wait_for
+from plant import BASE, DAVYCTL, DAVYD, Plant, Program, seed_of_run, wait_for
 
 SCRIPTED = 10
 WANDERING = 6
@@ -432,9 +432,9 @@ def main():
     parser.add_argument("--platform", action="store_true", help="delivery = \"platform\": the subscriber confirms")
     parser.add_argument("--before", help="another davyd for the first quarter: an older one, that is then upgraded")
     parser.add_argument("--no-strace", action="store_true", help="kill at random times only")
-    parser.add_argument("--seed", type=int, default=int(os.environ.get("DAVY_SEED") or random.randrange(1 << 30)))
+    parser.add_argument("--seed", type=int, default=seed_of_run())
     arguments = parser.parse_args()
-    print(f"seed {arguments.seed}", flush=True)
+    print(f"DAVY_SEED={arguments.seed}", flush=True)
     with Plant(persistence=True) as plant:
         run = Run(plant, arguments)
         began = time.monotonic()

@@ -27,7 +27,7 @@ import time
 
 import audit
 import kill
-from plant import Plant, wait_for
+from plant import Plant, seed_of_run, wait_for
 
 SHUTDOWN = 0x8004587D  # EXT4_IOC_SHUTDOWN, _IOR('X', 125, __u32)
 NO_LOG_FLUSH = 2       # EXT4_GOING_FLAGS_NOLOGFLUSH
@@ -180,11 +180,11 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--cuts", type=int, default=12)
     parser.add_argument("--life", type=float, default=0.6, help="how long davyd lives in the mean, about, in seconds")
-    parser.add_argument("--seed", type=int, default=int(os.environ.get("DAVY_SEED") or random.randrange(1 << 30)))
+    parser.add_argument("--seed", type=int, default=seed_of_run())
     arguments = parser.parse_args()
     arguments.kills, arguments.outages, arguments.before, arguments.no_strace = arguments.cuts, 0, None, True
     arguments.platform = False
-    print(f"seed {arguments.seed}", flush=True)
+    print(f"DAVY_SEED={arguments.seed}", flush=True)
     mounts_of_our_own()
     with Plant(persistence=True) as plant:
         run = PowerRun(plant, arguments)

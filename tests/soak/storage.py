@@ -38,7 +38,7 @@ import time
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "integration"))
 
 from disk import (EIO, ENOSPC, EROFS, OPEN, READ, REMOVE, SHIM, SYNC, TRUNCATE, WRITE, Skip, Station, root_command)  # noqa: E402
-from plant import wait_for  # noqa: E402
+from plant import seed_of_run, wait_for  # noqa: E402
 
 STORAGE_WITHIN = 10.0
 EXT4_SHUTDOWN = 0x8004587D  # EXT4_IOC_SHUTDOWN, _IOR('X', 125, __u32)
@@ -375,9 +375,9 @@ def main():
     parser.add_argument("--step", type=int, default=1, help="of n, at whose operation an error comes")
     parser.add_argument("--stalls", type=lambda text: [float(one) for one in text.split(",")], default=[2.0, 30.0])
     parser.add_argument("--together", action="store_true", help="all cases at once: quicker, and of less worth as a measurement")
-    parser.add_argument("--seed", type=int, default=int(os.environ.get("DAVY_SEED") or random.randrange(1 << 30)))
+    parser.add_argument("--seed", type=int, default=seed_of_run())
     arguments = parser.parse_args()
-    print(f"seed {arguments.seed}", flush=True)
+    print(f"DAVY_SEED={arguments.seed}", flush=True)
     return Harness(arguments).run()
 
 
