@@ -4,9 +4,10 @@
 
 usage: count_tests.py TESTLOG.JSON     one JSON object per line; the last line printed is `N passed, N failed`
 
-Shows the end of what each failed test said. Exit 0 only when something passed and nothing failed.
+Shows the end of what each failed test said, and the seed that repeats it. Exit 0 only when something passed and nothing failed.
 """
 import json
+import re
 import sys
 
 PASSED = {"OK", "EXPECTEDFAIL"}
@@ -27,7 +28,8 @@ def tail(text):
 
 
 def show_failure(test):
-    print(f"\nFAILED {test['name']}: {test['result']} after {test['duration']:.1f} s")
+    seed = re.search(r"\bDAVY_SEED=\d+", test.get("stdout") or "")
+    print(f"\nFAILED {test['name']}: {test['result']} after {test['duration']:.1f} s{', ' + seed[0] if seed else ''}")
     for stream in ("stdout", "stderr"):
         if test.get(stream):
             print(f"  the end of its {stream}:\n{tail(test[stream])}")

@@ -32,7 +32,7 @@ def run(text):
 
 
 def log_of(results):
-    tests = [{"name": f"t{i}", "result": r, "duration": 0.1, "stdout": "said this\n"} for i, r in enumerate(results)]
+    tests = [{"name": f"t{i}", "result": r, "duration": 0.1, "stdout": "DAVY_SEED=17\n" + 50 * "said this\n"} for i, r in enumerate(results)]
     return "".join(json.dumps(test) + "\n" for test in tests)
 
 
@@ -44,7 +44,7 @@ def main():
         code, output = run(text)
         ok = code == status and output.rstrip("\n").rsplit("\n", 1)[-1] == line
         if "FAIL" in name.split():
-            ok = ok and "FAILED t1: FAIL" in output and "said this" in output
+            ok = ok and "FAILED t1: FAIL after 0.1 s, DAVY_SEED=17" in output and "said this" in output
         print("ok  " if ok else "FAIL", name, "" if ok else f"exit {code}: {output}")
         good &= ok
     return 0 if good else 1
