@@ -40,6 +40,8 @@ static int make_part(struct backup *backup)
     if (lstat(backup->to, &found) == 0)
         return fail(backup, -EEXIST, backup->to, "there is a file of that name; nothing is overwritten");
     int fd = open(backup->part, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0640);
+    if (fd < 0 && errno == EEXIST)
+        return fail(backup, -EEXIST, backup->part, "it is there: another copy runs, or one was killed and left it");
     if (fd < 0)
         return fail(backup, -errno, backup->part, strerror(errno));
     close(fd);

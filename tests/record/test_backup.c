@@ -8,6 +8,7 @@
 #include <linux/seccomp.h>
 #include <signal.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
@@ -96,6 +97,35 @@ static void nothing_is_overwritten(void **state)
     assert_int_equal(unlink(f->copy), 0);
     assert_int_equal(symlink("/nonexistent/elsewhere", f->copy), 0);
     assert_int_equal(backup(f, NULL, NULL), -EEXIST);
+}
+
+/* What another one writes, or what one left that was killed; its journal, which is of no use, does no harm. */
+static void one_that_was_killed_is_told_and_does_no_harm(void **state)
+{
+    struct fixture *f = *state;
+    char path[160];
+    for (int i = 0; i < 300; i++)
+        store(f->ledger, i % 3, "unacknowledged");
+    (void)file_of(f);
+    pid_t child = fork();
+    if (child == 0) {
+        const struct rlimit least = {40960, 40960};
+        (void)setrlimit(RLIMIT_FSIZE, &least); /* killed by SIGXFSZ in the middle */
+        _exit(davy_backup(DAVY_BACKUP_LEDGER, f->folder.file, f->copy, NULL, NULL, &f->bytes, f->error,
+                          sizeof f->error) == 0);
+    }
+    int status = 0;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGXFSZ);
+    assert_int_equal(access(f->copy, F_OK), -1);
+    assert_int_equal(backup(f, NULL, NULL), -EEXIST);
+    assert_non_null(strstr(f->error, ".part: it is there"));
+    snprintf(path, sizeof path, "%s.part", f->copy);
+    assert_int_equal(unlink(path), 0);
+    assert_int_equal(backup(f, NULL, NULL), 0);
+    assert_int_equal(look_number(f->copy, "SELECT count(*) FROM events"), 300);
+    assert_int_equal(unlink(f->copy), 0);
+    assert_nothing_left(f);
 }
 
 static bool stop(void *context, int64_t pages, int64_t of)
@@ -216,9 +246,13 @@ static void a_file_system_without_links_takes_a_copy(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(the_copy_is_one_whole_file),         TEST(nothing_is_overwritten),
-        TEST(one_that_is_stopped_leaves_nothing), TEST(a_ledger_that_does_not_hold_is_not_copied_in_silence),
-        TEST(copies_beside_a_writer_are_whole),   TEST(a_file_system_without_links_takes_a_copy),
+        TEST(the_copy_is_one_whole_file),
+        TEST(nothing_is_overwritten),
+        TEST(one_that_was_killed_is_told_and_does_no_harm),
+        TEST(one_that_is_stopped_leaves_nothing),
+        TEST(a_ledger_that_does_not_hold_is_not_copied_in_silence),
+        TEST(copies_beside_a_writer_are_whole),
+        TEST(a_file_system_without_links_takes_a_copy),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
