@@ -15,7 +15,8 @@ enum davy_backup_kind { DAVY_BACKUP_LEDGER, DAVY_BACKUP_READINGS };
 
 /*
  * Copy the database `from` into the new file `to`, mode 0640. It is written beside `to`, checked (quick_check; of a ledger
- * davy_ledger_verify() besides), flushed, and only then gets its name: what is at `to` is whole. Nothing is overwritten.
+ * davy_ledger_verify() besides), flushed, and only then gets its name: what is at `to` is whole. Nothing is overwritten. The
+ * copy of a ledger notes that it is one, so that davy_ledger_open() gives no number twice that `ledger.mark` knows of.
  * While it runs, the daemon's -wal grows by what is written meanwhile.
  * step       each some hundred pages; false stops. May be NULL.
  * ret_bytes  of the copy

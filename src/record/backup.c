@@ -75,6 +75,17 @@ static int copy_pages(const struct backup *backup, sqlite3 *from, sqlite3 *to)
     return sqlite_error(backup, to, result == SQLITE_DONE ? end : result);
 }
 
+/* Who goes on from it must know that numbers may have been given since. Older schemas have no place for that. */
+static int sign_copy(const struct backup *backup, const struct reader *reader, sqlite3 *to)
+{
+    static const char sql[] = "INSERT OR REPLACE INTO head SELECT 'copy', seq, hash FROM head WHERE name = 'event';"
+                              " PRAGMA wal_checkpoint(TRUNCATE)";
+    if (backup->kind != DAVY_BACKUP_LEDGER || reader->version < DAVY_LEDGER_WHOLE_SINCE)
+        return 0;
+    int result = sqlite3_exec(to, sql, NULL, NULL, NULL);
+    return result == SQLITE_OK ? 0 : sqlite_error(backup, to, result);
+}
+
 /* No -wal beside the copy: it is one file. SQLite flushes it at the end. */
 static int copy_into(const struct backup *backup, struct reader *reader)
 {
@@ -84,6 +95,8 @@ static int copy_into(const struct backup *backup, struct reader *reader)
                                 : sqlite_error(backup, to, result);
     if (r == 0)
         r = copy_pages(backup, reader->db.handle, to);
+    if (r == 0)
+        r = sign_copy(backup, reader, to);
     (void)!davy_db_exec(&reader->db, "COMMIT"); /* nothing was written */
     int end = sqlite3_close(to);
     return r < 0 || end == SQLITE_OK ? r : sqlite_error(backup, NULL, end);

@@ -55,7 +55,7 @@ static const char version_4[] =
     " AND NOT EXISTS (SELECT 1 FROM outbox o WHERE o.row = 2 * e.seq);";
 
 /*
- * head    the last row of each strand, also where that row is taken away
+ * head    the last row of each strand, also where that row is taken away; "copy" in a backup that nobody has gone on from
  * tied    in chain: the last action of before; all behind it name the event before them, with its hash
  * tally   what became of the events before the first that is kept
  */

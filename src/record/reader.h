@@ -7,6 +7,9 @@
 extern const struct davy_db_schema davy_ledger_schema;
 extern const struct davy_db_schema davy_readings_schema;
 
+/* From this schema on a ledger knows its ends, its sums, and the event before each action. */
+#define DAVY_LEDGER_WHOLE_SINCE 5
+
 struct reader {
     struct davy_db db;
     int64_t version; /* of the schema of the file */

@@ -162,13 +162,30 @@ static int set_aside(const struct davy_ledger *ledger)
     return r == -ENOENT ? 0 : r;
 }
 
+/*
+ * Whether it lacks events that it has had, or may lack some: an old copy, or its -wal lost its end. A backup that lacks none is
+ * the ledger from now on.
+ */
+static int look_behind(struct davy_ledger *ledger, bool *ret_behind)
+{
+    int64_t last = ledger->committed.events.seq, copies = 0;
+    int r = davy_db_number(&ledger->db, "SELECT count(*) FROM head WHERE name = 'copy'", &copies);
+    *ret_behind =
+        !is_empty(ledger) && (davy_mark_behind(&ledger->mark, last) || (copies > 0 && last < ledger->mark.seq));
+    if (r == 0 && copies > 0 && !*ret_behind)
+        r = davy_db_exec(&ledger->db, "DELETE FROM head WHERE name = 'copy'");
+    return r;
+}
+
 int davy_ledger_found(struct davy_ledger *ledger, bool damaged, bool *ret_renewed)
 {
-    if (!damaged && !is_empty(ledger) && davy_mark_behind(&ledger->mark, ledger->committed.events.seq)) {
-        davy_db_close(&ledger->db); /* an old copy, or its -wal lost its end */
+    bool behind = false;
+    int r = damaged ? 0 : look_behind(ledger, &behind);
+    if (r == 0 && behind) {
+        davy_db_close(&ledger->db);
         damaged = true;
     }
-    int r = damaged ? set_aside(ledger) : 0;
+    r = r == 0 && damaged ? set_aside(ledger) : r;
     if (r == 0 && damaged)
         r = davy_ledger_open_file(ledger);
     if (r == 0 && is_empty(ledger))

@@ -99,6 +99,8 @@ static void read_ends(sqlite3 *handle, int64_t most, struct ledger_ends *ends)
                  noted.seq >= ends->events.seq;
     if (ends->sure)
         ends->events = noted;
+    struct ledger_chain copied = {.seq = -1};
+    ends->sure = ends->sure && !read_end(handle, "SELECT seq, hash FROM head WHERE name = 'copy'", INT64_MAX, &copied);
 }
 
 struct ledger_ends davy_salvage_ends(const char *path, int64_t most)

@@ -17,9 +17,6 @@
 /* How often rows that are pruned meanwhile are read anew before all is read at one instant. */
 #define ATTEMPTS 3
 
-/* The schema from which on a file knows its ends, its sums, and the event before each action. */
-#define WHOLE_SINCE 5
-
 /* What became of an event: the last column of its row. */
 enum fate {
     FATE_DELIVERED,
@@ -145,7 +142,7 @@ static const struct strand actions = {
     action_fits,
 };
 
-/* Of a schema before WHOLE_SINCE: no action is tied, nothing was counted. */
+/* Of a schema before DAVY_LEDGER_WHOLE_SINCE: no action is tied, nothing was counted. */
 static const struct strand old_events = {
     "event",
     "SELECT seq, hash, seq, 0, 0 FROM chain WHERE name = 'event'",
@@ -384,7 +381,7 @@ static int sum_up(struct reader *reader, const struct walk *walk, struct davy_le
 
 static int verify(struct reader *reader, struct davy_ledger_check *check)
 {
-    bool whole = reader->version >= WHOLE_SINCE;
+    bool whole = reader->version >= DAVY_LEDGER_WHOLE_SINCE;
     struct walk event = {.reader = reader, .strand = whole ? &events : &old_events, .check = check};
     struct walk action = {.reader = reader, .strand = whole ? &actions : &old_actions, .check = check};
     int r = check_strand(&event);

@@ -196,6 +196,88 @@ static void copies_beside_a_writer_are_whole(void **state)
     assert_int_equal(WEXITSTATUS(status), 0);
 }
 
+/* ---- going on from a copy --------------------------------------------------------------------------------------- */
+
+static void run(struct fixture *f, const char *commands)
+{
+    char text[400];
+    snprintf(text, sizeof text, "cd %s && %s", f->folder.path, commands);
+    assert_int_equal(system(text), 0);
+}
+
+/* What a kill would leave: the end is not noted. */
+static void kill_it(struct fixture *f)
+{
+    run(f, "rm -rf kept && mkdir kept && cp ledger.* kept");
+    f->ledger = davy_ledger_close(f->ledger);
+    run(f, "rm ledger.* && mv kept/* .");
+}
+
+static bool open_again(struct fixture *f)
+{
+    bool renewed = false;
+    assert_int_equal(davy_ledger_open(f->folder.path, wall_s(1000), &renewed, &f->ledger), 0);
+    return renewed;
+}
+
+/* The copy in place of the ledger, by hand. */
+static void put_back(struct fixture *f)
+{
+    run(f, "rm -f ledger.db ledger.db-* && mv copy ledger.db");
+}
+
+/* The next number, by an event; what is there holds. */
+static int64_t go_on(struct fixture *f)
+{
+    struct davy_ledger_check check;
+    store(f->ledger, 1, "unacknowledged");
+    assert_int_equal(davy_ledger_verify(file_of(f), &check, f->error, sizeof f->error), 0);
+    return davy_ledger_last_seq(f->ledger);
+}
+
+/* However few were given since, and though a kill did not note the last: a copy says what it is. */
+static void no_number_is_given_twice_behind_a_copy(void **state)
+{
+    struct fixture *f = *state;
+    for (int since = 0; since <= 4; since++) {
+        store(f->ledger, 1, "unacknowledged");
+        assert_int_equal(backup(f, NULL, NULL), 0);
+        for (int i = 0; i < since; i++)
+            store(f->ledger, 1, "unacknowledged");
+        int64_t given = davy_ledger_last_seq(f->ledger);
+        kill_it(f);
+        put_back(f);
+        assert_true(open_again(f));
+        int64_t next = go_on(f);
+        assert_true(next > given);
+        kill_it(f);
+        assert_false(open_again(f)); /* it is the ledger now */
+        assert_int_equal(go_on(f), next + 1);
+    }
+}
+
+/* Where it is known that nothing was given since, or nothing at all is known, it is the ledger as it is. */
+static void a_copy_that_lacks_nothing_is_gone_on_from_as_it_is(void **state)
+{
+    struct fixture *f = *state;
+    for (int64_t last = 1; last <= 7; last += 3) {
+        store(f->ledger, 1, "unacknowledged");
+        assert_int_equal(backup(f, NULL, NULL), 0);
+        f->ledger = davy_ledger_close(f->ledger);
+        put_back(f);
+        if (last == 4)
+            run(f, "rm ledger.mark");
+        for (int i = 0; i <= 1; i++) {
+            assert_false(open_again(f));
+            assert_int_equal(go_on(f), last + i + 1);
+            kill_it(f);
+        }
+        assert_false(open_again(f));
+    }
+}
+
+/* ---- other file systems ----------------------------------------------------------------------------------------- */
+
 /* From now on this process makes no links, as on a file system that has none: FAT, on most sticks. */
 static bool without_links(void)
 {
@@ -252,6 +334,8 @@ int main(void)
         TEST(one_that_is_stopped_leaves_nothing),
         TEST(a_ledger_that_does_not_hold_is_not_copied_in_silence),
         TEST(copies_beside_a_writer_are_whole),
+        TEST(no_number_is_given_twice_behind_a_copy),
+        TEST(a_copy_that_lacks_nothing_is_gone_on_from_as_it_is),
         TEST(a_file_system_without_links_takes_a_copy),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
