@@ -230,9 +230,27 @@ int davy_ledger_outbox_state(struct davy_ledger *ledger, struct davy_outbox_stat
 int davy_ledger_snapshot(struct davy_ledger *ledger, void (*each)(void *context, const char *payload),
                          void *context) DAVY_MUST_CHECK;
 
-/* Key and topic of the latest event of each of these alarms, by seq. `each` must not call the ledger. */
+/* Key and topic (empty: not known any more) of the latest event of each of these alarms, by seq. `each` must not call the ledger. */
 int davy_ledger_topics(struct davy_ledger *ledger, void (*each)(void *context, const char *key, const char *topic),
                        void *context) DAVY_MUST_CHECK;
+
+/* One alarm that stands, or one topic whose alarm has ended, as text that lives until the next call on the ledger. */
+struct davy_standing_row {
+    int64_t at;          /* pass it as `after` for the next one */
+    const char *name;    /* key of the alarm; the topic */
+    const char *payload; /* of the latest event; empty where it is not known, and for a topic */
+    bool held;           /* a refusal by the broker holds that event up: it will be sent for itself */
+};
+
+/*
+ * The next alarm that is not normal, by the seq of its latest event; the next topic whose last event has ended its alarm.
+ * after   0 for the first
+ * returns 0, DAVY_OUTBOX_EMPTY or an error
+ */
+int davy_ledger_standing_next(struct davy_ledger *ledger, int64_t after,
+                              struct davy_standing_row *ret_row) DAVY_MUST_CHECK;
+int davy_ledger_ended_next(struct davy_ledger *ledger, int64_t after,
+                           struct davy_standing_row *ret_row) DAVY_MUST_CHECK;
 
 /*
  * Outside a transaction: drop events and actions older than `before`, a bounded number a call, leaving a checkpoint

@@ -288,24 +288,6 @@ static void publish_state(struct evaluate_stage *stage, const char *topic, const
         davy_message_done(&message);
 }
 
-/* A retained message must not stay where a reload has moved its alarm away from: the snapshot heals the new place. */
-static void clear_moved(struct evaluate_stage *stage)
-{
-    const struct davy_config *to = stage->next.config;
-    for (size_t i = 0; stage->route->publisher && i < davy_engine_alarm_count(stage->engine); i++) {
-        struct davy_alarm_view view;
-        char key[DAVY_KEY_SIZE], topic[DAVY_TOPIC_SIZE], moved[DAVY_TOPIC_SIZE];
-        struct davy_subject subject;
-        davy_engine_alarm(stage->engine, i, &view);
-        if (view.state == DAVY_STATE_NORMAL ||
-            !davy_subject_parse(to, davy_subject_key(stage->config, &view.subject, key), &subject))
-            continue;
-        davy_topic_alarm(stage->config, &view.subject, topic);
-        if (strcmp(topic, davy_topic_alarm(to, &subject, moved)) != 0)
-            publish_state(stage, topic, "", NULL);
-    }
-}
-
 /* ---- reload ---------------------------------------------------------------------------------------------------- */
 
 static void free_next(struct next *next)
@@ -364,7 +346,6 @@ static void tell_gone(void *context, const struct davy_alarm_memory *memory)
 static void on_switched(void *context)
 {
     struct evaluate_stage *stage = context;
-    clear_moved(stage);
     davy_zones_keep(stage->next.zones, stage->zones);
     davy_decoder_tell_gone(stage->decoder, stage->next.config, tell_gone, stage);
     swap_next(stage);

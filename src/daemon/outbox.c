@@ -316,36 +316,6 @@ static void make_snapshot(struct outbox *outbox, const struct davy_config *confi
         davy_warning("record", "the snapshot of alarms is not published");
 }
 
-/* ---- topics that the file has moved ---------------------------------------------------------------------------- */
-
-struct moved {
-    struct outbox *outbox;
-    const struct davy_config *config;
-};
-
-/* Topics of another gateway or prefix are not ours any more; an alarm that is gone is cleared by its event `retired`. */
-static void clear_if_moved(void *context, const char *key, const char *topic)
-{
-    const struct moved *moved = context;
-    char base[DAVY_TOPIC_SIZE], here[DAVY_TOPIC_SIZE];
-    struct davy_subject subject;
-    struct davy_message message;
-    davy_topic(moved->config, "alarm/", base);
-    if (strncmp(topic, base, strlen(base)) != 0 || !davy_subject_parse(moved->config, key, &subject) ||
-        strcmp(topic, davy_topic_alarm(moved->config, &subject, here)) == 0 ||
-        davy_message_new(DAVY_MESSAGE_STATE, 0, topic, "", &message) < 0)
-        return;
-    message.retain = true;
-    (void)post(moved->outbox, &message);
-}
-
-void outbox_clear_moved(struct outbox *outbox, const struct davy_config *config)
-{
-    struct moved moved = {outbox, config};
-    if (outbox->route->publisher && davy_ledger_topics(outbox->ledger, clear_if_moved, &moved) < 0)
-        davy_warning("record", "topics of alarms cannot be read");
-}
-
 /* ---- from the broker ------------------------------------------------------------------------------------------- */
 
 static void pile_up(struct pile *pile, const struct davy_delivery *delivery)
@@ -464,6 +434,13 @@ int outbox_settle_telemetry(struct outbox *outbox)
 void outbox_telemetry_settled(struct outbox *outbox)
 {
     outbox->telemetry.count = 0;
+}
+
+bool outbox_in_line(const struct outbox *outbox)
+{
+    struct davy_outbox_row row;
+    return outbox->connected && outbox->ledger &&
+           davy_ledger_outbox_next(outbox->ledger, outbox->event_row, &row) == DAVY_OUTBOX_EMPTY;
 }
 
 bool outbox_connected(const struct outbox *outbox)

@@ -20,9 +20,6 @@ void outbox_use_readings(struct outbox *outbox, struct davy_readings *readings);
 /* readings.db was begun anew: its rows count from 1 again. */
 void outbox_renewed(struct outbox *outbox);
 
-/* The file that was read at the start may have moved alarms: clears what is retained where they were before. */
-void outbox_clear_moved(struct outbox *outbox, const struct davy_config *config);
-
 /* Give the publisher what is next and what it has room for. */
 void outbox_hand_over(struct outbox *outbox);
 
@@ -45,6 +42,12 @@ void outbox_telemetry_settled(struct outbox *outbox);
 
 /* Publish the snapshot of alarms now. 0, -EIO without a ledger, or -EAGAIN when the publisher takes no more. */
 int outbox_snapshot(struct outbox *outbox, const struct davy_config *config, davy_mono now) DAVY_MUST_CHECK;
+
+/*
+ * Whether a connection stands and the publisher has all committed events that no refusal holds up: what is posted as an
+ * event now comes behind them.
+ */
+bool outbox_in_line(const struct outbox *outbox);
 
 /* Whether a connection stands. */
 bool outbox_connected(const struct outbox *outbox);

@@ -14,6 +14,7 @@
 #include "daemon/outbox.h"
 #include "daemon/platform.h"
 #include "daemon/reading_store.h"
+#include "daemon/standing.h"
 #include "daemon/write.h"
 #include "record/delivery.h"
 
@@ -45,6 +46,7 @@ struct record_stage {
     struct reading_store *readings;
     struct outbox *outbox;
     struct platform *platform;
+    struct standing *standing;
     struct record batch[BATCH_MAX];
     size_t batch_count;
     davy_mono torn_since;      /* the rest of a cause is awaited; 0: no */
@@ -172,7 +174,7 @@ static bool recall(struct record_stage *stage, struct ask *ret_ask)
         free(ret_ask->memories);
         return false;
     }
-    outbox_clear_moved(stage->outbox, stage->config);
+    standing_recall(stage->standing, stage->ledger, stage->config);
     return true;
 }
 
@@ -246,6 +248,8 @@ int record_stage_new(struct route *route, struct davy_thread *thread, const stru
         rc = outbox_new(route, &stage->outbox);
     if (rc == 0)
         rc = platform_new(route, stage->outbox, &stage->platform);
+    if (rc == 0)
+        rc = standing_new(route, stage->outbox, &stage->standing);
     if (rc == 0)
         rc = reading_store_new(route, &stage->disk, stage->outbox, config, &stage->readings);
     if (rc < 0)
@@ -410,8 +414,10 @@ static size_t writable(struct record_stage *stage)
 
 static void switch_records(struct record_stage *stage)
 {
-    davy_config_unref(stage->config);
+    const struct davy_config *from = stage->config;
     stage->config = davy_config_ref(stage->batch[0].config);
+    standing_switch(stage->standing, stage->ledger, from, stage->config);
+    davy_config_unref(from);
     forget_records(stage, 1);
 }
 
@@ -503,6 +509,7 @@ static void turn(struct record_stage *stage)
     platform_turn(stage->platform, stage->ledger, stage->config, now.mono);
     settle_acknowledgements(stage, now.mono);
     outbox_hand_over(stage->outbox);
+    standing_turn(stage->standing, stage->ledger, stage->config, now.mono);
     reading_store_turn(stage->readings, now.mono);
     housekeep(stage, now);
     disk_declare(&stage->disk, stage->ledger);
@@ -513,6 +520,7 @@ static void turn(struct record_stage *stage)
 static davy_span time_to_sleep(const struct record_stage *stage, davy_mono now)
 {
     davy_mono due = davy_mono_min(reading_store_due(stage->readings), platform_due(stage->platform));
+    due = davy_mono_min(due, standing_due(stage->standing));
     davy_span sleep = davy_mono_sub(due, now);
     if (stage->torn_since.ns != 0 && sleep.ns > TORN_MAX)
         return (davy_span){TORN_MAX};
@@ -566,6 +574,7 @@ struct record_stage *record_stage_free(struct record_stage *stage)
     }
     drop_records(stage);
     platform_free(stage->platform);
+    standing_free(stage->standing);
     reading_store_free(stage->readings);
     outbox_free(stage->outbox);
     davy_ledger_close(stage->ledger);

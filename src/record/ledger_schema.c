@@ -101,8 +101,13 @@ static const char *const statements[LEDGER_STATEMENT_COUNT_] = {
         " LEFT JOIN topic t ON t.id = e.topic WHERE l.alarm = ?1",
     [LEDGER_SNAPSHOT] = "SELECT coalesce(l.payload, e.payload) FROM latest l LEFT JOIN event e ON e.seq = l.seq"
                         " WHERE l.payload IS NOT NULL OR e.payload IS NOT NULL ORDER BY l.seq",
-    [LEDGER_LATEST_TOPICS] = "SELECT l.alarm, t.name FROM latest l JOIN event e ON e.seq = l.seq"
-                             " JOIN topic t ON t.id = e.topic ORDER BY l.seq",
+    [LEDGER_LATEST_TOPICS] = "SELECT l.alarm, coalesce(t.name, '') FROM latest l LEFT JOIN event e ON e.seq = l.seq"
+                             " LEFT JOIN topic t ON t.id = e.topic ORDER BY l.seq",
+    [LEDGER_LATEST_NEXT] =
+        "SELECT l.seq, l.alarm, coalesce(l.payload, e.payload, ''),"
+        " EXISTS (SELECT 1 FROM outbox o WHERE o.row = 2 * l.seq AND o.parked_us > 0)"
+        " FROM (SELECT * FROM latest WHERE seq > ?1 ORDER BY seq LIMIT 1) l LEFT JOIN event e ON e.seq = l.seq",
+    [LEDGER_ENDED_NEXT] = "SELECT id, name, '', 0 FROM topic WHERE id > ?1 AND last_row % 2 = 1 ORDER BY id LIMIT 1",
     [LEDGER_OUTBOX_REVIVE] = "UPDATE outbox SET parked_us = 1 WHERE parked_us > 0 AND topic = ?1",
     [LEDGER_OUTBOX_INSERT] = "INSERT INTO outbox (row, topic, parked_us) VALUES (?1, ?2, ?3)",
     [LEDGER_OUTBOX_NEXT] = OUTBOX_COLUMNS "WHERE o.row > ?1 AND o.parked_us = 0 ORDER BY o.row LIMIT 1",

@@ -91,6 +91,41 @@ int davy_ledger_event_next(struct davy_ledger *ledger, int64_t after, struct dav
     return find_row(ledger, LEDGER_EVENT_NEXT, after, (davy_mono){0}, ret_row);
 }
 
+static int find_standing(struct davy_ledger *ledger, enum ledger_statement which, int64_t after,
+                         struct davy_standing_row *ret_row)
+{
+    if (!ledger->db.handle)
+        return -EIO;
+    sqlite3_stmt *statement = davy_db_use(&ledger->db, which);
+    int r = davy_db_bind(statement, "i", after);
+    if (r == 0)
+        r = davy_db_step(&ledger->db, statement);
+    if (r != 0)
+        return r == DAVY_DB_DONE ? DAVY_OUTBOX_EMPTY : r;
+    const char *name = (const char *)sqlite3_column_text(statement, 1);
+    const char *payload = (const char *)sqlite3_column_text(statement, 2);
+    r = name && payload ? keep_text(ledger, name, payload) : -ENOMEM;
+    if (r == 0)
+        *ret_row = (struct davy_standing_row){
+            .at = sqlite3_column_int64(statement, 0),
+            .name = ledger->text,
+            .payload = ledger->text + strlen(ledger->text) + 1,
+            .held = sqlite3_column_int(statement, 3) != 0,
+        };
+    sqlite3_reset(statement);
+    return r;
+}
+
+int davy_ledger_standing_next(struct davy_ledger *ledger, int64_t after, struct davy_standing_row *ret_row)
+{
+    return find_standing(ledger, LEDGER_LATEST_NEXT, after, ret_row);
+}
+
+int davy_ledger_ended_next(struct davy_ledger *ledger, int64_t after, struct davy_standing_row *ret_row)
+{
+    return find_standing(ledger, LEDGER_ENDED_NEXT, after, ret_row);
+}
+
 int davy_ledger_outbox_done(struct davy_ledger *ledger, int64_t row, davy_wall at)
 {
     if (!davy_db_in_transaction(&ledger->db))

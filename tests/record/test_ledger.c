@@ -311,6 +311,37 @@ static void the_topics_are_those_of_the_latest_events(void **state)
     assert_string_equal(topic + 1, list.text[1]);
 }
 
+static void what_stands_and_what_has_ended_come_one_by_one(void **state)
+{
+    struct fixture *f = *state;
+    struct davy_standing_row row;
+    char text[512];
+    store(f->ledger, 1, "unacknowledged"); /* 1 */
+    store(f->ledger, 2, "unacknowledged"); /* 2 */
+    store(f->ledger, 3, "unacknowledged");
+    store(f->ledger, 3, "normal");
+    store(f->ledger, 1, "acknowledged"); /* 5 */
+    reopen(f);
+    assert_int_equal(davy_ledger_standing_next(f->ledger, 0, &row), 0);
+    assert_int_equal(row.at, 2);
+    assert_non_null(strstr(row.payload, "\"seq\":2"));
+    assert_int_equal(davy_ledger_standing_next(f->ledger, 2, &row), 0);
+    assert_int_equal(row.at, 5);
+    assert_false(row.held);
+    look(file_of(f), "SELECT alarm FROM event WHERE seq = 5", text, sizeof text);
+    assert_string_equal(row.name, text);
+    assert_int_equal(davy_ledger_standing_next(f->ledger, 5, &row), DAVY_OUTBOX_EMPTY);
+    assert_int_equal(davy_ledger_ended_next(f->ledger, 0, &row), 0);
+    look(file_of(f), "SELECT t.name FROM topic t JOIN event e ON e.topic = t.id WHERE e.seq = 4", text, sizeof text);
+    assert_string_equal(row.name, text);
+    assert_int_equal(davy_ledger_ended_next(f->ledger, row.at, &row), DAVY_OUTBOX_EMPTY);
+    assert_int_equal(davy_ledger_begin(f->ledger), 0);
+    assert_int_equal(davy_ledger_outbox_refused(f->ledger, 2 * 5, 0x87, (davy_mono){0}), 0);
+    assert_int_equal(davy_ledger_commit(f->ledger), 0);
+    assert_int_equal(davy_ledger_standing_next(f->ledger, 2, &row), 0);
+    assert_true(row.held);
+}
+
 static void deliver(struct davy_ledger *ledger, int64_t seq)
 {
     assert_int_equal(davy_ledger_begin(ledger), 0);
@@ -653,6 +684,7 @@ int main(void)
         TEST(a_new_event_makes_the_refused_ones_of_its_topic_due_before_it),
         TEST(the_snapshot_is_the_latest_event_of_each_alarm_that_is_not_normal),
         TEST(the_topics_are_those_of_the_latest_events),
+        TEST(what_stands_and_what_has_ended_come_one_by_one),
         TEST(the_watermark_is_kept_and_never_goes_back),
         TEST(events_are_read_again_in_order_whether_delivered_or_not),
         TEST(pruning_keeps_the_undelivered_the_chain_and_the_snapshot),

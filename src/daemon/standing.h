@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What stands, told again: the retained message of an alarm is its latest event also where a reload has moved its topic, and
+ * at a broker that has never had it. After a reload or a start that moves a topic, and at another broker than before, the
+ * latest event of each alarm that is not normal is published once more, retained and marked `replayed`, then the topics that
+ * were moved away from are cleared; at another broker first those of alarms that have ended. All in the line of events,
+ * behind those that are stored, so that nothing hides a newer state; a few at a time, so that a new alarm waits for few of
+ * them. Belongs to the record stage's thread.
+ */
+#pragma once
+
+#include "daemon/outbox.h"
+
+struct standing;
+
+int standing_new(struct route *route, struct outbox *outbox, struct standing **ret_standing) DAVY_MUST_CHECK;
+struct standing *standing_free(struct standing *standing);
+
+/* Another configuration is in effect from here on. ledger: NULL for one that is away. */
+void standing_switch(struct standing *standing, struct davy_ledger *ledger, const struct davy_config *from,
+                     const struct davy_config *to);
+
+/* The ledger was read: the configuration may have moved alarms since its events. */
+void standing_recall(struct standing *standing, struct davy_ledger *ledger, const struct davy_config *config);
+
+/* Tell what is next, once the outbox has handed over all events. */
+void standing_turn(struct standing *standing, struct davy_ledger *ledger, const struct davy_config *config,
+                   davy_mono now);
+
+/* When the next turn is wanted. */
+davy_mono standing_due(const struct standing *standing);
