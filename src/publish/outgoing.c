@@ -509,11 +509,30 @@ bool davy_outgoing_idle(const struct davy_outgoing *out)
     return idle;
 }
 
+/* Who is left with this connection keeps the retained status: a clean end sends no will. */
+static void say_offline(struct davy_outgoing *out, struct davy_stamp now)
+{
+    char topic[DAVY_TOPIC_SIZE], text[STATUS_SIZE];
+    struct davy_buf payload;
+    struct davy_message message;
+    davy_buf_init(&payload, text, sizeof text);
+    davy_payload_will(&payload, out->config, out->boot_id, now.wall);
+    if (davy_message_new(DAVY_MESSAGE_STATE, 0, davy_topic(out->config, "status", topic), text, &message) < 0)
+        return;
+    message.retain = true;
+    message.schema = "davy.status/1";
+    if (hand_over(out, &message, ++out->last_id) < 0)
+        davy_warning("mqtt", "%s still says online", topic);
+    davy_message_done(&message);
+}
+
 void davy_outgoing_switch(struct davy_outgoing *out, const struct davy_config *config,
                           const struct davy_mqtt_client *client, struct davy_stamp now)
 {
     char base[DAVY_TOPIC_SIZE];
     take_states(out);
+    if (out->session.state == DAVY_SESSION_ONLINE)
+        say_offline(out, now);
     apply(out, DAVY_SESSION_SWITCH, now);
     out->config = config;
     out->client = *client;

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 
+import davy_schema
 from pipeline import SIM, calm, check_all, config, event
 from plant import BASE, Broker, Plant, run_cases, wait_for
 
@@ -137,7 +138,40 @@ def another_broker_knows_what_stands_and_the_first_one_what_has_ended():
             other.stop()
 
 
+def status(broker, prefix="davy/v1"):
+    done = subprocess.run(["mosquitto_sub", "-h", "127.0.0.1", "-p", str(broker.port), "-V", "5", "-q", "1", "-W", "1",
+                           "--retained-only", "-t", f"{prefix}/site/edge/status"], capture_output=True, text=True, timeout=20,
+                          check=False)
+    return json.loads(done.stdout) if done.stdout.strip() else {"state": None}
+
+
+def who_is_left_hears_that_it_is_offline():
+    for version in ("5", "3.1.1"):
+        with Plant() as plant:
+            started(plant)
+            other = Broker(plant.folder, plant.spare_port)
+            other.start()
+            try:
+                text = plant.config.read_text(encoding="utf-8").replace("telemetry = ", f'version = "{version}"; telemetry = ', 1)
+                reload(plant, text)
+                wait_for(lambda: status(plant.broker)["state"] == "online", 20, "online with that version")
+                moved = text.replace(f":{plant.broker_port}\"", f":{other.port}\"")
+                reload(plant, moved)
+                wait_for(lambda: status(other)["state"] == "online", 20, "online at the other broker")
+                left = status(plant.broker)
+                assert left["state"] == "offline" and left["boot_id"] == status(other)["boot_id"], (version, left)
+                assert not davy_schema.validate(json.dumps(left)), left
+                reload(plant, moved.replace("telemetry = ", 'prefix = "davy/v2"; telemetry = ', 1))
+                wait_for(lambda: status(other, "davy/v2")["state"] == "online", 20, "online under the other prefix")
+                assert status(other)["state"] == "offline", (version, status(other))
+                assert plant.end_daemon(signal.SIGKILL) != 0
+                wait_for(lambda: status(other, "davy/v2")["state"] == "offline", 20, "the last will")
+            finally:
+                other.stop()
+
+
 CASES = [
+    who_is_left_hears_that_it_is_offline,
     a_moved_alarm_is_told_where_it_is,
     there_and_back_while_the_broker_is_away,
     another_broker_knows_what_stands_and_the_first_one_what_has_ended,
