@@ -14,7 +14,8 @@
  * Where many devices miss now and then and answer again, or half of them often, the line is bad and nobody is to be
  * protected from anybody: then only those that missed three times in a row are silent, and retries are free.
  *
- * The bound, where it is not so: in any time T in which d devices fall silent, all that does not answer takes at most
+ * The bound, where it is not so: in any time T in which d devices fall silent, all that does not answer and is not free
+ * takes at most
  *     d × C + (max(retries, 1) + 1) × C + T / 10
  * of it, a probe that the adapter encloses by others (acquire/bus.h) counting as it took, where it is the last one. The
  * first term is the first miss of each, that nobody can foresee. Each poll of the others is late by at most that; once it
