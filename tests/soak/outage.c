@@ -299,6 +299,12 @@ static void tell(const struct outage *o, int64_t second, davy_mono began)
             (long long)o->rss_last_kib, (double)size_of(o, "readings.db") / 1048576, (double)o->ledger_bytes / 1048576);
 }
 
+/* As tests/integration/plant.py says: then memory is not ours to judge. */
+static bool under_an_instrument(void)
+{
+    return getenv("DAVY_PATIENCE") != NULL;
+}
+
 static void run(struct outage *o)
 {
     davy_mono began = davy_clock_now(&davy_system_clock).mono, told = began;
@@ -312,7 +318,7 @@ static void run(struct outage *o)
         told = here;
         tell(o, second, began);
     }
-    if (o->rss_most_kib > o->rss_first_kib + GROWTH_KIB)
+    if (!under_an_instrument() && o->rss_most_kib > o->rss_first_kib + GROWTH_KIB)
         problem(o, "memory grew, KiB", o->rss_most_kib - o->rss_first_kib);
 }
 
