@@ -34,6 +34,7 @@ struct davy_nonce {
 
 struct davy_incoming {
     davy_mono started;
+    davy_wall issued_until;    /* of acks that were taken before the start; ns = 0: none */
     struct davy_nonce *nonces; /* a ring of DAVY_INCOMING_NONCES */
     size_t nonce_count;
     size_t nonce_next;

@@ -88,6 +88,12 @@ size_t davy_publisher_waiting(struct davy_publisher *publisher, enum davy_messag
  */
 int davy_publisher_switch(struct davy_publisher *publisher, const struct davy_config *config) DAVY_MUST_CHECK;
 
+/*
+ * Before this start acks were taken that were issued up to then: by a clock ahead of ours that may lie behind the start, and
+ * their nonces are forgotten. Any thread, also before the start.
+ */
+void davy_publisher_issued_until(struct davy_publisher *publisher, davy_wall until);
+
 /* A copy of its counters; how often its thread has been round, for the watchdog. Any thread. */
 void davy_publisher_status(struct davy_publisher *publisher, struct davy_publisher_status *ret_status);
 uint64_t davy_publisher_beats(const struct davy_publisher *publisher);

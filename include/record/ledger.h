@@ -234,6 +234,12 @@ int davy_ledger_snapshot(struct davy_ledger *ledger, void (*each)(void *context,
 int davy_ledger_topics(struct davy_ledger *ledger, void (*each)(void *context, const char *key, const char *topic),
                        void *context) DAVY_MUST_CHECK;
 
+/*
+ * The latest `issued_at`, to the millisecond, of an `ack` over MQTT among the last ten thousand actions; ns = 0: none. 0 or
+ * an error.
+ */
+int davy_ledger_issued_until(struct davy_ledger *ledger, davy_wall *ret_until) DAVY_MUST_CHECK;
+
 /* One alarm that stands, or one topic whose alarm has ended, as text that lives until the next call on the ledger. */
 struct davy_standing_row {
     int64_t at;          /* pass it as `after` for the next one */

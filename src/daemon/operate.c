@@ -169,11 +169,26 @@ bool operate_knows(enum davy_verb verb)
     return (unsigned)verb < DAVY_VERB_COUNT_ && actions[verb].run;
 }
 
-/* For how long something was to be hidden; NULL where that is no question. */
+/* What makes a command over MQTT once-only: after a restart the ledger alone knows it. */
+static char *origin_of(const struct davy_remote *remote)
+{
+    char text[6 * sizeof remote->nonce + 128];
+    struct davy_buf out;
+    davy_buf_init(&out, text, sizeof text);
+    davy_json_open(&out, '{');
+    davy_json_text(&out, "nonce", remote->nonce);
+    davy_json_time(&out, "issued_at", remote->issued_at);
+    davy_json_close(&out, '}');
+    return strdup(text);
+}
+
+/* For how long something was to be hidden, or which command over MQTT it was; NULL where that is no question. */
 static char *detail_of(const struct ask *ask)
 {
     char text[64];
     struct davy_buf out;
+    if (ask->remote)
+        return origin_of(ask->remote);
     if (ask->request.verb != DAVY_VERB_SHELVE && ask->request.verb != DAVY_VERB_INHIBIT)
         return NULL;
     davy_buf_init(&out, text, sizeof text);

@@ -162,6 +162,18 @@ static void collect(void *context, const struct davy_alarm_memory *memory)
     ask->memories[ask->memory_count++] = *memory;
 }
 
+/* Nonces are not kept; which acks may have been taken before is. */
+static void tell_issued(struct record_stage *stage)
+{
+    davy_wall until;
+    if (!stage->route->publisher)
+        return;
+    if (davy_ledger_issued_until(stage->ledger, &until) < 0)
+        davy_warning("record", "the acks that were taken over MQTT cannot be read");
+    else
+        davy_publisher_issued_until(stage->route->publisher, until);
+}
+
 /* Read them all. False: to be tried again. */
 static bool recall(struct record_stage *stage, struct ask *ret_ask)
 {
@@ -175,6 +187,7 @@ static bool recall(struct record_stage *stage, struct ask *ret_ask)
         return false;
     }
     standing_recall(stage->standing, stage->ledger, stage->config);
+    tell_issued(stage);
     return true;
 }
 

@@ -106,6 +106,15 @@ static void refuse(struct davy_remote *remote, const char *why)
     snprintf(remote->refusal, sizeof remote->refusal, "%s", why);
 }
 
+/*
+ * One that was taken before the start, by a sender whose clock is ahead, may come again with a time behind the start. To the
+ * millisecond; what is beyond the window was issued by a clock that has been set since.
+ */
+static bool may_be_known(const struct davy_incoming *in, const struct davy_remote *remote, davy_wall now)
+{
+    return in->issued_until.ns <= now.ns + WINDOW_NS && remote->issued_at.ns <= in->issued_until.ns + DAVY_NS_PER_MS;
+}
+
 /* An ack must be fresh and never have been seen. */
 static void judge_ack(struct davy_incoming *in, struct davy_remote *remote, struct davy_stamp now)
 {
@@ -116,6 +125,8 @@ static void judge_ack(struct davy_incoming *in, struct davy_remote *remote, stru
                  fabs(late_s), late_s > 0 ? "behind" : "ahead of", DAVY_INCOMING_WINDOW_S);
     else if (late_s > age_s)
         refuse(remote, "issued before the gateway started: send a new one");
+    else if (may_be_known(in, remote, now.wall))
+        refuse(remote, "issued before one that was taken before the gateway started: send a new one");
     else if (is_used(in, remote->nonce))
         refuse(remote, "the nonce has been used before");
     else if (!has_room(in, now.wall))

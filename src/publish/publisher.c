@@ -27,6 +27,7 @@ struct davy_publisher {
     uint64_t missed;            /* commands that were dropped and said so */
     struct davy_queue switches; /* of const struct davy_config *, with a reference */
     struct davy_cell status;
+    atomic_int_least64_t issued_until_ns;
     char boot_id[64];
     bool foreign_client; /* given by the caller: survives a switch */
     struct davy_outgoing out;
@@ -144,6 +145,11 @@ int davy_publisher_switch(struct davy_publisher *publisher, const struct davy_co
     return -EAGAIN;
 }
 
+void davy_publisher_issued_until(struct davy_publisher *publisher, davy_wall until)
+{
+    atomic_store(&publisher->issued_until_ns, until.ns);
+}
+
 void davy_publisher_status(struct davy_publisher *publisher, struct davy_publisher_status *ret_status)
 {
     davy_cell_get(&publisher->status, ret_status);
@@ -187,6 +193,7 @@ static void take_notices(struct davy_publisher *publisher, struct davy_stamp now
 static void take_commands(struct davy_publisher *publisher, struct davy_stamp now)
 {
     struct davy_mqtt_command command;
+    publisher->out.incoming.issued_until = (davy_wall){atomic_load(&publisher->issued_until_ns)};
     for (int i = 0; i < COMMANDS && davy_queue_pop(&publisher->incoming, &command); i++) {
         davy_outgoing_command(&publisher->out, &command, now);
         davy_mqtt_command_done(&command);

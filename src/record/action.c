@@ -52,6 +52,21 @@ int davy_action_append(struct davy_ledger *ledger, const struct davy_ledger_acti
                       chain->hash, out.text);
 }
 
+int davy_ledger_issued_until(struct davy_ledger *ledger, davy_wall *ret_until)
+{
+    if (!ledger->db.handle)
+        return -EIO;
+    sqlite3_stmt *statement = davy_db_use(&ledger->db, LEDGER_ACTION_ISSUED);
+    int r = davy_db_step(&ledger->db, statement);
+    if (r < 0)
+        return r;
+    const char *text = r == 0 ? (const char *)sqlite3_column_text(statement, 0) : NULL;
+    *ret_until = (davy_wall){0};
+    r = text ? davy_wall_parse(text, ret_until) : 0;
+    sqlite3_reset(statement);
+    return r;
+}
+
 int davy_ledger_act(struct davy_ledger *ledger, const struct davy_ledger_action *action)
 {
     if (!davy_db_in_transaction(&ledger->db))

@@ -6,6 +6,7 @@ usage: commands.py [CASE...]       all by default; exit 0 when all pass. Environ
 """
 import datetime
 import json
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -159,6 +160,33 @@ def an_ack_must_be_fresh_and_new():
         publish(plant, "ack", {**first, "level": "red"})
         refused(reply(seen, first["nonce"], 3), "used before")
         assert state(plant, "gas:GT-1.gas") == "unacknowledged"
+        check(seen)
+
+
+def a_nonce_is_used_once_over_a_restart_too():
+    """Of a sender whose clock is ahead: its time alone does not tell what was issued before the start."""
+    with Plant() as plant:
+        seen = started(plant)
+        alarm = raised(plant, seen)
+        first = ack(alarm, issued_at=stamp(40))
+        done(ask(plant, seen, "ack", first))
+        plant.config.write_text(plant.config.read_text(encoding="utf-8") + "# as before\n", encoding="utf-8")
+        assert plant.ctl("reload").returncode == 0
+        publish(plant, "ack", first)
+        refused(reply(seen, first["nonce"], 2), "used before")
+        plant.sim.set("GT-1.gas", 45)
+        event(seen, "gas", "escalated")
+        plant.sim.set("GT-1.gas", 25)
+        event(seen, "gas", "lowered")  # unacknowledged, and of the level that was seen
+        wait_for(lambda: plant.ledger("SELECT count(*) FROM actions WHERE verb = 'ack'")[0][0] == 2, 10, "both are in the ledger")
+        before = subscriptions(plant)
+        plant.end_daemon(signal.SIGKILL)
+        plant.start_daemon()
+        listening(plant, before)
+        publish(plant, "ack", first)
+        refused(reply(seen, first["nonce"], 3), "before the gateway started")
+        assert state(plant, "gas:GT-1.gas") == "unacknowledged"
+        done(ask(plant, seen, "ack", ack(alarm, issued_at=stamp(45))))
         check(seen)
 
 
@@ -488,6 +516,7 @@ def an_older_protocol_does_the_same():
 CASES = [
     an_ack_takes_what_was_seen_and_is_audited,
     an_ack_must_be_fresh_and_new,
+    a_nonce_is_used_once_over_a_restart_too,
     only_what_is_allowed_is_done,
     a_snapshot_is_made_on_request,
     a_gap_is_closed_with_exactly_what_was_missed,

@@ -129,6 +129,21 @@ static void what_was_issued_before_the_start_is_refused(void **state)
     assert_non_null(strstr(ack("c", -11), "before the gateway started"));
 }
 
+static void what_may_have_been_taken_before_the_start_is_refused(void **state)
+{
+    (void)state;
+    pass(10);
+    in.issued_until = (davy_wall){now.wall.ns + 30 * DAVY_NS_PER_S}; /* its clock was ahead */
+    assert_non_null(strstr(ack("a", 30), "before the gateway started"));
+    assert_non_null(strstr(ack("b", 0), "before the gateway started"));
+    assert_string_equal(ack("c", 31), "");
+    pass(31);
+    assert_string_equal(ack("d", 0), "");
+    in.issued_until =
+        (davy_wall){now.wall.ns + 3600 * DAVY_NS_PER_S}; /* our clock was set back since: none can come again */
+    assert_string_equal(ack("e", 0), "");
+}
+
 static void more_nonces_than_can_be_remembered_are_refused_not_forgotten(void **state)
 {
     char nonce[16];
@@ -229,6 +244,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_nonce_is_used_once, set_up, tear_down),
         cmocka_unit_test_setup_teardown(one_that_was_refused_has_not_used_its_nonce, set_up, tear_down),
         cmocka_unit_test_setup_teardown(what_was_issued_before_the_start_is_refused, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(what_may_have_been_taken_before_the_start_is_refused, set_up, tear_down),
         cmocka_unit_test_setup_teardown(more_nonces_than_can_be_remembered_are_refused_not_forgotten, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(what_is_retained_is_ignored, set_up, tear_down),
