@@ -67,6 +67,18 @@ int davy_ledger_issued_until(struct davy_ledger *ledger, davy_wall *ret_until)
     return r;
 }
 
+bool davy_ledger_loaded_before(struct davy_ledger *ledger, const char *hash)
+{
+    if (!ledger->db.handle)
+        return false;
+    sqlite3_stmt *statement = davy_db_use(&ledger->db, LEDGER_ACTION_LOADED);
+    const char *text =
+        davy_db_step(&ledger->db, statement) == 0 ? (const char *)sqlite3_column_text(statement, 0) : NULL;
+    bool same = text && strcmp(text, hash) == 0;
+    sqlite3_reset(statement);
+    return same;
+}
+
 int davy_ledger_act(struct davy_ledger *ledger, const struct davy_ledger_action *action)
 {
     if (!davy_db_in_transaction(&ledger->db))

@@ -134,6 +134,14 @@ def another_broker_knows_what_stands_and_the_first_one_what_has_ended():
             reload(plant, first)
             wait_for(lambda: plant.status()["broker"]["url"].endswith(str(plant.broker_port)), 20, "back again")
             agree(plant)
+            plant.sim.set("GT-2.gas", 25)
+            plant.sim.set("GT-3.gas", 5)
+            wait_for(lambda: plant.alarms()["gas:GT-3.gas"]["state"] == "returned", 20, "gone")
+            assert plant.ctl("ack", "gas:GT-3.gas").returncode == 0
+            agree(plant)
+            assert plant.end_daemon() == 0
+            plant.start_daemon(first.replace(f":{plant.broker_port}\"", f":{other.port}\""))  # a changed file at a start
+            agree(plant, other)
         finally:
             other.stop()
 
