@@ -240,7 +240,7 @@ int davy_ledger_topics(struct davy_ledger *ledger, void (*each)(void *context, c
  */
 int davy_ledger_issued_until(struct davy_ledger *ledger, davy_wall *ret_until) DAVY_MUST_CHECK;
 
-/* Whether the configuration of this hash is the one that was loaded last, as the actions say. False where they do not. */
+/* Whether the last start was with the configuration of this hash and nothing was reloaded since, as the actions say. */
 bool davy_ledger_loaded_before(struct davy_ledger *ledger, const char *hash);
 
 /* One alarm that stands, or one topic whose alarm has ended, as text that lives until the next call on the ledger. */

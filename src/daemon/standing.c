@@ -143,7 +143,7 @@ void standing_switch(struct standing *standing, struct davy_ledger *ledger, cons
 void standing_recall(struct standing *standing, struct davy_ledger *ledger, const struct davy_config *config)
 {
     note_change((struct change){standing, NULL, config}, ledger);
-    if (!davy_ledger_loaded_before(ledger, config->hash)) /* perhaps with another broker */
+    if (!davy_ledger_loaded_before(ledger, config->hash)) /* perhaps another broker */
         begin(standing, PHASE_ENDED);
 }
 

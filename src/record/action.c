@@ -72,9 +72,10 @@ bool davy_ledger_loaded_before(struct davy_ledger *ledger, const char *hash)
     if (!ledger->db.handle)
         return false;
     sqlite3_stmt *statement = davy_db_use(&ledger->db, LEDGER_ACTION_LOADED);
-    const char *text =
-        davy_db_step(&ledger->db, statement) == 0 ? (const char *)sqlite3_column_text(statement, 0) : NULL;
-    bool same = text && strcmp(text, hash) == 0;
+    bool same = davy_db_step(&ledger->db, statement) == 0;
+    const char *loaded = same ? (const char *)sqlite3_column_text(statement, 0) : NULL;
+    const char *verb = same ? (const char *)sqlite3_column_text(statement, 1) : NULL;
+    same = loaded && verb && strcmp(loaded, hash) == 0 && strcmp(verb, "load") == 0;
     sqlite3_reset(statement);
     return same;
 }

@@ -142,9 +142,10 @@ static const char *const statements[LEDGER_STATEMENT_COUNT_] = {
     [LEDGER_ACTION_ISSUED] =
         "SELECT max(json_extract(payload, '$.detail.issued_at')) FROM (SELECT payload FROM action ORDER BY seq DESC"
         " LIMIT 10000) WHERE json_extract(payload, '$.verb') = 'ack'",
-    [LEDGER_ACTION_LOADED] = "SELECT json_extract(payload, '$.detail.hash') FROM action"
-                             " WHERE json_extract(payload, '$.verb') IN ('load', 'reload')"
-                             " AND json_extract(payload, '$.result') = 'done' ORDER BY seq DESC LIMIT 1",
+    [LEDGER_ACTION_LOADED] =
+        "SELECT json_extract(payload, '$.detail.hash'), json_extract(payload, '$.verb') FROM action"
+        " WHERE json_extract(payload, '$.verb') IN ('load', 'reload')"
+        " AND json_extract(payload, '$.result') = 'done' ORDER BY seq DESC LIMIT 1",
     [LEDGER_LOSS_ALL] = "SELECT what, total, count, from_us, to_us, from_seq, to_seq, why FROM loss",
     [LEDGER_LOSS_SET] = "UPDATE loss SET total = ?2, count = ?3, from_us = ?4, to_us = ?5, from_seq = ?6, to_seq = ?7,"
                         " why = ?8 WHERE what = ?1",

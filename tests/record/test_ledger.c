@@ -311,6 +311,38 @@ static void the_topics_are_those_of_the_latest_events(void **state)
     assert_string_equal(topic + 1, list.text[1]);
 }
 
+static void act(struct davy_ledger *ledger, const char *verb, const char *result, const char *detail)
+{
+    const struct davy_ledger_action action = {
+        .time = wall_s(0), .by = "mqtt:zhao", .verb = verb, .result = result, .detail = detail};
+    assert_int_equal(davy_ledger_begin(ledger), 0);
+    assert_int_equal(davy_ledger_act(ledger, &action), 0);
+    assert_int_equal(davy_ledger_commit(ledger), 0);
+}
+
+static void the_latest_ack_and_the_last_load_are_found(void **state)
+{
+    struct fixture *f = *state;
+    char text[DAVY_WALL_TEXT];
+    davy_wall until = wall_s(1);
+    assert_int_equal(davy_ledger_issued_until(f->ledger, &until), 0);
+    assert_int_equal(until.ns, 0);
+    assert_false(davy_ledger_loaded_before(f->ledger, "a"));
+    act(f->ledger, "load", "done", "{\"hash\":\"a\"}");
+    act(f->ledger, "ack", "done", "{\"nonce\":\"n\",\"issued_at\":\"2026-11-23T08:01:42.345Z\"}");
+    act(f->ledger, "ack", "no such alarm", "{\"nonce\":\"m\",\"issued_at\":\"2026-11-23T08:01:02.345Z\"}");
+    act(f->ledger, "ack", "done", NULL); /* at the gateway */
+    act(f->ledger, "reload", "refused: the file has errors", "{\"hash\":\"a\"}");
+    assert_int_equal(davy_ledger_issued_until(f->ledger, &until), 0);
+    assert_string_equal(davy_wall_format(until, text), "2026-11-23T08:01:42.345Z");
+    assert_true(davy_ledger_loaded_before(f->ledger, "a"));
+    assert_false(davy_ledger_loaded_before(f->ledger, "b"));
+    act(f->ledger, "reload", "done", "{\"hash\":\"b\"}");
+    assert_false(davy_ledger_loaded_before(f->ledger, "b")); /* what it changed may not have been told to the end */
+    act(f->ledger, "load", "done", "{\"hash\":\"b\"}");
+    assert_true(davy_ledger_loaded_before(f->ledger, "b"));
+}
+
 static void what_stands_and_what_has_ended_come_one_by_one(void **state)
 {
     struct fixture *f = *state;
@@ -685,6 +717,7 @@ int main(void)
         TEST(the_snapshot_is_the_latest_event_of_each_alarm_that_is_not_normal),
         TEST(the_topics_are_those_of_the_latest_events),
         TEST(what_stands_and_what_has_ended_come_one_by_one),
+        TEST(the_latest_ack_and_the_last_load_are_found),
         TEST(the_watermark_is_kept_and_never_goes_back),
         TEST(events_are_read_again_in_order_whether_delivered_or_not),
         TEST(pruning_keeps_the_undelivered_the_chain_and_the_snapshot),
