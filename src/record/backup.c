@@ -130,14 +130,15 @@ static int check_copy(const struct backup *backup)
     return r;
 }
 
-/* Without -wal and -shm that a reader made beside it. */
+/* Without -wal and -shm that a reader made beside it, and the journal that SQLite leaves where the disk was full. */
 static void remove_companions(const struct backup *backup)
 {
+    static const char *const suffixes[] = {"-wal", "-shm", "-journal"};
     char path[DAVY_DB_PATH + 16];
-    snprintf(path, sizeof path, "%s-wal", backup->part);
-    (void)unlink(path);
-    snprintf(path, sizeof path, "%s-shm", backup->part);
-    (void)unlink(path);
+    for (size_t i = 0; i < DAVY_LENGTH(suffixes); i++) {
+        snprintf(path, sizeof path, "%s%s", backup->part, suffixes[i]);
+        (void)unlink(path);
+    }
 }
 
 /* Never over a file that is there: by a link, or on a file system without links (FAT) by a rename that replaces nothing. */

@@ -2,16 +2,20 @@
 /* A backup is whole and checked, or is not there; beside a writer that never stops. */
 #include "record_support.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
+#include <sched.h>
 #include <signal.h>
+#include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
+#include "fault_vfs.h"
 #include "record/backup.h"
 #include "record/verify.h"
 
@@ -128,6 +132,86 @@ static void one_that_was_killed_is_told_and_does_no_harm(void **state)
     assert_nothing_left(f);
 }
 
+/* More than SQLite keeps in its cache. */
+static void store_many(struct fixture *f)
+{
+    struct sample_event s;
+    assert_int_equal(davy_ledger_begin(f->ledger), 0);
+    for (int i = 1; i <= 12000; i++)
+        assert_int_equal(davy_ledger_append(f->ledger, sample(&s, i, i % 3, "unacknowledged")), 0);
+    assert_int_equal(davy_ledger_commit(f->ledger), 0);
+}
+
+/* One write of a copy fails, or all from one on: nothing is left, or a whole copy. */
+static void try_with(struct fixture *f, const struct fault *kind, int n, bool *ret_fired)
+{
+    struct fault fault = *kind;
+    assert_int_equal(fault_install(&fault), SQLITE_OK);
+    fault.countdown = n;
+    int r = backup(f, NULL, NULL);
+    *ret_fired = fault.fired > 0;
+    fault_remove(&fault);
+    assert_true(r == 0 || fault.fired > 0);
+    if (r == 0)
+        assert_int_equal(unlink(f->copy), 0);
+    assert_nothing_left(f);
+}
+
+static void a_disk_that_fails_anywhere_leaves_nothing(void **state)
+{
+    struct fixture *f = *state;
+    static const struct fault kinds[] = {
+        {.result = SQLITE_FULL, .lasting = true},
+        {.result = SQLITE_FULL},
+        {.result = SQLITE_IOERR_WRITE, .lasting = true},
+        {.result = SQLITE_IOERR_FSYNC, .lasting = true, .only_syncs = true},
+    };
+    store_many(f);
+    f->ledger = davy_ledger_close(f->ledger);
+    for (size_t i = 0; i < DAVY_LENGTH(kinds); i++) {
+        bool fired = true;
+        for (int n = 1; fired; n *= 3)
+            try_with(f, &kinds[i], n, &fired);
+    }
+}
+
+/* Of a full disk SQLite leaves the journal, where its cache was too small for the copy. */
+static int on_a_full_disk(struct fixture *f)
+{
+    char small[128];
+    snprintf(small, sizeof small, "%s/small", f->folder.path);
+    snprintf(f->copy, sizeof f->copy, "%s/small/copy", f->folder.path);
+    if (unshare(CLONE_NEWNS) < 0 && unshare(CLONE_NEWUSER | CLONE_NEWNS) < 0)
+        return 77;
+    if (mkdir(small, 0700) < 0 || mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
+        mount("small", small, "tmpfs", 0, "size=1m") < 0)
+        return 77;
+    int r = davy_backup(DAVY_BACKUP_LEDGER, f->folder.file, f->copy, NULL, NULL, &f->bytes, f->error, sizeof f->error);
+    int left = 0;
+    DIR *folder = opendir(small);
+    while (folder && readdir(folder))
+        left++;
+    if (folder)
+        closedir(folder);
+    return r == -ENOSPC && left == 2 ? 0 : 1; /* "." and ".." */
+}
+
+static void a_full_disk_keeps_nothing(void **state)
+{
+    struct fixture *f = *state;
+    int status = 0;
+    store_many(f);
+    (void)file_of(f);
+    pid_t child = fork();
+    if (child == 0)
+        _exit(on_a_full_disk(f));
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFEXITED(status));
+    if (WEXITSTATUS(status) == 77)
+        skip(); /* no mounts here */
+    assert_int_equal(WEXITSTATUS(status), 0);
+}
+
 static bool stop(void *context, int64_t pages, int64_t of)
 {
     assert_true(pages >= 0 && pages <= of);
@@ -137,12 +221,8 @@ static bool stop(void *context, int64_t pages, int64_t of)
 static void one_that_is_stopped_leaves_nothing(void **state)
 {
     struct fixture *f = *state;
-    struct sample_event s;
     int steps = 0;
-    assert_int_equal(davy_ledger_begin(f->ledger), 0);
-    for (int i = 1; i <= 12000; i++)
-        assert_int_equal(davy_ledger_append(f->ledger, sample(&s, i, i % 3, "unacknowledged")), 0);
-    assert_int_equal(davy_ledger_commit(f->ledger), 0);
+    store_many(f);
     assert_int_equal(backup(f, stop, &steps), -EINTR);
     assert_int_equal(steps, 1);
     assert_nothing_left(f);
@@ -330,6 +410,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(the_copy_is_one_whole_file),
         TEST(nothing_is_overwritten),
+        TEST(a_disk_that_fails_anywhere_leaves_nothing),
+        TEST(a_full_disk_keeps_nothing),
         TEST(one_that_was_killed_is_told_and_does_no_harm),
         TEST(one_that_is_stopped_leaves_nothing),
         TEST(a_ledger_that_does_not_hold_is_not_copied_in_silence),
