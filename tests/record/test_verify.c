@@ -5,9 +5,12 @@
  */
 #include "verify_deeds.h"
 
+#include <fcntl.h>
+#include <signal.h>
 #include <sys/wait.h>
 
 #include "base/buf.h"
+#include "record/delivery.h"
 #include "record/verify.h"
 
 #define SEEDS 1000
@@ -317,6 +320,62 @@ static void whatever_is_pruned_the_rest_holds(void **state)
     assert_int_equal(f->check.bad_seq, pruned + 1);
 }
 
+/* Events come, are acknowledged and confirmed, and go again; a byte for each step. */
+static void live_until_killed(struct fixture *f, int told)
+{
+    bool renewed = false;
+    assert_int_equal(davy_ledger_open(f->folder.path, wall_s(0), &renewed, &f->ledger), 0);
+    for (int64_t seq = davy_ledger_last_seq(f->ledger) + 1; !renewed; seq++) {
+        begin(f);
+        if (davy_ledger_deliver(f->ledger, seq / 200 % 2 != 0) != 0)
+            _exit(1);
+        add_event(f, seq);
+        if (seq % 7 == 0)
+            act(f, seq);
+        if (seq > 10 && davy_ledger_outbox_done(f->ledger, 2 * (seq - 10), wall_s(seq)) != 0)
+            _exit(1);
+        if (seq > 40 && davy_ledger_confirm(f->ledger, seq - 40) != 0)
+            _exit(1);
+        commit(f);
+        for (int i = 0; i < 2; i++) /* as a reload that shortens the retention does */
+            if (write(told, "", 1) != 1 ||
+                davy_ledger_prune(f->ledger, wall_s(seq - (i ? 30 : 60)), wall_s(LONG_AFTER)) < 0)
+                _exit(1);
+    }
+    _exit(2);
+}
+
+static void a_kill_while_it_prunes_leaves_what_holds(void **state)
+{
+    struct fixture *f = *state;
+    struct davy_random random = {davy_test_seed(20261130)};
+    int64_t last = 0, after = 0;
+    (void)file_of(f);
+    for (int round = 0; round < 40; round++) {
+        int ends[2], status = 0;
+        char byte;
+        assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
+        f->ledger = davy_ledger_close(f->ledger);
+        pid_t child = fork();
+        if (child == 0)
+            live_until_killed(f, ends[1]);
+        close(ends[1]);
+        for (uint64_t steps = 20 + davy_random_next(&random) % 100; steps > 0; steps--)
+            assert_int_equal(read(ends[0], &byte, 1), 1);
+        assert_int_equal(kill(child, SIGKILL), 0);
+        assert_int_equal(waitpid(child, &status, 0), child);
+        assert_true(WIFSIGNALED(status));
+        close(ends[0]);
+        assert_int_equal(verify(f), 0);
+        assert_true(f->check.events.last > last && f->check.events.after >= after);
+        last = f->check.events.last;
+        after = f->check.events.after;
+    }
+    assert_true(after > 500 && after < last - 20);
+    assert_int_equal(davy_ledger_open(f->folder.path, wall_s(0), NULL, &f->ledger), 0);
+    assert_int_equal(davy_ledger_last_seq(f->ledger), last);
+}
+
 /* In a process of its own, as davyctl is. */
 static void verify_holds_beside_a_writer_that_prunes(void **state)
 {
@@ -369,6 +428,7 @@ int main(void)
         TEST(a_thousand_ways_to_tamper_are_found),
         TEST(what_nobody_can_find_is_little),
         TEST(whatever_is_pruned_the_rest_holds),
+        TEST(a_kill_while_it_prunes_leaves_what_holds),
         TEST(verify_holds_beside_a_writer_that_prunes),
         TEST(a_file_without_its_checkpoint_is_no_ledger_that_holds),
     };
