@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Every measure against a recomputation of its window from all readings, over random times, gaps and windows. */
+#include <float.h>
 #include <math.h>
 #include <stdlib.h>
 
@@ -420,9 +421,18 @@ static void long_round_of(struct davy_random *random, enum davy_measure type)
     davy_measure_free(state);
 }
 
+/* Under valgrind, which calculates with 53 bits, a recomputation is no better than what it is held against. */
+static void need_long_double(void)
+{
+    volatile long double one = 1.0L;
+    if (one + LDBL_EPSILON == one)
+        skip();
+}
+
 static void any_window_is_that_of_a_recomputation(void **unused)
 {
     (void)unused;
+    need_long_double();
     static const enum davy_measure types[] = {DAVY_MEASURE_MEAN,     DAVY_MEASURE_MIN,  DAVY_MEASURE_MAX,
                                               DAVY_MEASURE_STDDEV,   DAVY_MEASURE_RMS,  DAVY_MEASURE_RATE,
                                               DAVY_MEASURE_FORECAST, DAVY_MEASURE_STEL, DAVY_MEASURE_DEVIATION};

@@ -412,7 +412,16 @@ def descriptors_of(pid):
         return 0
 
 
+def is_without_valgrind():
+    """It takes descriptors for itself, and lowers the limit that davyd sees."""
+    if os.environ.get("MEMCHECK_LOGS"):
+        print("skipped: valgrind has descriptors of its own")
+    return not os.environ.get("MEMCHECK_LOGS")
+
+
 def idle_clients_take_nothing_from_alarms():
+    if not is_without_valgrind():
+        return
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 4096), hard))
     with Plant() as plant:
@@ -437,6 +446,8 @@ def idle_clients_take_nothing_from_alarms():
 
 
 def a_low_limit_of_descriptors_is_said_and_alarms_come_first():
+    if not is_without_valgrind():
+        return
     with Plant() as plant:
         plant.broker.start()
         plant.start_sim(SIM % {"port": plant.plant_port})
