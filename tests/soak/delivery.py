@@ -58,6 +58,7 @@ class Platform:
 
     def __init__(self, port, rng):
         self.rng, self.messages, self.events, self.topics = rng, [], {}, {}
+        self.kept = {}  # like topics, since the broker was killed: it may be back with an old save
         self.whole = self.confirmed = self.twice = 0
         self.problems = []
         self.lock = threading.Lock()
@@ -70,11 +71,12 @@ class Platform:
             return
         seq = data["seq"]
         with self.lock:
-            if message.retain and data["replayed"]:
-                self.problems.append(f"event {seq} was sent again, retained")
+            if message.retain and data["replayed"] and seq < self.kept.get(message.topic, 0):
+                self.problems.append(f"{message.topic}: {seq} was sent again, retained, after {self.kept[message.topic]}")
             if not data["replayed"] and not message.retain and seq < self.topics.get(message.topic, 0):
                 self.problems.append(f"{message.topic}: first sending of {seq} after {self.topics[message.topic]}")
             self.topics[message.topic] = max(seq, self.topics.get(message.topic, 0))
+            self.kept[message.topic] = max(seq, self.kept.get(message.topic, 0))
             self.twice += seq in self.events
             again = self.events.setdefault(seq, message.payload) is not message.payload
             before = self.whole
@@ -149,6 +151,8 @@ class Run:
         self.figures["broker_killed"] += 1
         self.pulse(2)
         time.sleep(self.rng.uniform(0, 1))
+        with self.platform.lock:
+            self.platform.kept.clear()
         self.plant.broker.start()
 
     def pulse(self, times):
