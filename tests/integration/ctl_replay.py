@@ -15,6 +15,7 @@ import sys
 import tempfile
 import time
 
+PATIENCE = float(os.environ.get("DAVY_PATIENCE") or 1)  # as in plant.py
 HEADER = "time,point,value,quality\n"
 START = 1700000000  # 2023-11-14T22:13:20Z
 CONFIG = """
@@ -334,7 +335,7 @@ def stopping(b):
     with subprocess.Popen(arguments, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         process.stdin.write((HEADER + f"{START},GT-101.h2s,12,\n{START + 1},GT-101.h2s,5,\n").encode())
         process.stdin.flush()
-        time.sleep(0.5)
+        time.sleep(0.5 * PATIENCE)
         process.send_signal(signal.SIGINT)
         out, err = process.stdout.read(), process.stderr.read()
         process.wait(10)
@@ -346,7 +347,7 @@ def stopping(b):
         os.close(slave)
         process.stdin.write(HEADER.encode())
         process.stdin.flush()
-        time.sleep(2.3)
+        time.sleep(2.3 * PATIENCE)
         process.stdin.write(many)
         process.stdin.close()
         shown = b""
