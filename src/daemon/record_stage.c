@@ -166,11 +166,9 @@ static void collect(void *context, const struct davy_alarm_memory *memory)
 static void tell_issued(struct record_stage *stage)
 {
     davy_wall until;
-    if (!stage->route->publisher)
-        return;
     if (davy_ledger_issued_until(stage->ledger, &until) < 0)
         davy_warning("record", "the acks that were taken over MQTT cannot be read");
-    else
+    else if (stage->route->publisher)
         davy_publisher_issued_until(stage->route->publisher, until);
 }
 
