@@ -18,16 +18,11 @@ import threading
 import time
 
 import davy_schema
+from plant import free_ports
 
 PEER = os.environ.get("DAVY_PUBLISH_PEER", "build/tests/integration/publish_peer")
 MOSQUITTO = shutil.which("mosquitto", path=os.environ.get("PATH", "") + ":/usr/sbin:/usr/local/sbin")
 BASE = "davy/v1/site/edge"
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def until(condition, seconds, what):
@@ -67,7 +62,7 @@ class Process:
 
 class Broker:
     def __init__(self, folder, *settings):
-        self.port = free_port()
+        self.port = free_ports(1)[0]
         self.file = os.path.join(folder, f"mosquitto-{self.port}.conf")
         self.process = None
         with open(self.file, "w", encoding="utf-8") as out:
@@ -445,7 +440,7 @@ def leaves_within_three_seconds_whatever_the_broker_does(folder, keep):
     hole.received.get(timeout=10)
     took = peer.quit()
     assert took < 3.3, took
-    peer = keep(Peer(f"mqtt://127.0.0.1:{free_port()}"))
+    peer = keep(Peer(f"mqtt://127.0.0.1:{free_ports(1)[0]}"))
     took = peer.quit()
     assert took < 3.3, took
 
@@ -453,7 +448,7 @@ def leaves_within_three_seconds_whatever_the_broker_does(folder, keep):
 @cleanly
 def takes_the_second_url_when_the_first_is_down(folder, keep):
     broker = keep(Broker(folder))
-    peer = keep(Peer(f"mqtt://127.0.0.1:{free_port()},mqtt://localhost:{broker.port}"))
+    peer = keep(Peer(f"mqtt://127.0.0.1:{free_ports(1)[0]},mqtt://localhost:{broker.port}"))
     peer.wait("connected")
     assert len([line for line in peer.errors if "cannot connect" in line]) == 1, peer.errors
     peer.quit()

@@ -7,6 +7,7 @@ times longer, where they run under an instrument; what a case measures stays as 
 """
 import collections
 import functools
+import itertools
 import json
 import os
 import pathlib
@@ -30,20 +31,41 @@ DAVYSIM = os.environ.get("DAVYSIM", str(ROOT / "build/src/sim/davysim"))
 MOSQUITTO = shutil.which("mosquitto", path=os.environ.get("PATH", "") + ":/usr/sbin:/usr/local/sbin") or "mosquitto"
 BASE = "davy/v1/site/edge"
 PATIENCE = float(os.environ.get("DAVY_PATIENCE") or 1)
+PORTS = 500
 
 Message = collections.namedtuple("Message", "topic retain payload arrived data")
 
 
+@functools.cache
+def ports_of_ours():
+    """(mark, ports in turn): below those that the kernel hands out by itself; another test takes others while this process lives."""
+    for first in range(20000, 32000, PORTS):
+        mark = socket.socket(socket.AF_UNIX)
+        try:
+            mark.bind(f"\0davy-test-ports-{first}")
+        except OSError:
+            mark.close()
+            continue
+        return mark, itertools.cycle(range(first, first + PORTS))
+    raise AssertionError("all ports for tests are taken")
+
+
+def can_listen(port):
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+        return True
+
+
 def free_ports(count):
-    """Different free ports of the loopback, held together until all are known."""
-    held = [socket.socket() for _ in range(count)]
-    try:
-        for one in held:
-            one.bind(("127.0.0.1", 0))
-        return [one.getsockname()[1] for one in held]
-    finally:
-        for one in held:
-            one.close()
+    """Different free ports of the loopback; they stay free for us while nobody listens, though tests run side by side."""
+    _, ports = ports_of_ours()
+    found = list(itertools.islice(filter(can_listen, itertools.islice(ports, PORTS)), count))
+    assert len(found) == count, f"{len(found)} free ports of {count}"
+    return found
 
 
 def wait_for(predicate, timeout=30, what="a condition"):
