@@ -182,6 +182,7 @@ static bool recall(struct record_stage *stage, struct ask *ret_ask)
         disk_trouble(&stage->disk, "the state of alarms cannot be read whole", rc < 0 ? rc : -EUCLEAN);
     if (rc < 0 || ret_ask->kind != ASK_RESTORE) {
         free(ret_ask->memories);
+        *ret_ask = (struct ask){.kind = ASK_RESTORE};
         return false;
     }
     standing_recall(stage->standing, stage->ledger, stage->config);
@@ -483,9 +484,11 @@ static void trim(struct record_stage *stage, struct davy_stamp now)
     const davy_wall wall = clock_trusted(&stage->trust, davy_clock_synchronized(), now) ? now.wall : (davy_wall){0};
     reading_store_trim(stage->readings, wall);
     disk_works(&stage->disk);
-    if (stage->ledger &&
-        davy_ledger_prune(stage->ledger, before_retention(wall, stage->config->storage.event_retention), wall) < 0)
-        disk_trouble(&stage->disk, "ledger.db cannot be trimmed", -EIO);
+    if (!stage->ledger || !stage->disk.ours)
+        return;
+    int rc = davy_ledger_prune(stage->ledger, before_retention(wall, stage->config->storage.event_retention), wall);
+    if (rc < 0)
+        disk_trouble(&stage->disk, "ledger.db cannot be trimmed", rc);
 }
 
 static void housekeep(struct record_stage *stage, struct davy_stamp now)
@@ -571,18 +574,23 @@ static void drop_records(struct record_stage *stage)
         davy_error("record", "the disk takes nothing to the end: %zu events and states of alarms are lost", lost);
 }
 
+/* The last of it. A directory that was let go is not written to: it may be another's by now, or the disk taken out. */
+static void finish(struct record_stage *stage)
+{
+    outbox_take_deliveries(stage->outbox, stage->config, davy_clock_now(stage->route->clock));
+    write_records(stage);
+    disk_declare(&stage->disk, stage->ledger);
+    if (stage->disk.ours)
+        commit_batch(stage, 0);
+    disk_declare(&stage->disk, stage->ledger); /* what it has now, the readings need not keep */
+}
+
 struct record_stage *record_stage_free(struct record_stage *stage)
 {
     if (!stage)
         return NULL;
-    if (stage->ledger && stage->outbox) {
-        struct davy_stamp now = davy_clock_now(stage->route->clock);
-        outbox_take_deliveries(stage->outbox, stage->config, now);
-        write_records(stage);
-        disk_declare(&stage->disk, stage->ledger);
-        commit_batch(stage, 0);
-        disk_declare(&stage->disk, stage->ledger); /* what it has now, the readings need not keep */
-    }
+    if (stage->ledger && stage->outbox)
+        finish(stage);
     drop_records(stage);
     platform_free(stage->platform);
     standing_free(stage->standing);

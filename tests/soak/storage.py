@@ -203,6 +203,17 @@ class Harness:
             station.mount_image()
             station.pause(4)
             self.judge(station)
+            self.stop_without(station, breaks)
+
+    @staticmethod
+    def stop_without(station, breaks):
+        """A stop while the disk is out: what could not be stored is not begun anew below the mount point."""
+        station.launch()
+        breaks(station)
+        station.unmount()
+        station.end_daemon()
+        if any(station.state.iterdir()):
+            station.problem(f"written below the mount point by a stop: {[path.name for path in station.state.iterdir()]}")
 
     def case_readonly(self):
         def breaks(station):
