@@ -2,7 +2,6 @@
 #include "daemon/record_stage.h"
 
 #include <errno.h>
-#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -14,6 +13,7 @@
 #include "daemon/outbox.h"
 #include "daemon/platform.h"
 #include "daemon/reading_store.h"
+#include "daemon/recall.h"
 #include "daemon/standing.h"
 #include "daemon/write.h"
 #include "record/delivery.h"
@@ -31,9 +31,6 @@
 #define HOUSEKEEPING (10 * DAVY_NS_PER_S)
 #define MEASURING    (2 * DAVY_NS_PER_S)
 
-/* Who takes what the ledger remembers: main, while it waits for it at the start, else the evaluator that runs already. */
-enum recalling { RECALL_AWAITED, RECALL_DONE, RECALL_LATE };
-
 struct record_stage {
     struct route *route;
     struct davy_thread *thread;
@@ -49,11 +46,8 @@ struct record_stage {
     struct standing *standing;
     struct record batch[BATCH_MAX];
     size_t batch_count;
-    davy_mono torn_since;      /* the rest of a cause is awaited; 0: no */
-    bool recalled;             /* the memories of alarms were read */
-    struct ask memories;       /* at the start, until `recalling` is settled */
-    atomic_int recalling;      /* enum recalling */
-    struct davy_waker settled; /* rung when it is */
+    davy_mono torn_since; /* the rest of a cause is awaited; 0: no */
+    struct recall recall;
     davy_mono retry_at;
     davy_mono measure_at;
     davy_mono housekeep_at;
@@ -146,102 +140,6 @@ static void put_status(struct record_stage *stage)
     davy_cell_put(&stage->route->recorder, status);
 }
 
-/* ---- what alarms were before the start ------------------------------------------------------------------------- */
-
-/* Without memory for one of them all are read again later: what an alarm was must not be forgotten. */
-static void collect(void *context, const struct davy_alarm_memory *memory)
-{
-    struct ask *ask = context;
-    struct davy_alarm_memory *grown =
-        ask->kind == ASK_RESTORE ? reallocarray(ask->memories, ask->memory_count + 1, sizeof *grown) : NULL;
-    if (!grown) {
-        ask->kind = ASK_MEMORIES;
-        return;
-    }
-    ask->memories = grown;
-    ask->memories[ask->memory_count++] = *memory;
-}
-
-/* Nonces are not kept; which acks may have been taken before is. */
-static void tell_issued(struct record_stage *stage)
-{
-    davy_wall until;
-    if (davy_ledger_issued_until(stage->ledger, &until) < 0)
-        davy_warning("record", "the acks that were taken over MQTT cannot be read");
-    else if (stage->route->publisher)
-        davy_publisher_issued_until(stage->route->publisher, until);
-}
-
-/* Read them all. False: to be tried again. */
-static bool recall(struct record_stage *stage, struct ask *ret_ask)
-{
-    struct davy_stamp now = davy_clock_now(stage->route->clock);
-    *ret_ask = (struct ask){.kind = ASK_RESTORE};
-    int rc = davy_ledger_recall(stage->ledger, now, stage->route->boot_id, collect, ret_ask);
-    if (rc != 0)
-        disk_trouble(&stage->disk, "the state of alarms cannot be read whole", rc < 0 ? rc : -EUCLEAN);
-    if (rc < 0 || ret_ask->kind != ASK_RESTORE) {
-        free(ret_ask->memories);
-        *ret_ask = (struct ask){.kind = ASK_RESTORE};
-        return false;
-    }
-    standing_recall(stage->standing, stage->ledger, stage->config);
-    tell_issued(stage);
-    return true;
-}
-
-/*
- * The ledger was away at the start, or slow, and is here now: what it remembers goes to the running evaluator. `ask` is empty
- * after that.
- */
-static void restore_late(struct record_stage *stage, struct ask *ask)
-{
-    stage->recalled = davy_queue_push(&stage->route->asks, ask) != DAVY_QUEUE_LOST;
-    if (!stage->recalled)
-        free(ask->memories);
-    *ask = (struct ask){.kind = ASK_RESTORE};
-}
-
-static void recall_late(struct record_stage *stage)
-{
-    struct ask ask;
-    if (recall(stage, &ask))
-        restore_late(stage, &ask);
-}
-
-/* The thread's first work. main waits for it, but not for ever. */
-static void recall_first(struct record_stage *stage)
-{
-    int awaited = RECALL_AWAITED;
-    disk_works(&stage->disk);
-    open_ledger(stage);
-    disk_measure(&stage->disk);
-    stage->recalled = stage->ledger && recall(stage, &stage->memories);
-    platform_turn(stage->platform, stage->ledger, stage->config, mono_now(stage));
-    put_status(stage); /* what waits is known before anybody judges it */
-    bool in_time = atomic_compare_exchange_strong(&stage->recalling, &awaited, RECALL_DONE);
-    if (in_time)
-        davy_waker_ring(&stage->settled);
-    else if (stage->recalled)
-        restore_late(stage, &stage->memories);
-}
-
-bool record_stage_recall(struct record_stage *stage, davy_span patience,
-                         void (*each)(void *context, const struct davy_alarm_memory *memory), void *context)
-{
-    int awaited = RECALL_AWAITED;
-    davy_mono until = davy_mono_add(mono_now(stage), patience);
-    while (atomic_load(&stage->recalling) == RECALL_AWAITED && mono_now(stage).ns < until.ns)
-        davy_waker_wait(&stage->settled, davy_mono_sub(until, mono_now(stage)));
-    if (atomic_compare_exchange_strong(&stage->recalling, &awaited, RECALL_LATE))
-        return false;
-    for (size_t i = 0; i < stage->memories.memory_count; i++)
-        each(context, &stage->memories.memories[i]);
-    free(stage->memories.memories);
-    stage->memories = (struct ask){.kind = ASK_RESTORE};
-    return true;
-}
-
 int record_stage_new(struct route *route, struct davy_thread *thread, const struct davy_config *config,
                      const struct state_place *place, struct record_stage **ret_stage)
 {
@@ -253,15 +151,16 @@ int record_stage_new(struct route *route, struct davy_thread *thread, const stru
     stage->config = davy_config_ref(config);
     stage->directory = strdup(place->directory);
     stage->lock = place->lock;
-    stage->settled = DAVY_WAKER_INIT;
     stage->disk = (struct disk){.route = route, .directory = stage->directory};
-    int rc = stage->directory ? davy_waker_init(&stage->settled) : -ENOMEM;
+    int rc = stage->directory ? 0 : -ENOMEM;
     if (rc == 0)
         rc = outbox_new(route, &stage->outbox);
     if (rc == 0)
         rc = platform_new(route, stage->outbox, &stage->platform);
     if (rc == 0)
         rc = standing_new(route, stage->outbox, &stage->standing);
+    if (rc == 0)
+        rc = recall_init(&stage->recall, route, &stage->disk, stage->standing);
     if (rc == 0)
         rc = reading_store_new(route, &stage->disk, stage->outbox, config, &stage->readings);
     if (rc < 0)
@@ -343,7 +242,7 @@ static void forget_records(struct record_stage *stage, size_t count)
     memmove(stage->batch, stage->batch + count, stage->batch_count * sizeof *stage->batch);
 }
 
-/* By the number of the last one: those that the queue could not take are gone as well, and nobody must wait for them. */
+/* All up to the last ordinal count as stored: those between that the queue refused are lost, and nobody may wait for them. */
 static void note_events(struct record_stage *stage, size_t count)
 {
     for (size_t i = 0; i < count; i++)
@@ -351,7 +250,7 @@ static void note_events(struct record_stage *stage, size_t count)
             stage->disk.status.events = stage->batch[i].ordinal;
 }
 
-/* The disk is there, and in order, but for that. */
+/* It passes without opening the file anew. */
 static bool is_passing(int rc)
 {
     return rc == -ENOSPC || rc == -ENOMEM || rc == -EBUSY;
@@ -377,20 +276,26 @@ static void committed(struct record_stage *stage, size_t count)
     put_status(stage); /* before anything is sent: nobody announces any more what is stored */
 }
 
+/* A full disk: once more at once, since the next transaction empties the -wal first; then from the reserve, step by step. */
+static bool is_worth_another_try(struct record_stage *stage, int rc, bool *was_full)
+{
+    if (rc != -ENOSPC)
+        return rc == LEFT_OUT;
+    const bool first = !*was_full;
+    *was_full = true;
+    return first || disk_give_back(&stage->disk);
+}
+
 /* Commit the first `count` of the batch and take them out of it; on failure they stay for the next try. */
 static bool commit_batch(struct record_stage *stage, size_t count)
 {
     int rc;
-    bool once_more = true; /* the second try has the -wal to itself */
+    bool was_full = false;
     davy_mono begun = mono_now(stage);
     disk_works(&stage->disk);
-    do {
+    do
         rc = write_batch(stage, count);
-        if (rc == -ENOSPC && once_more)
-            once_more = false;
-        else if (rc != LEFT_OUT && (rc != -ENOSPC || !disk_give_back(&stage->disk)))
-            break;
-    } while (true);
+    while (is_worth_another_try(stage, rc, &was_full));
     if (rc < 0) {
         commit_failed(stage, rc);
         return false;
@@ -448,8 +353,8 @@ static bool ledger_ready(struct record_stage *stage)
     disk_works(&stage->disk);
     open_ledger(stage);
     bool open = stage->ledger && stage->disk.ours;
-    if (open && !stage->recalled)
-        recall_late(stage);
+    if (open && !stage->recall.done)
+        recall_late(&stage->recall, stage->ledger, stage->config);
     if (!open)
         stage->retry_at = davy_mono_add(now, (davy_span){RETRY});
     return open;
@@ -541,10 +446,22 @@ static davy_span time_to_sleep(const struct record_stage *stage, davy_mono now)
     return sleep.ns < DAVY_NS_PER_S ? sleep : davy_span_s(1);
 }
 
+/* The thread's first work. main waits for it, but not for ever. */
+static void begin(struct record_stage *stage)
+{
+    disk_works(&stage->disk);
+    open_ledger(stage);
+    disk_measure(&stage->disk);
+    recall_begin(&stage->recall, stage->ledger, stage->config);
+    platform_turn(stage->platform, stage->ledger, stage->config, mono_now(stage));
+    put_status(stage); /* what waits is known before anybody judges it */
+    recall_settle(&stage->recall);
+}
+
 static void run(struct davy_thread *thread, void *context)
 {
     struct record_stage *stage = context;
-    recall_first(stage);
+    begin(stage);
     while (!davy_thread_stopping(thread)) {
         turn(stage);
         davy_thread_beat(thread);
@@ -559,7 +476,13 @@ int record_stage_start(struct record_stage *stage)
     return davy_thread_start(stage->thread, 512 * 1024, run, stage);
 }
 
-/* What the ledger could not take to the end is lost: so be what it owns. */
+bool record_stage_recall(struct record_stage *stage, davy_span patience,
+                         void (*each)(void *context, const struct davy_alarm_memory *memory), void *context)
+{
+    return recall_await(&stage->recall, patience, each, context);
+}
+
+/* Records that were never written are lost; what they own is freed. */
 static void drop_records(struct record_stage *stage)
 {
     struct record record;
@@ -593,15 +516,14 @@ struct record_stage *record_stage_free(struct record_stage *stage)
         finish(stage);
     drop_records(stage);
     platform_free(stage->platform);
+    recall_done(&stage->recall);
     standing_free(stage->standing);
     reading_store_free(stage->readings);
     outbox_free(stage->outbox);
     davy_ledger_close(stage->ledger);
     if (stage->lock >= 0)
         close(stage->lock);
-    davy_waker_done(&stage->settled);
     davy_config_unref(stage->config);
-    free(stage->memories.memories);
     free(stage->directory);
     free(stage);
     return NULL;
