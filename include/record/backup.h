@@ -22,7 +22,8 @@ enum davy_backup_kind { DAVY_BACKUP_LEDGER, DAVY_BACKUP_READINGS };
  * ret_bytes  of the copy
  * ret_error  a sentence, where the result is below 0
  * returns    0; -EEXIST there is a file at `to`; -EINTR stopped; -EUCLEAN the copy, so most likely `from`, is damaged;
- *            or another negative errno. On failure nothing is left.
+ *            -EAGAIN `from` is begun anew or set aside at this moment, and does not have what it is to have; or another
+ *            negative errno. On failure nothing is left.
  */
 int davy_backup(enum davy_backup_kind kind, const char *from, const char *to,
                 bool (*step)(void *context, int64_t pages, int64_t of), void *context, int64_t *ret_bytes,

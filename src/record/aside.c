@@ -47,6 +47,14 @@ static int aside_name(const char *path, davy_wall now, char *ret_path)
     return -EEXIST;
 }
 
+/* No reader takes it for whole, or may again. What is no file at all is left as it is. */
+static void set_begun(const char *path, bool begun)
+{
+    struct stat found;
+    if (lstat(path, &found) == 0 && S_ISREG(found.st_mode))
+        (void)chmod(path, begun ? found.st_mode | S_ISVTX : found.st_mode & ~(mode_t)S_ISVTX);
+}
+
 int davy_db_set_aside(const char *directory, const char *file, davy_wall now, char *ret_path)
 {
     char path[DAVY_DB_PATH];
@@ -58,6 +66,7 @@ int davy_db_set_aside(const char *directory, const char *file, davy_wall now, ch
     int r = aside_name(path, now, ret_path);
     if (r < 0)
         return r;
+    set_begun(path, true); /* without its -wal it is not whole */
     snprintf(from, sizeof(from), "%s-wal", path);
     snprintf(to, sizeof(to), "%s-wal", ret_path);
     (void)rename(from, to); /* there may be none */
@@ -65,5 +74,6 @@ int davy_db_set_aside(const char *directory, const char *file, davy_wall now, ch
     (void)unlink(from); /* rebuilt by whoever opens the pair */
     if (rename(path, ret_path) < 0)
         return -errno;
+    set_begun(ret_path, false);
     return davy_db_sync_directory(path);
 }

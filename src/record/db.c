@@ -397,7 +397,7 @@ static int prepare_file(struct davy_db *db, bool *ret_made)
 }
 
 /* By name, since to close another descriptor of the file would take SQLite's locks away. */
-static int finish_file(struct davy_db *db)
+int davy_db_finish(struct davy_db *db)
 {
     if (db->begun && chmod(db->path, DAVY_DB_MODE) < 0)
         return -errno;
@@ -572,8 +572,8 @@ int davy_db_open(struct davy_db *db, const char *directory, const struct davy_db
         r = open_connection(db);
     if (r == 0)
         r = settle(db);
-    if (r == 0)
-        r = finish_file(db);
+    if (r == 0 && !schema->filled)
+        r = davy_db_finish(db);
     if (r < 0) {
         davy_db_close(db);
         if (made)

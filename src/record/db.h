@@ -22,7 +22,10 @@
 /* 2020-01-01 in microseconds: no gateway ran before. A clock that shows less was not set yet. */
 #define DAVY_CLOCK_SET_US INT64_C(1577836800000000)
 
-/* Of a file, and of one that was made and has never had anything in it: the sticky bit has no other use there. */
+/*
+ * Of a file, and of one that was made and does not have yet what it is to have, or that is being set aside: the sticky bit
+ * has no other use there. Readers refuse the second.
+ */
 #define DAVY_DB_MODE  0640
 #define DAVY_DB_BEGUN (S_ISVTX | DAVY_DB_MODE)
 /* A lock of another process is waited for so long. */
@@ -37,6 +40,7 @@ struct davy_db_schema {
     const char *const *statements; /* prepared at open, named by their index */
     size_t statement_count;        /* at most DAVY_DB_STATEMENTS_MAX */
     int64_t check_below_bytes;     /* a file up to this size is checked whole (quick_check) at open */
+    bool filled;                   /* a new one may have to be filled before it says anything: davy_db_finish() */
 };
 
 struct davy_db {
@@ -65,11 +69,18 @@ struct davy_db {
  */
 int davy_db_open(struct davy_db *db, const char *directory, const struct davy_db_schema *schema) DAVY_MUST_CHECK;
 
+/*
+ * The open file has all that it is to have: from now on it is DAVY_DB_MODE, and readers believe it. davy_db_open() does so
+ * itself, unless `filled` is set: then its owner. 0 also where that was done; or a negative errno, and may be tried again.
+ */
+int davy_db_finish(struct davy_db *db) DAVY_MUST_CHECK;
+
 /* Roll back what is open, finalize, close. Repeatable. */
 void davy_db_close(struct davy_db *db);
 
 /*
- * Rename the closed file and its -wal to FILE.corrupt-TIME (a number is added where that exists).
+ * Rename the closed file and its -wal to FILE.corrupt-TIME (a number is added where that exists). Until both have that name
+ * no reader takes the file for whole.
  * ret_path   DAVY_DB_PATH bytes: the new name
  * returns    0 or a negative errno (-ENOENT: there was none)
  */

@@ -176,4 +176,5 @@ const struct davy_db_schema davy_ledger_schema = {
     .statements = statements,
     .statement_count = LEDGER_STATEMENT_COUNT_,
     .check_below_bytes = INT64_C(128) << 20,
+    .filled = true,
 };

@@ -67,6 +67,25 @@ static int connect_reader(struct reader *reader)
     return connect_with(reader, "mode=ro&immutable=1");
 }
 
+/*
+ * A file that is begun may lack what was to be taken over into it, one that is being set aside its -wal; and behind another
+ * file's name it may have got that one's -wal.
+ */
+static int check_is_whole(struct reader *reader, const struct stat *before)
+{
+    static const char why[] = "davyd just begins it anew, or was ended while it did: try again, or start davyd";
+    struct stat now;
+    bool same = stat(reader->db.path, &now) == 0 && now.st_dev == before->st_dev && now.st_ino == before->st_ino;
+    return same && !(now.st_mode & S_ISVTX) ? 0 : davy_reader_fail(reader, -EAGAIN, why);
+}
+
+static int connect_whole(struct reader *reader, const struct stat *found)
+{
+    int r = connect_reader(reader);
+    int whole = check_is_whole(reader, found); /* it tells more than what came of it */
+    return whole < 0 ? whole : r;
+}
+
 static int check_schema(struct reader *reader)
 {
     int64_t application = 0;
@@ -98,7 +117,9 @@ int davy_reader_open(struct reader *reader, const char *file, const struct davy_
         return davy_reader_fail(reader, -errno, strerror(errno));
     if (!S_ISREG(found.st_mode))
         return davy_reader_fail(reader, -EINVAL, "is not a regular file");
-    int r = connect_reader(reader);
+    int r = check_is_whole(reader, &found);
+    if (r == 0)
+        r = connect_whole(reader, &found);
     if (r == 0)
         r = check_schema(reader);
     if (r < 0)

@@ -2,7 +2,8 @@
 /*
  * A new ledger after one that is damaged or was taken away. Numbers and strands go on, what can be read goes along, the
  * rest is declared. All of it is one transaction of the new file: where that fails, or the power goes, the next try finds a
- * ledger that is empty beside one that was set aside.
+ * ledger that is empty beside one that was set aside. Until then the new file is one that is begun: no reader, and no
+ * backup, takes it for a ledger that never had anything.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -191,7 +192,7 @@ int davy_ledger_found(struct davy_ledger *ledger, bool damaged, bool *ret_renewe
     if (r == 0 && is_empty(ledger))
         r = go_on(ledger, NULL, NULL, ret_renewed);
     *ret_renewed = *ret_renewed || damaged;
-    return r;
+    return r == 0 ? davy_db_finish(&ledger->db) : r;
 }
 
 /* A file that was taken away is still open, and all of it can be read. */
@@ -244,5 +245,7 @@ int davy_ledger_repair(struct davy_ledger *ledger)
         r = replace(ledger, &known);
     else if (!db->handle || db->broken)
         r = open_again(ledger, &known);
+    if (r == 0)
+        r = davy_db_finish(&ledger->db);
     return r < 0 ? r : ledger->renewed ? DAVY_LEDGER_RENEWED : 0;
 }

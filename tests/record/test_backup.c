@@ -15,6 +15,7 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
+#include "src/record/db.h"
 #include "fault_vfs.h"
 #include "record/backup.h"
 #include "record/verify.h"
@@ -356,6 +357,143 @@ static void a_copy_that_lacks_nothing_is_gone_on_from_as_it_is(void **state)
     }
 }
 
+/* ---- a ledger that is being begun anew --------------------------------------------------------------------------- */
+
+/* The seqs of what is copied; below 0 where it is said that there is no copy, and why. */
+static int64_t seqs_in_a_copy(struct fixture *f)
+{
+    struct davy_ledger_check check;
+    int r = backup(f, NULL, NULL);
+    if (r < 0) {
+        assert_true(*f->error);
+        assert_nothing_left(f);
+        return r;
+    }
+    assert_int_equal(davy_ledger_verify(f->copy, &check, f->error, sizeof f->error), 0);
+    assert_int_equal(unlink(f->copy), 0);
+    return check.decided;
+}
+
+/* With a ledger.db that is no database in its place the next one is begun from `kept`, which was set aside. */
+static void put_damaged(struct fixture *f)
+{
+    f->ledger = davy_ledger_close(f->ledger);
+    run(f, "rm -f ledger.* && cp kept ledger.db.corrupt-20260101T000000Z && cp kept ledger.db && echo =20 > ledger.mark"
+           " && printf %8192s x | dd of=ledger.db conv=notrunc status=none");
+}
+
+/* What stands there where the n-th write of a renewal, and all after it, fail. False once it has fewer. */
+static bool copy_after_write(struct fixture *f, int n)
+{
+    struct fault fault;
+    put_damaged(f);
+    assert_int_equal(fault_install(&fault), SQLITE_OK);
+    fault.countdown = n;
+    fault.result = SQLITE_FULL;
+    fault.lasting = true;
+    int opened = davy_ledger_open(f->folder.path, wall_s(1000), NULL, &f->ledger);
+    f->ledger = opened < 0 ? NULL : davy_ledger_close(f->ledger);
+    fault_remove(&fault);
+    int64_t copied = seqs_in_a_copy(f);
+    assert_true(copied == 20 || (opened < 0 && copied < 0));
+    assert_int_equal(open_again(f), copied != 20);
+    assert_int_equal(davy_ledger_last_seq(f->ledger), 20);
+    assert_int_equal(seqs_in_a_copy(f), 20);
+    return fault.fired > 0;
+}
+
+static void a_copy_amid_a_renewal_has_all_or_is_refused(void **state)
+{
+    struct fixture *f = *state;
+    for (int i = 0; i < 20; i++)
+        store(f->ledger, i % 3, "unacknowledged");
+    f->ledger = davy_ledger_close(f->ledger);
+    run(f, "cp ledger.db kept");
+    int n = 1;
+    while (copy_after_write(f, n))
+        n++;
+    assert_true(n > 5);
+}
+
+/* This process ends where it removes a file. */
+static bool die_at_unlink(void)
+{
+    struct sock_filter steps[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+#ifdef SYS_unlink
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_unlink, 1, 0),
+#endif
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_unlinkat, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    const struct sock_fprog filter = {.len = DAVY_LENGTH(steps), .filter = steps};
+    return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 && prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter) == 0;
+}
+
+/* Between the two names: the -wal, which has the events, is away, the file not yet. */
+static void a_copy_amid_a_setting_aside_is_refused(void **state)
+{
+    struct fixture *f = *state;
+    char aside[DAVY_DB_PATH];
+    int status = -1;
+    for (int i = 0; i < 20; i++)
+        store(f->ledger, i % 3, "unacknowledged");
+    kill_it(f);
+    pid_t child = fork();
+    if (child == 0) {
+        if (!die_at_unlink())
+            _exit(77);
+        _exit(davy_db_set_aside(f->folder.path, "ledger.db", wall_s(0), aside) == 0);
+    }
+    assert_int_equal(waitpid(child, &status, 0), child);
+    if (WIFEXITED(status) && WEXITSTATUS(status) == 77)
+        skip(); /* no filters here, as under some instruments */
+    assert_true(WIFSIGNALED(status));
+    run(f, "ls ledger.db.corrupt-*-wal > where && test ! -e ledger.db-wal");
+    assert_true(seqs_in_a_copy(f) < 0);
+}
+
+static struct {
+    sqlite3_vfs vfs;
+    sqlite3_vfs *real;
+    struct fixture *fixture;
+} between;
+
+/* A renewal between the opening of the file and that of its -wal. */
+static int renew_and_open(sqlite3_vfs *vfs, const char *name, sqlite3_file *file, int flags, int *out)
+{
+    (void)vfs;
+    if ((flags & SQLITE_OPEN_WAL) && between.fixture)
+        run(between.fixture, "mv ledger.db aside && mv ledger.db-wal aside-wal && mv fresh/ledger.db* .");
+    if (flags & SQLITE_OPEN_WAL)
+        between.fixture = NULL;
+    return between.real->xOpen(between.real, name, file, flags, out);
+}
+
+static void a_copy_that_gets_the_wal_of_another_file_is_refused(void **state)
+{
+    struct fixture *f = *state;
+    for (int i = 0; i < 20; i++)
+        store(f->ledger, i % 3, "unacknowledged");
+    kill_it(f);
+    run(f, "mkdir fresh && mv ledger.* fresh");
+    assert_false(open_again(f));
+    f->ledger = davy_ledger_close(f->ledger);
+    run(f, "mkdir new && mv ledger.* new && mv fresh/ledger.* . && rm -f ledger.db-shm && mv new/* fresh");
+    between.real = sqlite3_vfs_find(NULL);
+    between.vfs = *between.real;
+    between.vfs.zName = "between";
+    between.vfs.xOpen = renew_and_open;
+    between.fixture = f;
+    assert_int_equal(sqlite3_vfs_register(&between.vfs, 1), SQLITE_OK);
+    int r = backup(f, NULL, NULL);
+    sqlite3_vfs_unregister(&between.vfs);
+    assert_null(between.fixture); /* it was renewed */
+    assert_int_equal(r, -EAGAIN);
+    assert_nothing_left(f);
+}
+
 /* ---- other file systems ----------------------------------------------------------------------------------------- */
 
 /* From now on this process makes no links, as on a file system that has none: FAT, on most sticks. */
@@ -418,6 +556,9 @@ int main(void)
         TEST(copies_beside_a_writer_are_whole),
         TEST(no_number_is_given_twice_behind_a_copy),
         TEST(a_copy_that_lacks_nothing_is_gone_on_from_as_it_is),
+        TEST(a_copy_amid_a_renewal_has_all_or_is_refused),
+        TEST(a_copy_amid_a_setting_aside_is_refused),
+        TEST(a_copy_that_gets_the_wal_of_another_file_is_refused),
         TEST(a_file_system_without_links_takes_a_copy),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

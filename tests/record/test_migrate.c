@@ -86,6 +86,7 @@ static void make_old(struct fixture *f, int version, int64_t pruned)
     schema.version = version;
     schema.statement_count = 0;
     folder_new_in(&f->folder, access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp");
+    schema.filled = false;
     assert_int_equal(davy_db_open(&db, f->folder.path, &schema), 0);
     run_sql(&db, "INSERT INTO topic VALUES (1, 't', %d)", 2 * EVENTS);
     for (int64_t seq = 1; seq <= EVENTS; seq++)
