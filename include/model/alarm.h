@@ -147,7 +147,7 @@ const char *davy_subject_rule_name(const struct davy_config *config, const struc
  */
 char *davy_subject_key(const struct davy_config *config, const struct davy_subject *subject, char text[DAVY_KEY_SIZE]);
 
-/* The other way: what a key names under this configuration. False where there is no such rule, bus, device or point. */
+/* The other way: what a key, of any length, names under this configuration. False where there is no such alarm. */
 bool davy_subject_parse(const struct davy_config *config, const char *key, struct davy_subject *ret_subject);
 
 /* Index of the zone that the alarm belongs to, or DAVY_NONE. */

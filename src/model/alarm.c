@@ -84,7 +84,7 @@ bool davy_subject_parse(const struct davy_config *config, const char *key, struc
 {
     const char *colon = strchr(key, ':');
     char rule[DAVY_KEY_SIZE];
-    if (!colon)
+    if (!colon || (size_t)(colon - key) >= sizeof rule)
         return false;
     memcpy(rule, key, (size_t)(colon - key));
     rule[colon - key] = '\0';
@@ -110,6 +110,8 @@ bool davy_subject_parse(const struct davy_config *config, const char *key, struc
     if (subject.kind == DAVY_ALARM_FAULT && subject.device != DAVY_NONE)
         subject.bus = config->devices[subject.device].bus;
     *ret_subject = subject;
+    if (subject.rule != DAVY_NONE)
+        return subject.point != DAVY_NONE;
     return of_gateway || subject.bus != DAVY_NONE || subject.device != DAVY_NONE;
 }
 

@@ -336,6 +336,24 @@ static void the_longest_names_make_a_key_that_fits(void **unused)
     davy_config_unref(config);
 }
 
+/* Of a ledger that anybody may have written. */
+static void a_key_that_is_none_names_nothing(void **unused)
+{
+    (void)unused;
+    char text[4096];
+    struct davy_config *config = plant();
+    struct davy_subject subject;
+    for (size_t length = 1; length < sizeof text; length++) {
+        memset(text, 'x', sizeof text);
+        memcpy(text + length - 1, ":", 2);
+        assert_false(davy_subject_parse(config, text, &subject));
+    }
+    snprintf(text, sizeof text, "h2s:%s", config->devices[0].id); /* a rule's alarm is of a point */
+    assert_false(davy_subject_parse(config, text, &subject));
+    assert_false(davy_subject_parse(config, "h2s:gateway", &subject));
+    davy_config_unref(config);
+}
+
 static void a_message_that_does_not_fit_stays_inside_its_room(void **unused)
 {
     (void)unused;
@@ -367,6 +385,7 @@ int main(void)
         cmocka_unit_test(what_covers_an_alarm_is_said),
         cmocka_unit_test(keys_and_zones_follow_the_subject),
         cmocka_unit_test(the_longest_names_make_a_key_that_fits),
+        cmocka_unit_test(a_key_that_is_none_names_nothing),
         cmocka_unit_test(a_message_that_does_not_fit_stays_inside_its_room),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
