@@ -29,6 +29,14 @@ bool davy_db_moved(const struct davy_db *db)
     return lstat(db->path, &now) < 0 || now.st_dev != db->device || now.st_ino != db->inode || !has_header(db);
 }
 
+/* A -wal that stands there alone is of a file that was taken away: beside another one it would be read as that one's. */
+static bool is_free(const char *path)
+{
+    char wal[DAVY_DB_PATH + 8];
+    snprintf(wal, sizeof(wal), "%s-wal", path);
+    return access(path, F_OK) < 0 && access(wal, F_OK) < 0;
+}
+
 static int aside_name(const char *path, davy_wall now, char *ret_path)
 {
     time_t seconds = (time_t)(now.ns / DAVY_NS_PER_S);
@@ -41,7 +49,7 @@ static int aside_name(const char *path, davy_wall now, char *ret_path)
                             : snprintf(ret_path, DAVY_DB_PATH, "%s.corrupt-%s.%d", path, stamp, i);
         if (length < 0 || length >= DAVY_DB_PATH - 4)
             return -ENAMETOOLONG;
-        if (access(ret_path, F_OK) < 0)
+        if (is_free(ret_path))
             return 0;
     }
     return -EEXIST;

@@ -202,6 +202,21 @@ static void setting_aside_never_overwrites_and_takes_the_wal_along(void **state)
     assert_int_equal(davy_db_set_aside(folder->path, "test.db", wall_s(0), first), -ENOENT);
 }
 
+/* Of a file that was taken away the -wal is all there is: no other file may be read with it. */
+static void setting_aside_never_joins_two_files(void **state)
+{
+    struct folder *folder = *state;
+    char first[DAVY_DB_PATH], second[DAVY_DB_PATH], wal[DAVY_DB_PATH + 8];
+    assert_int_equal(close(open(folder_file(folder, "test.db-wal"), O_CREAT | O_WRONLY | O_CLOEXEC, 0600)), 0);
+    assert_int_equal(davy_db_set_aside(folder->path, "test.db", wall_s(0), first), -ENOENT);
+    assert_int_equal(close(open(folder_file(folder, "test.db"), O_CREAT | O_WRONLY | O_CLOEXEC, 0600)), 0);
+    assert_int_equal(davy_db_set_aside(folder->path, "test.db", wall_s(0), second), 0);
+    snprintf(wal, sizeof(wal), "%s-wal", first);
+    assert_int_equal(access(wal, F_OK), 0);
+    snprintf(wal, sizeof(wal), "%s-wal", second);
+    assert_int_equal(access(wal, F_OK), -1);
+}
+
 static void a_full_database_rolls_back_and_goes_on_once_there_is_room(void **state)
 {
     struct folder *folder = *state;
@@ -313,6 +328,7 @@ int main(void)
         TEST(a_file_that_is_no_database_is_unclean),
         TEST(a_file_whose_creation_was_cut_off_is_begun_again),
         TEST(setting_aside_never_overwrites_and_takes_the_wal_along),
+        TEST(setting_aside_never_joins_two_files),
         TEST(a_full_database_rolls_back_and_goes_on_once_there_is_room),
         TEST(a_full_disk_is_enospc_and_nothing_is_half_written),
         TEST(a_folder_that_may_not_be_written_is_an_error),
