@@ -57,11 +57,11 @@ int davy_delivery_load(struct davy_ledger *ledger, struct ledger_state *state)
     return r;
 }
 
-/* Nothing of the old file can be asked for in the new one. */
+/* asked_seq: put_counts() keeps it within the new file. */
 int davy_delivery_carry(struct davy_ledger *ledger, const struct ledger_state *before)
 {
     int r = davy_db_do(&ledger->db, LEDGER_CONFIRM, "i", before->confirmed_seq);
-    return r == 0 ? davy_db_do(&ledger->db, LEDGER_DELIVER, "ii", (int64_t)before->platform, before->events.seq) : r;
+    return r == 0 ? davy_db_do(&ledger->db, LEDGER_DELIVER, "ii", (int64_t)before->platform, before->asked_seq) : r;
 }
 
 void davy_delivery_acknowledged(struct davy_ledger *ledger, int64_t seq)

@@ -3,9 +3,14 @@
 
 #include "record_support.h"
 
+#include <fcntl.h>
+
+#include "record/verify.h"
+
 struct fixture {
     struct folder folder;
     struct davy_ledger *ledger;
+    int64_t renewals;
 };
 
 static void reopen(struct fixture *f)
@@ -247,6 +252,84 @@ static void retention_keeps_what_is_not_confirmed(void **state)
     assert_int_equal(davy_ledger_unconfirmed(f->ledger), 0);
 }
 
+/* ---- in a new file ---------------------------------------------------------------------------------------------- */
+
+enum renewal { TAKEN_AWAY, DAMAGED, DAMAGED_AT_START, RENEWAL_COUNT };
+
+/* Bytes of the page on which `table` begins. */
+static void damage(struct fixture *f, const char *table)
+{
+    char sql[96], bytes[64];
+    snprintf(sql, sizeof sql, "SELECT rootpage - 1 FROM sqlite_schema WHERE name = '%s'", table);
+    off_t at = (off_t)(4096 * look_number(file_of(f), sql));
+    int fd = open(file_of(f), O_WRONLY | O_CLOEXEC);
+    memset(bytes, 0xa5, sizeof bytes);
+    assert_int_equal(pwrite(fd, bytes, sizeof bytes, at), (ssize_t)sizeof bytes);
+    close(fd);
+}
+
+/* As by a slip in a shell, the file has no header any more. */
+static void spoil(struct fixture *f)
+{
+    int fd = open(file_of(f), O_WRONLY | O_CLOEXEC);
+    assert_int_equal(pwrite(fd, "no database", 11, 0), 11);
+    close(fd);
+}
+
+static void begin_anew(struct fixture *f)
+{
+    bool aside = false;
+    f->ledger = davy_ledger_close(f->ledger);
+    damage(f, "tally");
+    assert_int_equal(davy_ledger_open(f->folder.path, wall_s(f->renewals), &aside, &f->ledger), 0);
+    assert_true(aside);
+}
+
+/* All that it held can be read, but at a start not what became of the events before the first that is kept. */
+static void renew(struct fixture *f, enum renewal how)
+{
+    f->renewals++;
+    if (how == DAMAGED_AT_START) {
+        begin_anew(f);
+        return;
+    }
+    if (how == TAKEN_AWAY)
+        assert_int_equal(unlink(file_of(f)), 0);
+    else
+        spoil(f);
+    assert_int_equal(davy_ledger_tend(f->ledger, (struct davy_stamp){{1}, wall_s(f->renewals)}), 1);
+    assert_int_equal(davy_ledger_begin(f->ledger), DAVY_LEDGER_RENEWED);
+    assert_int_equal(davy_ledger_commit(f->ledger), 0);
+}
+
+static void a_renewed_ledger_asks_the_platform_for_what_it_has_not_confirmed(void **state)
+{
+    struct fixture *f = *state;
+    for (int how = 0; how < RENEWAL_COUNT; how++) {
+        int64_t last = davy_ledger_last_seq(f->ledger);
+        switch_to(f->ledger, true);
+        store_range(f->ledger, last + 9);
+        for (int64_t seq = last + 1; seq <= last + 7; seq++)
+            acknowledge(f->ledger, seq);
+        confirm(f->ledger, last + 3);
+        renew(f, (enum renewal)how);
+        assert_true(davy_ledger_delivers_to_platform(f->ledger));
+        assert_int_equal(davy_ledger_settled_seq(f->ledger), last + 3);
+        assert_int_equal(davy_ledger_unconfirmed(f->ledger), 4);
+        assert_int_equal(davy_ledger_outbox_count(f->ledger), 6);
+        assert_int_equal(look_number(file_of(f), "SELECT count(*) FROM pending"), 6);
+        assert_int_equal(oldest_s(f->ledger), last + 4);
+        assert_int_equal(next_again(f->ledger, last + 3, last + 9), last + 4);
+        reopen(f);
+        assert_int_equal(davy_ledger_unconfirmed(f->ledger), 4);
+        acknowledge(f->ledger, last + 8);
+        acknowledge(f->ledger, last + 9);
+        confirm(f->ledger, last + 9);
+        assert_int_equal(davy_ledger_outbox_count(f->ledger), 0);
+        assert_int_equal(look_number(file_of(f), "SELECT count(*) FROM pending"), 0);
+    }
+}
+
 /* ---- against a model -------------------------------------------------------------------------------------------- */
 
 #define EVENTS_MAX 400
@@ -314,7 +397,7 @@ static void lose(struct fixture *f, int64_t seq) /* a transaction that is rolled
 static void step(struct fixture *f, struct model *m, struct davy_random *random)
 {
     int64_t any = m->last > 0 ? 1 + (int64_t)(davy_random_next(random) % (uint64_t)m->last) : 0;
-    uint64_t what = davy_random_next(random) % 20;
+    uint64_t what = davy_random_next(random) % (20 + RENEWAL_COUNT);
     if (any == 0 || (what < 8 && m->last < EVENTS_MAX)) {
         add(f, m, davy_random_next(random) % 10 == 0);
     } else if (what < 15) {
@@ -327,8 +410,10 @@ static void step(struct fixture *f, struct model *m, struct davy_random *random)
         switch_model(f, m);
     } else if (what == 18) {
         reopen(f);
-    } else {
+    } else if (what == 19) {
         lose(f, any);
+    } else {
+        renew(f, (enum renewal)(what - 20));
     }
 }
 
@@ -343,6 +428,12 @@ static void pending_is_what_the_model_says(void **state)
             check(f, &m);
     }
     check(f, &m);
+    struct davy_ledger_check whole;
+    char error[256] = "";
+    if (davy_ledger_verify(file_of(f), &whole, error, sizeof error) != 0)
+        fail_msg("%s %s: %s", error, whole.bad_strand, whole.reason);
+    assert_int_equal(whole.declared, 0);
+    assert_int_equal(whole.pending, davy_ledger_outbox_count(f->ledger));
 }
 
 static void a_watermark_over_many_events_counts_them_all(void **state)
@@ -377,6 +468,7 @@ int main(void)
         T(sent_is_what_every_row_up_to_it_was),
         T(what_waits_behind_a_refusal_was_not_sent),
         T(retention_keeps_what_is_not_confirmed),
+        T(a_renewed_ledger_asks_the_platform_for_what_it_has_not_confirmed),
         T(pending_is_what_the_model_says),
         T(a_watermark_over_many_events_counts_them_all),
     };
