@@ -230,9 +230,18 @@ int davy_ledger_outbox_state(struct davy_ledger *ledger, struct davy_outbox_stat
 int davy_ledger_snapshot(struct davy_ledger *ledger, void (*each)(void *context, const char *payload),
                          void *context) DAVY_MUST_CHECK;
 
-/* Key and topic (empty: not known any more) of the latest event of each of these alarms, by seq. `each` must not call the ledger. */
+/*
+ * Key and topic (empty: not known any more) of the latest event of each of these alarms, by seq, and one more row for each
+ * place that davy_ledger_place() told of since. `each` must not call the ledger.
+ */
 int davy_ledger_topics(struct davy_ledger *ledger, void (*each)(void *context, const char *key, const char *topic),
                        void *context) DAVY_MUST_CHECK;
+
+/*
+ * In a transaction: the latest event of an alarm that is not normal is told under this topic, too. Nothing where the alarm is
+ * normal.
+ */
+int davy_ledger_place(struct davy_ledger *ledger, const char *key, const char *topic) DAVY_MUST_CHECK;
 
 /*
  * The latest `issued_at`, to the millisecond, of an `ack` over MQTT among the last ten thousand actions; ns = 0: none. 0 or
@@ -252,7 +261,8 @@ struct davy_standing_row {
 };
 
 /*
- * The next alarm that is not normal, by the seq of its latest event; the next topic whose last event has ended its alarm.
+ * The next alarm that is not normal, by the seq of its latest event; the next topic whose last event has ended its alarm, or
+ * is not the latest one of its alarm, which has moved.
  * after   0 for the first
  * returns 0, DAVY_OUTBOX_EMPTY or an error
  */

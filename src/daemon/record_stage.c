@@ -216,6 +216,8 @@ static int write_all(struct record_stage *stage, size_t count)
         rc = outbox_settle(stage->outbox);
     if (rc == 0)
         rc = platform_settle(stage->platform, stage->ledger);
+    if (rc == 0)
+        rc = standing_settle(stage->standing, stage->ledger, stage->config);
     return rc;
 }
 
@@ -271,6 +273,7 @@ static void committed(struct record_stage *stage, size_t count)
     stage->disk.status.failing = false;
     outbox_settled(stage->outbox);
     platform_settled(stage->platform);
+    standing_settled(stage->standing);
     note_events(stage, count);
     forget_records(stage, count);
     put_status(stage); /* before anything is sent: nobody announces any more what is stored */
@@ -410,12 +413,12 @@ static void housekeep(struct record_stage *stage, struct davy_stamp now)
         commit_batch(stage, 0);
 }
 
-/* Acknowledgements of the broker are settled with the next event, or after commit_interval; the platform's at once. */
-static void settle_acknowledgements(struct record_stage *stage, davy_mono now)
+/* Acknowledgements of the broker are settled with the next event, or after commit_interval; all else at once. */
+static void settle(struct record_stage *stage, davy_mono now)
 {
-    if ((!outbox_due(stage->outbox, now) && !platform_waits(stage->platform)) || !ledger_ready(stage))
-        return;
-    commit_batch(stage, 0);
+    bool due = outbox_due(stage->outbox, now) || platform_waits(stage->platform) || standing_waits(stage->standing);
+    if (due && ledger_ready(stage))
+        commit_batch(stage, 0);
 }
 
 static void turn(struct record_stage *stage)
@@ -426,7 +429,7 @@ static void turn(struct record_stage *stage)
     struct davy_stamp now = davy_clock_now(stage->route->clock);
     outbox_take_deliveries(stage->outbox, stage->config, now);
     platform_turn(stage->platform, stage->ledger, stage->config, now.mono);
-    settle_acknowledgements(stage, now.mono);
+    settle(stage, now.mono);
     outbox_hand_over(stage->outbox);
     standing_turn(stage->standing, stage->ledger, stage->config, now.mono);
     reading_store_turn(stage->readings, now.mono);

@@ -16,18 +16,57 @@
 
 enum phase { PHASE_IDLE, PHASE_ENDED, PHASE_STANDING, PHASE_MOVED };
 
+struct names {
+    char **items;
+    size_t count;
+    size_t room;
+};
+
 struct standing {
     struct route *route;
     struct outbox *outbox;
     enum phase phase;
-    int64_t after; /* told up to here */
-    char **moved;  /* topics that alarms were moved away from, of which none has one again so far */
-    size_t moved_count;
-    size_t moved_room;
-    uint64_t connects; /* seen of the publisher */
+    int64_t after;       /* told up to here */
+    struct names moved;  /* topics that alarms were moved away from, of which none has one again so far */
+    struct names unkept; /* keys of alarms that are to be told elsewhere than the ledger knows of */
+    uint64_t connects;   /* seen of the publisher */
     char url[DAVY_PUBLISHER_URL_SIZE];
     davy_mono due;
 };
+
+static bool grow(struct names *names)
+{
+    size_t room = names->room ? 2 * names->room : 16;
+    char **grown = reallocarray(names->items, room, sizeof *grown);
+    if (!grown)
+        return false;
+    names->items = grown;
+    names->room = room;
+    return true;
+}
+
+/* Once too often does no harm. */
+static void add(struct names *names, const char *name)
+{
+    bool room = names->count < names->room || grow(names);
+    char *copy = room ? strdup(name) : NULL;
+    if (copy)
+        names->items[names->count++] = copy;
+    else
+        davy_warning("record", "%s: not cleared where it was, no memory", name);
+}
+
+static void drop(struct names *names, size_t index)
+{
+    free(names->items[index]);
+    names->items[index] = names->items[--names->count];
+}
+
+static void drop_all(struct names *names)
+{
+    while (names->count > 0)
+        drop(names, names->count - 1);
+}
 
 int standing_new(struct route *route, struct outbox *outbox, struct standing **ret_standing)
 {
@@ -43,49 +82,22 @@ struct standing *standing_free(struct standing *standing)
 {
     if (!standing)
         return NULL;
-    for (size_t i = 0; i < standing->moved_count; i++)
-        free(standing->moved[i]);
-    free(standing->moved);
+    drop_all(&standing->moved);
+    drop_all(&standing->unkept);
+    free(standing->moved.items);
+    free(standing->unkept.items);
     free(standing);
     return NULL;
 }
 
 /* ---- topics that were moved away from -------------------------------------------------------------------------- */
 
-static bool grow(struct standing *standing)
-{
-    size_t room = standing->moved_room ? 2 * standing->moved_room : 16;
-    char **grown = reallocarray(standing->moved, room, sizeof *grown);
-    if (!grown)
-        return false;
-    standing->moved = grown;
-    standing->moved_room = room;
-    return true;
-}
-
-/* Once too often does no harm. */
-static void add_moved(struct standing *standing, const char *topic)
-{
-    bool room = standing->moved_count < standing->moved_room || grow(standing);
-    char *copy = room ? strdup(topic) : NULL;
-    if (copy)
-        standing->moved[standing->moved_count++] = copy;
-    else
-        davy_warning("record", "%s: not cleared, no memory", topic);
-}
-
-static void drop_moved(struct standing *standing, size_t index)
-{
-    free(standing->moved[index]);
-    standing->moved[index] = standing->moved[--standing->moved_count];
-}
-
 /* An alarm that stands has this topic now. */
 static void keep_topic(struct standing *standing, const char *topic)
 {
-    for (size_t i = standing->moved_count; i-- > 0;)
-        if (strcmp(standing->moved[i], topic) == 0)
-            drop_moved(standing, i);
+    for (size_t i = standing->moved.count; i-- > 0;)
+        if (strcmp(standing->moved.items[i], topic) == 0)
+            drop(&standing->moved, i);
 }
 
 static void begin(struct standing *standing, enum phase phase)
@@ -101,7 +113,7 @@ struct change {
     const struct davy_config *from, *to;
 };
 
-/* Topics of another gateway or prefix are not ours any more; an alarm that is gone is cleared by its event `retired`. */
+/* Topics of another gateway or prefix are not ours any more. */
 static bool is_ours(const struct davy_config *config, const char *topic)
 {
     char base[DAVY_TOPIC_SIZE];
@@ -109,28 +121,35 @@ static bool is_ours(const struct davy_config *config, const char *topic)
     return strncmp(topic, base, strlen(base)) == 0;
 }
 
+/*
+ * Under `from`, the event `retired` clears the topic of an alarm that is gone. After a start it does so only where the latest
+ * event was sent, not where that was told since.
+ */
 static void note_moved(void *context, const char *key, const char *stored)
 {
     const struct change *change = context;
-    char before[DAVY_TOPIC_SIZE], here[DAVY_TOPIC_SIZE];
+    char before[DAVY_TOPIC_SIZE], here[DAVY_TOPIC_SIZE] = "";
     struct davy_subject subject;
-    if (change->from && davy_subject_parse(change->from, key, &subject))
+    const bool known = change->from && davy_subject_parse(change->from, key, &subject);
+    if (known)
         davy_topic_alarm(change->from, &subject, before);
-    else if (is_ours(change->to, stored))
-        snprintf(before, sizeof before, "%s", stored);
     else
+        snprintf(before, sizeof before, "%s", stored);
+    const bool stays = davy_subject_parse(change->to, key, &subject);
+    if (strcmp(before, stays ? davy_topic_alarm(change->to, &subject, here) : here) == 0)
         return;
-    if (davy_subject_parse(change->to, key, &subject) &&
-        strcmp(before, davy_topic_alarm(change->to, &subject, here)) != 0)
-        add_moved(change->standing, before);
+    if (stays)
+        add(&change->standing->unkept, key);
+    if (known ? stays : is_ours(change->to, before))
+        add(&change->standing->moved, before);
 }
 
 static void note_change(struct change change, struct davy_ledger *ledger)
 {
-    size_t before = change.standing->moved_count;
+    size_t before = change.standing->moved.count;
     if (ledger && davy_ledger_topics(ledger, note_moved, &change) < 0)
         davy_warning("record", "topics of alarms cannot be read");
-    if (change.standing->moved_count > before && change.standing->phase != PHASE_ENDED)
+    if (change.standing->moved.count > before && change.standing->phase != PHASE_ENDED)
         begin(change.standing, PHASE_STANDING);
 }
 
@@ -145,6 +164,29 @@ void standing_recall(struct standing *standing, struct davy_ledger *ledger, cons
     note_change((struct change){standing, NULL, config}, ledger);
     if (!davy_ledger_loaded_before(ledger, config->hash)) /* perhaps another broker */
         begin(standing, PHASE_ENDED);
+}
+
+/* ---- where it is told, kept before it is ----------------------------------------------------------------------- */
+
+bool standing_waits(const struct standing *standing)
+{
+    return standing->unkept.count > 0;
+}
+
+int standing_settle(const struct standing *standing, struct davy_ledger *ledger, const struct davy_config *config)
+{
+    char topic[DAVY_TOPIC_SIZE];
+    struct davy_subject subject;
+    int rc = 0;
+    for (size_t i = 0; i < standing->unkept.count && rc == 0; i++)
+        if (davy_subject_parse(config, standing->unkept.items[i], &subject))
+            rc = davy_ledger_place(ledger, standing->unkept.items[i], davy_topic_alarm(config, &subject, topic));
+    return rc;
+}
+
+void standing_settled(struct standing *standing)
+{
+    drop_all(&standing->unkept);
 }
 
 /* ---- telling --------------------------------------------------------------------------------------------------- */
@@ -196,11 +238,11 @@ static int tell_standing(struct standing *standing, struct davy_ledger *ledger, 
 
 static int clear_moved(struct standing *standing)
 {
-    if (standing->moved_count == 0)
+    if (standing->moved.count == 0)
         return DAVY_OUTBOX_EMPTY;
-    if (!tell(standing, standing->moved[standing->moved_count - 1], ""))
+    if (!tell(standing, standing->moved.items[standing->moved.count - 1], ""))
         return -EAGAIN;
-    drop_moved(standing, standing->moved_count - 1);
+    drop(&standing->moved, standing->moved.count - 1);
     return 0;
 }
 
@@ -249,7 +291,7 @@ void standing_turn(struct standing *standing, struct davy_ledger *ledger, const 
     if (standing->phase == PHASE_IDLE || now.ns < standing->due.ns)
         return;
     standing->due = davy_mono_add(now, (davy_span){PAUSE});
-    while (standing->phase != PHASE_IDLE && outbox_in_line(standing->outbox) &&
+    while (standing->phase != PHASE_IDLE && !standing_waits(standing) && outbox_in_line(standing->outbox) &&
            davy_publisher_waiting(standing->route->publisher, DAVY_MESSAGE_EVENT) < POSTED_MAX) {
         int rc = step(standing, ledger, config);
         if (rc < 0)

@@ -3,7 +3,8 @@
  * What stands, told again: the retained message of an alarm is its latest event also where a reload has moved its topic, and
  * at a broker that has never had it. After a reload or a start that moves a topic, and at another broker than before, the
  * latest event of each alarm that is not normal is published once more, retained and marked `replayed`, then the topics that
- * were moved away from are cleared; at another broker first those of alarms that have ended. All in the line of events,
+ * were moved away from are cleared; at another broker first those of alarms that have ended or moved. The ledger keeps where
+ * an alarm is told before it is, so that no start leaves it behind where no event was sent to. All in the line of events,
  * behind those that are stored, so that nothing hides a newer state; a few at a time, so that a new alarm waits for few of
  * them. Belongs to the record stage's thread.
  */
@@ -22,6 +23,14 @@ void standing_switch(struct standing *standing, struct davy_ledger *ledger, cons
 
 /* The ledger was read: the configuration may have moved alarms since its events. */
 void standing_recall(struct standing *standing, struct davy_ledger *ledger, const struct davy_config *config);
+
+/* Whether a commit of the ledger is wanted: what moves is told elsewhere only when that is kept. */
+bool standing_waits(const struct standing *standing);
+
+/* Inside a transaction of the ledger: keep where alarms are told from now on. Then, once it is committed, _settled. */
+int standing_settle(const struct standing *standing, struct davy_ledger *ledger,
+                    const struct davy_config *config) DAVY_MUST_CHECK;
+void standing_settled(struct standing *standing);
 
 /* Tell what is next, once the outbox has handed over all events. */
 void standing_turn(struct standing *standing, struct davy_ledger *ledger, const struct davy_config *config,

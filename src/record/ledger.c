@@ -306,6 +306,14 @@ int davy_ledger_topics(struct davy_ledger *ledger, void (*each)(void *context, c
     }
 }
 
+int davy_ledger_place(struct davy_ledger *ledger, const char *key, const char *topic)
+{
+    if (!davy_db_in_transaction(&ledger->db))
+        return -EINVAL;
+    int r = davy_db_do(&ledger->db, LEDGER_TOPIC_PLACE, "tt", key, topic);
+    return r < 0 ? davy_ledger_fail(ledger, r) : 0;
+}
+
 int davy_ledger_snapshot(struct davy_ledger *ledger, void (*each)(void *context, const char *payload), void *context)
 {
     if (!ledger->db.handle)

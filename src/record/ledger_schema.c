@@ -93,6 +93,8 @@ static const char *const statements[LEDGER_STATEMENT_COUNT_] = {
     [LEDGER_EVENT_SENT] = "UPDATE event SET sent_us = ?2 WHERE seq = ?1",
     [LEDGER_TOPIC_UPSERT] = "INSERT INTO topic (name, last_row) VALUES (?1, ?2)"
                             " ON CONFLICT (name) DO UPDATE SET last_row = excluded.last_row RETURNING id",
+    [LEDGER_TOPIC_PLACE] = "INSERT INTO topic (name, last_row) SELECT ?2, 2 * seq FROM latest WHERE alarm = ?1"
+                           " ON CONFLICT (name) DO UPDATE SET last_row = excluded.last_row",
     [LEDGER_LATEST_UPSERT] = "INSERT INTO latest (alarm, seq) VALUES (?1, ?2)"
                              " ON CONFLICT (alarm) DO UPDATE SET seq = excluded.seq, payload = NULL",
     [LEDGER_LATEST_DELETE] = "DELETE FROM latest WHERE alarm = ?1",
@@ -101,13 +103,15 @@ static const char *const statements[LEDGER_STATEMENT_COUNT_] = {
         " LEFT JOIN topic t ON t.id = e.topic WHERE l.alarm = ?1",
     [LEDGER_SNAPSHOT] = "SELECT coalesce(l.payload, e.payload) FROM latest l LEFT JOIN event e ON e.seq = l.seq"
                         " WHERE l.payload IS NOT NULL OR e.payload IS NOT NULL ORDER BY l.seq",
-    [LEDGER_LATEST_TOPICS] = "SELECT l.alarm, coalesce(t.name, '') FROM latest l LEFT JOIN event e ON e.seq = l.seq"
-                             " LEFT JOIN topic t ON t.id = e.topic ORDER BY l.seq",
+    [LEDGER_LATEST_TOPICS] = "SELECT l.alarm, coalesce(t.name, ''), l.seq FROM latest l LEFT JOIN event e"
+                             " ON e.seq = l.seq LEFT JOIN topic t ON t.id = e.topic UNION SELECT l.alarm, t.name, l.seq"
+                             " FROM latest l JOIN topic t ON t.last_row = 2 * l.seq ORDER BY 3",
     [LEDGER_LATEST_NEXT] =
         "SELECT l.seq, l.alarm, coalesce(l.payload, e.payload, ''),"
         " EXISTS (SELECT 1 FROM outbox o WHERE o.row = 2 * l.seq AND o.parked_us > 0)"
         " FROM (SELECT * FROM latest WHERE seq > ?1 ORDER BY seq LIMIT 1) l LEFT JOIN event e ON e.seq = l.seq",
-    [LEDGER_ENDED_NEXT] = "SELECT id, name, '', 0 FROM topic WHERE id > ?1 AND last_row % 2 = 1 ORDER BY id LIMIT 1",
+    [LEDGER_ENDED_NEXT] = "SELECT id, name, '', 0 FROM topic WHERE id > ?1 AND (last_row % 2 = 1"
+                          " OR last_row / 2 NOT IN (SELECT seq FROM latest)) ORDER BY id LIMIT 1",
     [LEDGER_OUTBOX_REVIVE] = "UPDATE outbox SET parked_us = 1 WHERE parked_us > 0 AND topic = ?1",
     [LEDGER_OUTBOX_INSERT] = "INSERT INTO outbox (row, topic, parked_us) VALUES (?1, ?2, ?3)",
     [LEDGER_OUTBOX_NEXT] = OUTBOX_COLUMNS "WHERE o.row > ?1 AND o.parked_us = 0 ORDER BY o.row LIMIT 1",

@@ -26,9 +26,11 @@ def retained(broker):
 
 def difference(plant, broker):
     """What a late subscriber is told otherwise than an operator; empty where they agree."""
-    found = {f"{e['rule']}:{e['device']}.{e['point']}": (topic, e) for topic, e in retained(broker).items() if e["point"]}
+    told = [(f"{e['rule']}:{e['device']}.{e['point']}", topic, e) for topic, e in retained(broker).items() if e["point"]]
+    found = {key: (topic, e) for key, topic, e in told}
     rows = {key: row for key, row in plant.alarms().items() if "." in key}
     wrong = [f"only retained: {key}" for key in found if key not in rows]
+    wrong += [f"{key}: also under {topic}" for key, topic, _ in told if found[key][0] != topic]
     wrong += [f"not retained: {key}" for key in rows if key not in found]
     for key, row in rows.items():
         topic, e = found.get(key, (None, None))
@@ -52,8 +54,9 @@ def agree(plant, broker=None, timeout=20):
 
 
 def in_zones(plant, zones, **changes):
-    """The configuration with two zones and these for GT-1, GT-2, GT-3."""
-    text = config(plant, **changes).replace("column = 0; }", 'column = 0; }, { id = "B2"; name = "Moved"; }')
+    """The configuration with three zones and these for GT-1, GT-2, GT-3."""
+    more = 'column = 0; }, { id = "B2"; name = "Moved"; }, { id = "C3"; name = "Again"; }'
+    text = config(plant, **changes).replace("column = 0; }", more)
     for number, zone in enumerate(zones, 1):
         text = text.replace(f'name = "Tank {number}"; zone = "A1"', f'name = "Tank {number}"; zone = "{zone}"')
     return text
@@ -112,6 +115,31 @@ def there_and_back_while_the_broker_is_away():
         wait_for(lambda: plant.status()["broker"]["connected"], 60, "connected")
         wait_for(lambda: plant.status()["status"]["outbox"]["events"] == 0, 20, "all is sent")
         time.sleep(1)  # what hides an alarm comes behind its event
+        agree(plant)
+
+
+def a_place_in_between_is_left_too():
+    with Plant() as plant:
+        started(plant)
+        reload(plant, in_zones(plant, ("B2", "B2", "A1")))
+        agree(plant)
+        assert plant.end_daemon() == 0
+        text = in_zones(plant, ("C3", "B2", "A1")).splitlines(keepends=True)
+        plant.start_daemon("".join(line for line in text if '"GT-2"' not in line))
+        agree(plant)
+
+
+def what_was_left_while_the_broker_was_away_is_cleared_after_a_restart():
+    with Plant(persistence=True) as plant:
+        started(plant)
+        plant.broker.stop()
+        reload(plant, in_zones(plant, ("B2", "B2", "A1")))
+        plant.sim.set("GT-2.gas", 45)  # its latest event is of the new place
+        wait_for(lambda: plant.alarms()["gas:GT-2.gas"]["level"] == "red", 10, "escalated")
+        assert plant.end_daemon(signal.SIGKILL) != 0
+        plant.start_daemon()
+        plant.broker.start()
+        wait_for(lambda: plant.status()["broker"]["connected"], 60, "connected")
         agree(plant)
 
 
@@ -182,6 +210,8 @@ CASES = [
     who_is_left_hears_that_it_is_offline,
     a_moved_alarm_is_told_where_it_is,
     there_and_back_while_the_broker_is_away,
+    a_place_in_between_is_left_too,
+    what_was_left_while_the_broker_was_away_is_cleared_after_a_restart,
     another_broker_knows_what_stands_and_the_first_one_what_has_ended,
 ]
 

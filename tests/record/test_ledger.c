@@ -311,6 +311,40 @@ static void the_topics_are_those_of_the_latest_events(void **state)
     assert_string_equal(topic + 1, list.text[1]);
 }
 
+static void place(struct davy_ledger *ledger, const char *key, const char *topic)
+{
+    assert_int_equal(davy_ledger_begin(ledger), 0);
+    assert_int_equal(davy_ledger_place(ledger, key, topic), 0);
+    assert_int_equal(davy_ledger_commit(ledger), 0);
+}
+
+static void where_an_alarm_was_told_is_known_until_it_has_another_event(void **state)
+{
+    struct fixture *f = *state;
+    struct list before = {.count = 0}, after = {.count = 0};
+    struct davy_standing_row row;
+    char key[512], topic[512];
+    store(f->ledger, 1, "unacknowledged");
+    look(file_of(f), "SELECT alarm FROM event WHERE seq = 1", key, sizeof key);
+    look(file_of(f), "SELECT name FROM topic", topic, sizeof topic);
+    assert_int_equal(davy_ledger_place(f->ledger, key, "b"), -EINVAL);
+    place(f->ledger, key, "b");
+    place(f->ledger, "not:known", "c");
+    reopen(f);
+    assert_int_equal(davy_ledger_topics(f->ledger, add_topic, &before), 0);
+    assert_int_equal(before.count, 2); /* the one of its event, and the other */
+    const bool swapped = strcmp(strchr(before.text[0], ' ') + 1, "b") == 0;
+    assert_string_equal(strchr(before.text[swapped ? 0 : 1], ' ') + 1, "b");
+    assert_string_equal(strchr(before.text[swapped ? 1 : 0], ' ') + 1, topic);
+    assert_int_equal(davy_ledger_ended_next(f->ledger, 0, &row), DAVY_OUTBOX_EMPTY);
+    store(f->ledger, 1, "acknowledged");
+    assert_int_equal(davy_ledger_topics(f->ledger, add_topic, &after), 0);
+    assert_int_equal(after.count, 1);
+    assert_int_equal(davy_ledger_ended_next(f->ledger, 0, &row), 0); /* what is told there is not the latest any more */
+    assert_string_equal(row.name, "b");
+    assert_int_equal(davy_ledger_ended_next(f->ledger, row.at, &row), DAVY_OUTBOX_EMPTY);
+}
+
 static void act(struct davy_ledger *ledger, const char *verb, const char *result, const char *detail)
 {
     const struct davy_ledger_action action = {
@@ -716,6 +750,7 @@ int main(void)
         TEST(a_new_event_makes_the_refused_ones_of_its_topic_due_before_it),
         TEST(the_snapshot_is_the_latest_event_of_each_alarm_that_is_not_normal),
         TEST(the_topics_are_those_of_the_latest_events),
+        TEST(where_an_alarm_was_told_is_known_until_it_has_another_event),
         TEST(what_stands_and_what_has_ended_come_one_by_one),
         TEST(the_latest_ack_and_the_last_load_are_found),
         TEST(the_watermark_is_kept_and_never_goes_back),
