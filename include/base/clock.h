@@ -84,6 +84,12 @@ static inline davy_mono davy_mono_min(davy_mono a, davy_mono b)
     return a.ns < b.ns ? a : b;
 }
 
+/*
+ * When `then` was, by the wall clock as it is `now`: it may have been set since, as after a boot at 1970. As it was told where
+ * that is no more than a second off.
+ */
+davy_wall davy_wall_as_of(struct davy_stamp then, struct davy_stamp now);
+
 /* Enough for davy_wall_format(), with the end. */
 #define DAVY_WALL_TEXT 32
 

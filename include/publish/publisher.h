@@ -41,7 +41,7 @@ struct davy_publisher_options {
 
 struct davy_publisher_status {
     bool connected;
-    davy_wall since; /* of `connected` */
+    davy_wall since; /* of `connected`, by the wall clock of now */
     davy_mono since_mono;
     char url[DAVY_PUBLISHER_URL_SIZE]; /* of the connection; else the one that is tried */
     bool unstable;                     /* five connects in a row failed, or held for less than a minute */

@@ -30,6 +30,14 @@ int64_t davy_clock_monotonic(void)
 
 const struct davy_clock davy_system_clock = {.now = system_now};
 
+davy_wall davy_wall_as_of(struct davy_stamp then, struct davy_stamp now)
+{
+    const davy_span ago = davy_mono_sub(now.mono, then.mono);
+    const davy_wall at = {davy_mono_sub((davy_mono){now.wall.ns}, (davy_mono){ago.ns}).ns};
+    const int64_t off = davy_mono_sub((davy_mono){at.ns}, (davy_mono){then.wall.ns}).ns;
+    return off > DAVY_NS_PER_S || off < -DAVY_NS_PER_S ? at : then.wall;
+}
+
 #define DAY_S 86400
 
 struct date {

@@ -251,7 +251,7 @@ int pipeline_new(const struct davy_config *config, const struct state_place *pla
     pipeline->directory = place->directory;
     pipeline->route.clock = clock;
     davy_boot_id(pipeline->route.boot_id);
-    pipeline->route.started = davy_clock_now(clock).wall;
+    pipeline->route.started = davy_clock_now(clock);
     int rc = create_stages(pipeline, place, waker);
     if (rc < 0)
         pipeline_free(pipeline, NULL);

@@ -56,7 +56,7 @@ void report_status(struct davy_buf *out, struct pipeline *pipeline, bool online)
     bool calm = recorder.troubled_at.ns == 0 || davy_mono_sub(now.mono, recorder.troubled_at).ns > STORAGE_WELL;
     struct davy_status_report report = {
         .online = online,
-        .since = publisher.since.ns ? publisher.since : route->started,
+        .since = publisher.since.ns ? publisher.since : davy_wall_as_of(route->started, now),
         .boot_id = route->boot_id,
         .last_seq = recorder.last_seq,
         .confirmed_seq = recorder.confirmed_seq,

@@ -180,5 +180,5 @@ struct route {
     struct davy_publisher *publisher; /* NULL: no broker configured */
     const struct davy_clock *clock;
     char boot_id[37];
-    davy_wall started;
+    struct davy_stamp started;
 };

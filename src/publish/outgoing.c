@@ -469,11 +469,13 @@ static void check_broker(struct davy_outgoing *out, struct davy_stamp now)
     apply(out, DAVY_SESSION_STUCK, now);
 }
 
-static void keep_status(struct davy_outgoing *out, davy_mono now)
+static void keep_status(struct davy_outgoing *out, struct davy_stamp now)
 {
     const bool held =
-        is_online(out) && davy_mono_sub(now, out->session.entered).ns >= DAVY_SESSION_STABLE_S * DAVY_NS_PER_S;
+        is_online(out) && davy_mono_sub(now.mono, out->session.entered).ns >= DAVY_SESSION_STABLE_S * DAVY_NS_PER_S;
     out->status.unstable = out->session.failures >= UNSTABLE_FROM && !held;
+    if (out->status.since_mono.ns != 0)
+        out->status.since = davy_wall_as_of((struct davy_stamp){out->status.since_mono, out->status.since}, now);
     snprintf(out->status.url, sizeof out->status.url, "%s", out->config->mqtt.urls[out->url]);
 }
 
@@ -493,7 +495,7 @@ void davy_outgoing_pump(struct davy_outgoing *out, struct davy_stamp now)
         apply(out, DAVY_SESSION_RETRY, now);
     if (is_online(out))
         send_all(out, now);
-    keep_status(out, now.mono);
+    keep_status(out, now);
 }
 
 davy_mono davy_outgoing_due(const struct davy_outgoing *out)

@@ -18,6 +18,31 @@
 /* 2262-01-01: the type ends in that year. */
 #define LAST_YEAR_S INT64_C(9214646400)
 
+static void a_time_follows_a_clock_that_was_set_since(void **unused)
+{
+    (void)unused;
+    const int64_t s = DAVY_NS_PER_S, year = 31557600;
+    const struct davy_stamp boot = {.mono = {20 * s}, .wall = {20 * s}};
+    const struct {
+        int64_t off; /* what the wall clock was moved by since */
+        int64_t wall;
+    } cases[] = {
+        {0, 20 * s},
+        {s, 20 * s},
+        {-s, 20 * s},
+        {s + 1, 21 * s + 1},
+        {-s - 1, 19 * s - 1},
+        {56 * year * s, (20 + 56 * year) * s},
+        {-year * s, (20 - year) * s},
+    };
+    for (size_t i = 0; i < DAVY_LENGTH(cases); i++) {
+        const struct davy_stamp now = {.mono = {100 * s}, .wall = {100 * s + cases[i].off}};
+        assert_int_equal(davy_wall_as_of(boot, now).ns, cases[i].wall);
+    }
+    const struct davy_stamp last = {.mono = {INT64_MAX}, .wall = {INT64_MIN}};
+    assert_int_equal(davy_wall_as_of(boot, last).ns, INT64_MIN);
+}
+
 static void times_are_formatted_to_the_nearest_millisecond(void **unused)
 {
     (void)unused;
@@ -282,6 +307,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(signs_and_blanks_are_no_digits),
         cmocka_unit_test(a_leap_second_at_midnight_is_the_next_day),
+        cmocka_unit_test(a_time_follows_a_clock_that_was_set_since),
         cmocka_unit_test(times_are_formatted_to_the_nearest_millisecond),
         cmocka_unit_test(dates_are_those_of_the_c_library),
         cmocka_unit_test(what_is_formatted_is_parsed_within_half_a_millisecond),

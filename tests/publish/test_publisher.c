@@ -444,6 +444,29 @@ static void connections_that_do_not_hold_are_called_unstable(void **state)
     assert_false(out.status.unstable);
 }
 
+/* A box without a battery for its clock boots at 1970: what was told of that hour must not stay until the next connect. */
+static void since_when_a_connection_stands_follows_a_clock_that_is_set(void **state)
+{
+    char text[DAVY_WALL_TEXT];
+    pass(0);
+    assert_int_equal(out.status.since.ns, 0);
+    go_online(20);
+    davy_wall told = out.status.since;
+    assert_int_equal(told.ns, now.wall.ns);
+    now.wall.ns += 900 * DAVY_NS_PER_MS; /* slewed */
+    pass(10000);
+    assert_int_equal(out.status.since.ns, told.ns);
+    now.wall.ns = INT64_C(1790000000) * DAVY_NS_PER_S;
+    pass(5000);
+    assert_string_equal(davy_wall_format(out.status.since, text), "2026-09-21T14:13:10.000Z"); /* 15 s ago, as of now */
+    assert_true(out.status.connected);
+    told = out.status.since;
+    now.wall.ns -= 3600 * DAVY_NS_PER_S;
+    pass(1);
+    assert_int_equal(out.status.since.ns, told.ns - 3600 * DAVY_NS_PER_S);
+    (void)state;
+}
+
 static void the_cause_stays_with_its_broker_and_its_times(void **state)
 {
     (void)state;
@@ -897,6 +920,7 @@ int main(void)
         CASE(failed_connects_back_off_over_the_urls_one_at_a_time),
         CASE(a_broker_whose_connections_do_not_hold_gives_way_to_the_next),
         CASE(connections_that_do_not_hold_are_called_unstable),
+        CASE(since_when_a_connection_stands_follows_a_clock_that_is_set),
         CASE(the_cause_stays_with_its_broker_and_its_times),
         CASE(what_the_broker_says_when_it_leaves_is_the_cause),
         CASE(a_twin_with_our_client_id_is_named),

@@ -169,7 +169,7 @@ static void start(struct outage *o)
     const struct state_place place = {.directory = o->folder, .lock = -1};
     o->clock = (struct davy_clock){now, o};
     o->route.clock = &o->clock;
-    o->route.started = now(o).wall;
+    o->route.started = now(o);
     memcpy(o->route.boot_id, "00000000-0000-4000-8000-000000000000", sizeof o->route.boot_id);
     o->thread = DAVY_THREAD_INIT;
     must(davy_thread_init(&o->thread, "recorder") == 0, "a thread");
