@@ -20,7 +20,9 @@
  * of it, a probe that the adapter encloses by others (acquire/bus.h) counting as it took, where it is the last one. The
  * first term is the first miss of each, that nobody can foresee. Each poll of the others is late by at most that; once it
  * is caught up with, they lose a tenth of the time. A device that is back is seen within 5 s and one exchange, or within
- * 10 C × (devices silent) where that is longer.
+ * 10 C × (devices silent) where that is longer. One that missed often and has answered each time since, be it a probe for
+ * want of money, is read at its interval again after 15 answers at most; a read that it never answers is not held against
+ * it.
  */
 #pragma once
 
@@ -119,7 +121,7 @@ bool davy_quarantine_miss(struct davy_quarantine *quarantine, uint32_t device, c
                           davy_mono now);
 
 /*
- * A poll of it (no probe) took so long.
+ * A poll of it took so long, or the probe of one that is queued, which stands for its poll; no other probe.
  * planned   what it should take
  * returns   true when that changed whether it is slow: what is answered takes, on the average, more than 4 times as long
  *           as planned, and more than 50 ms

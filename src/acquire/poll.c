@@ -229,7 +229,7 @@ static void note_pace(struct davy_connection *connection, const struct davy_slot
 {
     const struct davy_request *request = &connection->config->requests[slot->request];
     if (reply->answer == DAVY_ANSWER_DOWN ||
-        !davy_quarantine_note(&connection->quarantine, slot->device, took,
+        !davy_quarantine_note(&connection->quarantine, slot->device, reply->took.ns > 0 ? reply->took : took,
                               davy_estimate_request(connection->config, request), missed))
         return;
     bool slow = davy_quarantine_find(&connection->quarantine, slot->device)->slow;
@@ -259,6 +259,16 @@ static bool note_mute(struct davy_connection *connection, struct davy_slot *slot
         slot->mute_wait.ns = LONGEST_MUTE_NS;
     slot->mute_until = davy_mono_add(now_of(connection), slot->mute_wait);
     return true;
+}
+
+/* What a poll says: of the request only, where that is to blame. */
+static void note_poll(struct davy_connection *connection, struct davy_slot *slot, const struct davy_bus_reply *reply,
+                      davy_span took, bool missed)
+{
+    if (note_mute(connection, slot, reply))
+        return;
+    note_pace(connection, slot, reply, took, missed);
+    note_device(connection, slot->device, reply, missed);
 }
 
 /* ---- blocks ---- */
@@ -349,10 +359,7 @@ static void ask(struct davy_connection *connection, struct davy_slot *slot, cons
                                           task->count, device->max_reply};
     bool missed;
     davy_span took = exchange_retried(connection, &read, slot->device, reply, &missed);
-    bool mute = note_mute(connection, slot, reply);
-    note_pace(connection, slot, reply, reply->took.ns > 0 ? reply->took : took, missed);
-    if (!mute)
-        note_device(connection, slot->device, reply, missed);
+    note_poll(connection, slot, reply, took, missed);
 }
 
 /* One task of the turn of a request. Returns whether something was on the wire. */
@@ -430,6 +437,20 @@ static struct davy_slot *next_to_probe(struct davy_connection *connection, uint3
     return slot;
 }
 
+/* One that only waited for its turn has been polled by that: else it would be taken for what it was for ever. */
+static void note_probe(struct davy_connection *connection, struct davy_slot *slot, const struct davy_bus_reply *reply,
+                       davy_span took)
+{
+    struct davy_patient *patient = davy_quarantine_find(&connection->quarantine, slot->device);
+    if (!patient->queued) {
+        note_device(connection, slot->device, reply, false);
+        return;
+    }
+    note_poll(connection, slot, reply, took, is_miss(reply));
+    if (patient->queued)
+        patient->probe_at = now_of(connection); /* the request is to blame: behind the others */
+}
+
 bool poll_probe(struct davy_connection *connection)
 {
     davy_mono now = now_of(connection), next = davy_schedule_next(&connection->schedule);
@@ -449,7 +470,7 @@ bool poll_probe(struct davy_connection *connection)
         return true;
     if (is_miss(&reply) && after.ns > next.ns)
         davy_quarantine_pay(&connection->quarantine, took, after);
-    note_device(connection, device, &reply, false);
+    note_probe(connection, slot, &reply, took);
     if (reply.answer != DAVY_ANSWER_DOWN && !is_miss(&reply))
         welcome(connection, slot, &reply);
     return true;

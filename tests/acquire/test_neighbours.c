@@ -340,6 +340,47 @@ static void many_that_answer_every_other_time_still_cost_a_tenth(void **state)
     line_done(&line);
 }
 
+/*
+ * One dead device takes all that there is on the account, for ever: that must not be why another one, that has answered
+ * each time for long, is read every 10 s. It may have a read that it never answers.
+ */
+static void who_answers_again_is_read_at_its_interval(uint16_t deaf)
+{
+    struct line line;
+    struct davy_config *config = plan(31);
+    small_device(config, "D32", 0, 32);
+    small_point(config, "p", 0, DAVY_TYPE_FLOAT32);
+    if (deaf > 0)
+        small_point(config, "q", deaf, DAVY_TYPE_FLOAT32);
+    line_init(&line, config);
+    line.units[1].mode = DEAD;
+    line.units[32].deaf = deaf;
+    run_for(&line, davy_span_s(300));
+    line.units[32].mode = FLAPPING;
+    run_for(&line, davy_span_s(300));
+    line.units[32].mode = WELL;
+    run_for(&line,
+            davy_span_s(300)); /* a moving mean of 1000 is below 150 after 15 answers, each of which may take 11 s */
+    reset(&line);
+    run_for(&line, davy_span_s(600));
+    print_message("%u polls\n", line.units[32].polls);
+    assert_in_range(line.units[32].polls, 580, 601);
+    assert_in_range(line.block_counts[32][DAVY_ANSWER_OK], 580, 601);
+    line_done(&line);
+}
+
+static void one_that_answers_again_is_read_at_its_interval_beside_a_dead_one(void **state)
+{
+    (void)state;
+    who_answers_again_is_read_at_its_interval(0);
+}
+
+static void so_is_one_with_a_read_that_it_never_answers(void **state)
+{
+    (void)state;
+    who_answers_again_is_read_at_its_interval(200);
+}
+
 static enum mode draw_mode(struct davy_random *random)
 {
     static const enum mode modes[] = {WELL, WELL, ANY, ANY, DEAD, SLOW, FLAPPING, WAITED, CODE};
@@ -644,6 +685,8 @@ int main(void)
         cmocka_unit_test(slow_devices_do_not_take_the_others_time),
         cmocka_unit_test(one_that_answers_every_other_time_is_still_read_and_costs_a_tenth),
         cmocka_unit_test(many_that_answer_every_other_time_still_cost_a_tenth),
+        cmocka_unit_test(one_that_answers_again_is_read_at_its_interval_beside_a_dead_one),
+        cmocka_unit_test(so_is_one_with_a_read_that_it_never_answers),
         cmocka_unit_test(whatever_devices_do_nothing_is_told_that_they_did_not_send),
         cmocka_unit_test(what_was_not_asked_was_not_answered),
         cmocka_unit_test(who_waits_for_the_line_is_not_slow),
