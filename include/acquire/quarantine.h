@@ -23,6 +23,9 @@
  * 10 C × (devices silent) where that is longer. One that missed often and has answered each time since, be it a probe for
  * want of money, is read at its interval again after 15 answers at most; a read that it never answers is not held against
  * it.
+ *
+ * Several devices that come back together after a miss or two look like noise, for about six of their polls. Who falls
+ * silent meanwhile takes up to (retries + 3) × C instead of its C: its three misses, the first with its retries.
  */
 #pragma once
 

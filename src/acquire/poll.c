@@ -247,7 +247,9 @@ static bool note_mute(struct davy_connection *connection, struct davy_slot *slot
         slot->mute_wait.ns = 0;
         return false;
     }
-    if (reply->answer != DAVY_ANSWER_TIMEOUT || ++slot->misses < MUTE_MISSES)
+    /* Without an answer to another read since, it is the device. */
+    const bool answers = davy_quarantine_find(&connection->quarantine, slot->device)->misses == 0;
+    if (reply->answer != DAVY_ANSWER_TIMEOUT || ++slot->misses < MUTE_MISSES || !answers)
         return false;
     if (slot->mute_wait.ns == 0)
         davy_warning("poller", "%s: %s does not answer to reads of %s from %u, though it does to others",

@@ -285,6 +285,30 @@ static void the_bound_holds_and_nobody_is_forgotten(void **state)
     }
 }
 
+/* Three may as well be dying; a fourth makes it the line, which is to blame then until devices miss three times in a row. */
+static void a_line_is_bad_when_a_fourth_device_misses_now_and_then(void **state)
+{
+    (void)state;
+    struct davy_config *config = devices(8);
+    struct davy_quarantine quarantine;
+    init(&quarantine, config);
+    davy_quarantine_pay(&quarantine, davy_span_ms(300), at(0));
+    for (uint32_t device = 0; device < 4; device++) {
+        assert_true(davy_quarantine_pays(&quarantine, 7, true));
+        assert_false(davy_quarantine_may_retry(&quarantine, 7, at(0)));
+        davy_quarantine_answer(&quarantine, device, true);
+    }
+    for (int misses = 0; misses < 3; misses++) {
+        assert_false(davy_quarantine_is_silent(&quarantine, 7, at(0)));
+        assert_false(davy_quarantine_pays(&quarantine, 7, true));
+        assert_int_equal(davy_quarantine_may_retry(&quarantine, 7, at(0)), misses == 0);
+        miss(&quarantine, 7, at(0));
+    }
+    assert_true(davy_quarantine_is_silent(&quarantine, 7, at(0)));
+    davy_quarantine_done(&quarantine);
+    davy_config_unref(config);
+}
+
 /* A night of sleep in the middle of an exchange is nothing that the device cost anybody. */
 static void a_machine_that_sleeps_in_an_exchange_charges_no_device_for_the_night(void **state)
 {
@@ -313,6 +337,7 @@ int main(void)
         cmocka_unit_test(a_new_plan_knows_nothing_of_a_device_behind_another_unit_number),
         cmocka_unit_test(a_device_far_over_its_plan_is_slow_until_it_is_not),
         cmocka_unit_test(a_device_that_misses_often_waits_in_line_while_nobody_pays),
+        cmocka_unit_test(a_line_is_bad_when_a_fourth_device_misses_now_and_then),
         cmocka_unit_test(a_machine_that_sleeps_in_an_exchange_charges_no_device_for_the_night),
         cmocka_unit_test(the_bound_holds_and_nobody_is_forgotten),
     };
