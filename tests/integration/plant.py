@@ -285,7 +285,7 @@ class Plant:
 
     def answers(self):
         if not self.daemon.running():
-            raise AssertionError("davyd ended: " + self.daemon.text()[-2000:])
+            raise AssertionError(f"davyd ended with {self.daemon.process.returncode}: {self.daemon.text()[-2000:]}")
         return self.socket.exists() and self.ctl("status").returncode == 0
 
     def end_daemon(self, how=signal.SIGTERM, timeout=10):
