@@ -267,6 +267,8 @@ static int load(const struct options *options, struct davy_config **ret_config)
     int rc = setup_load(options->config, 1, &problems, ret_config);
     setup_log_problems(&problems);
     davy_problems_done(&problems);
+    if (rc < 0)
+        davy_error("config", "%s cannot be loaded: %s", options->config, strerror(-rc));
     return rc == 0 ? 0 : rc < 0 ? EXIT_SOFTWARE : EXIT_CONFIG;
 }
 
