@@ -113,12 +113,10 @@ static davy_span exchange(struct davy_connection *connection, const struct davy_
                           struct davy_bus_reply *reply)
 {
     davy_mono begin = now_of(connection);
-    reply->answer = DAVY_ANSWER_DOWN;
+    *reply = (struct davy_bus_reply){.answer = DAVY_ANSWER_DOWN};
     if (!poll_ensure_open(connection))
         return davy_mono_sub(now_of(connection), begin);
     davy_mono before = now_of(connection);
-    reply->turn_around.ns = reply->took.ns = reply->foreign = reply->strangers = reply->late = 0;
-    reply->meddled = false;
     davy_thread_beat(&connection->thread);
     connection->bus_link.ops->read(connection->bus_link.link, request, reply);
     davy_mono after = now_of(connection);
@@ -150,10 +148,17 @@ davy_span poll_exchange(struct davy_connection *connection, const struct davy_bu
     return took;
 }
 
-/*
- * A poll, with retries as far as the account pays for them. A connection that the other end closed meanwhile is worth a
- * second try in any case. *ret_missed: one of the tries was not answered.
- */
+/* A connection that the other end closed meanwhile, in any case; a miss as far as the account pays for it. */
+static bool is_worth_another(struct davy_connection *connection, uint32_t device, const struct davy_bus_reply *reply,
+                             int tries, davy_mono now)
+{
+    if (reply->answer == DAVY_ANSWER_DOWN)
+        return tries == 0;
+    return is_miss(reply) && tries < bus_of(connection)->retries &&
+           davy_quarantine_may_retry(&connection->quarantine, device, now);
+}
+
+/* A poll with its retries. *ret_missed: one of the tries was not answered. */
 static davy_span exchange_retried(struct davy_connection *connection, const struct davy_bus_request *request,
                                   uint32_t device, struct davy_bus_reply *reply, bool *ret_missed)
 {
@@ -166,11 +171,7 @@ static davy_span exchange_retried(struct davy_connection *connection, const stru
         *ret_missed |= is_miss(reply);
         if (is_miss(reply) && davy_quarantine_pays(&connection->quarantine, device, tries > 0))
             davy_quarantine_pay(&connection->quarantine, took, now);
-        bool again = reply->answer == DAVY_ANSWER_DOWN
-                         ? tries == 0
-                         : is_miss(reply) && tries < bus_of(connection)->retries &&
-                               davy_quarantine_may_retry(&connection->quarantine, device, now);
-        if (!again || davy_thread_stopping(&connection->thread))
+        if (!is_worth_another(connection, device, reply, tries, now) || davy_thread_stopping(&connection->thread))
             return whole;
     }
 }
@@ -332,8 +333,9 @@ static void log_event(struct davy_connection *connection, const struct davy_slot
 
 /* ---- polls ---- */
 
-/* A failure that needs no asking: the link is down, the device or the request is known not to answer. */
-static bool is_known(struct davy_connection *connection, const struct davy_slot *slot, struct davy_bus_reply *reply)
+/* True where asking is pointless, with *reply filled: the link is down, the device or the request is known not to answer. */
+static bool fails_unasked(struct davy_connection *connection, const struct davy_slot *slot,
+                          struct davy_bus_reply *reply)
 {
     davy_mono now = now_of(connection);
     reply->answer = DAVY_ANSWER_DOWN;
@@ -370,7 +372,7 @@ static bool do_task(struct davy_connection *connection, struct davy_slot *slot, 
 {
     struct davy_bus_reply reply = {.answer = DAVY_ANSWER_EXCEPTION, .exception = task->exception};
     enum davy_parts_event event = DAVY_PARTS_TOLD;
-    bool asked = verdict == DAVY_PARTS_READ && !is_known(connection, slot, &reply);
+    bool asked = verdict == DAVY_PARTS_READ && !fails_unasked(connection, slot, &reply);
     if (asked)
         ask(connection, slot, task, &reply);
     if (davy_thread_stopping(&connection->thread) && reply.answer != DAVY_ANSWER_OK)

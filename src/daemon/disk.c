@@ -20,10 +20,10 @@
 /* A -wal that is not held by a reader has a few MiB. */
 #define MOST_WAL (INT64_C(64) << 20)
 
-/* What failed is the trouble that is named for so long. */
-#define WORD (10 * DAVY_NS_PER_S)
+/* A failure stays the trouble that is named for this long: want of space does not take its place before. */
+#define NAMED_FOR (10 * DAVY_NS_PER_S)
 
-/* Of a file system, a part of it is the reserve, and as much again the floor of the readings, within bounds. */
+/* This part of a file system is the reserve, and as much again the floor of the readings, within bounds. */
 #define SHARE        32
 #define RESERVE_MOST (INT64_C(8) << 20)
 #define FLOOR_MOST   (INT64_C(32) << 20)
@@ -45,16 +45,17 @@ void disk_trouble(struct disk *disk, const char *what, int rc)
     disk->status.troubled_at = disk->told_at = davy_clock_now(disk->route->clock).mono;
 }
 
-/* What is seen at each look: it does not take the word from what has just failed for it. */
-static void trouble_besides(struct disk *disk, const char *what, int rc)
+/* Little space is seen at each look; it must not hide a failure that has just been named. */
+static void little_space(struct disk *disk)
 {
     davy_mono now = davy_clock_now(disk->route->clock).mono;
-    if (disk->told_at.ns != 0 && davy_mono_sub(now, disk->told_at).ns < WORD && disk->besides.ns != disk->told_at.ns) {
+    const bool of_space = disk->space_told_at.ns == disk->told_at.ns;
+    if (disk->told_at.ns != 0 && !of_space && davy_mono_sub(now, disk->told_at).ns < NAMED_FOR) {
         disk->status.troubled_at = now;
         return;
     }
-    disk_trouble(disk, what, rc);
-    disk->besides = disk->told_at;
+    disk_trouble(disk, "less than 64 MiB or 5 % are free in the state directory", -ENOSPC);
+    disk->space_told_at = disk->told_at;
 }
 
 void disk_works(struct disk *disk)
@@ -172,7 +173,7 @@ void disk_measure(struct disk *disk)
     else
         keep_reserve(disk, usage.free_bytes);
     if (usage.free_bytes < LEAST_FREE || usage.free_bytes < usage.total_bytes / LEAST_FREE_SHARE)
-        trouble_besides(disk, "less than 64 MiB or 5 % are free in the state directory", -ENOSPC);
+        little_space(disk);
 }
 
 bool disk_give_back(struct disk *disk)
@@ -221,9 +222,11 @@ void disk_declare(struct disk *disk, struct davy_ledger *ledger)
         disk->owes[kind] = loss->count > 0 || davy_ledger_owes(ledger, (enum davy_loss_kind)kind);
         if (loss->count == 0)
             continue;
-        struct davy_ledger_loss declared = {
-            .kind = (enum davy_loss_kind)kind, .count = loss->count, .from = loss->from, .to = loss->to};
-        declared.why = loss->why;
+        struct davy_ledger_loss declared = {.kind = (enum davy_loss_kind)kind,
+                                            .count = loss->count,
+                                            .from = loss->from,
+                                            .to = loss->to,
+                                            .why = loss->why};
         davy_ledger_declare(ledger, &declared, now);
         *loss = (struct disk_loss){.count = 0};
     }

@@ -21,9 +21,9 @@ struct disk_loss {
 
 struct disk {
     struct route *route;
-    davy_mono told_at;     /* of the trouble in `status` */
-    davy_mono besides;     /* the same, where it was but want of space as seen at a look */
-    const char *directory; /* not owned */
+    davy_mono told_at;       /* of the trouble in `status` */
+    davy_mono space_told_at; /* the same, of the last that was want of space */
+    const char *directory;   /* not owned */
     struct recorder_status status;
     struct disk_loss losses[DAVY_LOSS_COUNT_];
     bool owes[DAVY_LOSS_COUNT_]; /* what was lost before the last disk_declare() is in no commit of the ledger yet */

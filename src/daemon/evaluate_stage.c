@@ -22,7 +22,7 @@
 /* Counting all alarms and points is not free: at most this often, and each second. */
 #define COUNT_AFTER_EVENT (100 * DAVY_NS_PER_MS)
 
-/* What belongs to one configuration, beside the engine. */
+/* What the stage has for one configuration, beside the engine: that of the next one during a reload. */
 struct next {
     const struct davy_config *config;
     struct davy_decoder *decoder;
@@ -41,7 +41,7 @@ struct evaluate_stage {
     struct davy_zones *zones;
     struct preview *preview;
     struct davy_poller **pollers; /* by bus */
-    bool *flagged;                /* by device: an event may have changed whether it is in alarm */
+    bool *flagged;                /* as in struct next */
     struct pace *paces;           /* by point */
     bool any_flagged;
     struct handover handover; /* to the recorder */
@@ -53,6 +53,12 @@ struct evaluate_stage {
     bool memories_left_out;
     struct davy_reading readings[DAVY_DECODE_MAX];
 };
+
+static void flag_points(struct evaluate_stage *stage, const uint32_t *points, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        stage->flagged[stage->config->points[points[i]].device] = true;
+}
 
 /*
  * Devices whose alarm_interval the event may begin or end: that of the point, or of each member of a vote. And those that
@@ -66,12 +72,12 @@ static void flag_devices(struct evaluate_stage *stage, const struct davy_event *
     const struct davy_rule *rule = &stage->config->rules[subject->rule];
     if (subject->device != DAVY_NONE)
         stage->flagged[subject->device] = true;
-    for (size_t i = 0; i < rule->point_count && subject->device == DAVY_NONE; i++)
-        stage->flagged[stage->config->points[rule->points[i]].device] = true;
-    for (size_t i = 0; i < rule->point_count && rule->when.points; i++)
-        stage->flagged[stage->config->points[rule->when.points[i]].device] = true;
-    for (size_t i = 0; i < rule->point_count && rule->options.others; i++)
-        stage->flagged[stage->config->points[rule->options.others[i]].device] = true;
+    else
+        flag_points(stage, rule->points, rule->point_count);
+    if (rule->when.points)
+        flag_points(stage, rule->when.points, rule->point_count);
+    if (rule->options.others)
+        flag_points(stage, rule->options.others, rule->point_count);
     stage->any_flagged = true;
 }
 
@@ -325,7 +331,12 @@ static int prepare_next(struct evaluate_stage *stage, const struct ask *ask, str
 static void swap_next(struct evaluate_stage *stage)
 {
     struct next *next = &stage->next;
-    const struct next old = {stage->config, stage->decoder, stage->zones, stage->pollers, stage->flagged, stage->paces};
+    const struct next old = {.config = stage->config,
+                             .decoder = stage->decoder,
+                             .zones = stage->zones,
+                             .pollers = stage->pollers,
+                             .flagged = stage->flagged,
+                             .paces = stage->paces};
     stage->config = next->config;
     stage->decoder = next->decoder;
     stage->zones = next->zones;
@@ -485,21 +496,26 @@ static void judge_zones(struct evaluate_stage *stage, struct davy_stamp now)
             davy_zones_untold(stage->zones, z);
 }
 
-static void put_status(struct evaluate_stage *stage, struct davy_stamp at)
+static void put_status(struct evaluate_stage *stage)
 {
-    davy_mono now = at.mono;
-    int64_t age = davy_mono_sub(now, stage->counted_at).ns;
-    if (age < COUNT_AFTER_EVENT || (age < DAVY_NS_PER_S && !stage->news))
-        return;
-    stage->counted_at = now;
-    stage->news = false;
-    figures_count(stage->engine, stage->config, stage->paces, now, &stage->status);
-    tell_of_devices(stage, now);
     stage->status.previews = preview_sent(stage->preview);
     stage->status.lost_records = stage->handover.lost_records;
     stage->status.lost_readings = stage->handover.lost_readings;
     davy_cell_put(&stage->route->evaluator, &stage->status);
-    judge_zones(stage, at);
+}
+
+/* Each second, and soon after an event: figures, devices and zones as a whole. */
+static void look_around(struct evaluate_stage *stage, struct davy_stamp now)
+{
+    int64_t age = davy_mono_sub(now.mono, stage->counted_at).ns;
+    if (age < COUNT_AFTER_EVENT || (age < DAVY_NS_PER_S && !stage->news))
+        return;
+    stage->counted_at = now.mono;
+    stage->news = false;
+    figures_count(stage->engine, stage->config, stage->paces, now.mono, &stage->status);
+    tell_of_devices(stage, now.mono);
+    put_status(stage);
+    judge_zones(stage, now);
 }
 
 /* How long the stage may sleep: until a timer of the engine or a preview is due, at most a second. */
@@ -532,7 +548,7 @@ static void run(struct davy_thread *thread, void *context)
         handover_flush(&stage->handover);
         preview_turn(stage->preview, now.mono);
         tell_left_out(stage);
-        put_status(stage, now);
+        look_around(stage, now);
         handover_end_cause(&stage->handover);
         davy_thread_beat(thread);
     }

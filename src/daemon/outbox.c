@@ -105,8 +105,8 @@ static bool post_event(struct outbox *outbox, const struct davy_outbox_row *row)
 }
 
 /*
- * Outcomes wait for a transaction. Where there is none for long, no more may come than can wait: the publisher stops while
- * nobody takes them, and then even what is announced before it is stored would not be sent.
+ * Outcomes wait here for a transaction. With the disk away nothing more is handed over once half of the room is used: a full
+ * pile stops the publisher, and with it what is announced before it is stored.
  */
 static bool has_room(const struct pile *pile)
 {

@@ -45,12 +45,12 @@ struct platform {
     size_t confirm_count;
     davy_mono repeated_at; /* of ones that change nothing: not in the audit before this */
     struct resend resend;
-    struct again again; /* what is not confirmed; */
-    bool asks;          /* only while the platform is whom events are delivered to, */
-    bool wanted;        /* as the configuration wants it, */
-    bool switching;     /* which the ledger does not know yet */
-    bool alive;         /* it has confirmed something since the last turn */
-    bool said;          /* that it does not */
+    struct again again; /* events that the broker has and the platform has not confirmed */
+    bool asks;          /* the ledger delivers to the platform: `again` is in use */
+    bool wanted;        /* the configuration says so */
+    bool switching;     /* `wanted` differs from the ledger: written with the next commit */
+    bool alive;         /* a confirmation came since the last turn */
+    bool said;          /* the log says that none comes */
     bool connected;
     int64_t acknowledged;
     size_t budget; /* events that may be sent again in this step */

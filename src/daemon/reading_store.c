@@ -157,6 +157,7 @@ static void tell_losses(struct reading_store *store)
         int64_t more = (int64_t)(loss->count - store->handed[kind]);
         if (more <= 0)
             continue;
+        /* twice, so that the time of the sum is from the first to the last */
         disk_lose(store->disk, loss_kinds[kind], 1, dated ? loss->from : wall_now(store), "max_size");
         disk_lose(store->disk, loss_kinds[kind], more - 1, dated ? loss->to : wall_now(store), "max_size");
         store->disk->owes[loss_kinds[kind]] = true;
@@ -164,13 +165,18 @@ static void tell_losses(struct reading_store *store)
     }
 }
 
+/* Losses of this kind were handed to the ledger, and it has them on disk. */
+static bool is_kept(const struct reading_store *store, int kind)
+{
+    return store->handed[kind] > 0 && !store->disk->owes[loss_kinds[kind]];
+}
+
 static int settle_losses(struct reading_store *store)
 {
     int rc = 0;
     for (int kind = 0; rc == 0 && kind < DAVY_READINGS_KIND_COUNT_; kind++) {
-        bool kept = store->handed[kind] > 0 && !store->disk->owes[loss_kinds[kind]];
-        store->settled[kind] = kept ? store->handed[kind] : 0;
-        if (kept)
+        store->settled[kind] = is_kept(store, kind) ? store->handed[kind] : 0;
+        if (store->settled[kind] > 0)
             rc = davy_readings_told(store->readings, (enum davy_readings_kind)kind, store->handed[kind]);
     }
     return rc;
@@ -183,13 +189,13 @@ static void losses_settled(struct reading_store *store)
     tell_losses(store);
 }
 
-/* Something was told, and the ledger has it. */
-static bool owes_nothing(const struct reading_store *store)
+/* Losses are to be settled. */
+static bool any_is_kept(const struct reading_store *store)
 {
-    bool told = false;
+    bool kept = false;
     for (int kind = 0; kind < DAVY_READINGS_KIND_COUNT_; kind++)
-        told |= store->handed[kind] > 0 && !store->disk->owes[loss_kinds[kind]];
-    return told;
+        kept |= is_kept(store, kind);
+    return kept;
 }
 
 static void commit(struct reading_store *store)
@@ -347,7 +353,7 @@ struct reading_store *reading_store_free(struct reading_store *store)
 {
     if (!store)
         return NULL;
-    if (store->readings && owes_nothing(store) && ready(store))
+    if (store->readings && any_is_kept(store) && ready(store))
         commit(store);
     davy_telemetry_free(store->telemetry);
     davy_readings_close(store->readings);

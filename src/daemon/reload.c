@@ -40,7 +40,7 @@ static void refuse(struct daemon *daemon, const struct davy_problems *problems, 
     daemon_tell_ready(daemon, "READY=1\nSTATUS=running on the old configuration: the reload was refused");
 }
 
-static void count_change(void *context, const struct davy_change *change)
+static void log_change(void *context, const struct davy_change *change)
 {
     (void)context;
     davy_notice("reload", "%s: %s -> %s", change->path, change->old ? change->old : "(none)",
@@ -74,7 +74,7 @@ static void begin(struct daemon *daemon, const struct davy_config *config, struc
         refuse(daemon, problems, "it needs a restart");
         return;
     }
-    daemon->reload_changes = davy_config_diff(running, config, count_change, NULL);
+    daemon->reload_changes = davy_config_diff(running, config, log_change, NULL);
     int rc = pipeline_reload(daemon->pipeline, config);
     if (rc < 0) {
         refuse(daemon, problems, strerror(-rc));

@@ -24,7 +24,7 @@
 #include "publish/publisher.h"
 #include "record/ledger.h"
 
-/* main → evaluator */
+/* main, recorder → evaluator */
 enum ask_kind {
     ASK_REQUEST,
     ASK_RELOAD,
@@ -37,13 +37,13 @@ struct ask {
     enum ask_kind kind;
     uint64_t ticket;                  /* REQUEST: of the control client */
     struct davy_remote *remote;       /* REQUEST: it came over MQTT instead, and is answered there; passes */
-    struct davy_request_line request; /* REQUEST: points, alarms, ack, reset */
+    struct davy_request_line request; /* REQUEST; of SELF its `note` */
     char by[DAVY_BY_SIZE];
     const struct davy_config *config;   /* RELOAD: a reference passes */
     struct davy_poller **pollers;       /* RELOAD: by bus of `config`; the array passes, the pollers stay main's */
     struct davy_alarm_memory *memories; /* RESTORE: passes */
     size_t memory_count;
-    enum davy_alarm_kind self; /* SELF; its note, if any, is request.note */
+    enum davy_alarm_kind self; /* SELF */
     bool condition;
 };
 
@@ -60,7 +60,7 @@ enum record_kind {
     RECORD_ORPHAN, /* memory of an alarm that the configuration does not know any more: it ends with `retired` */
     RECORD_ACTION,
     RECORD_SWITCH,
-    RECORD_NOTHING, /* one that could not be written */
+    RECORD_NOTHING, /* freed, nothing is left to write */
 };
 
 /* An operator's action for the audit. */
@@ -87,7 +87,7 @@ struct record {
     enum record_kind kind;
     enum record_place place;
     struct davy_stamp at;
-    uint64_t ordinal; /* of an event: the evaluator's how manieth it is */
+    uint64_t ordinal; /* of an event: its number since the start, from 1 */
     /* Of an event, set at the first try to write it, so that another try writes the same row: */
     int64_t seq;
     davy_span stored_after;
@@ -146,7 +146,7 @@ struct recorder_status {
     uint64_t lost[DAVY_LOSS_COUNT_]; /* since the start: all that is declared, or will be */
 };
 
-/* Items that a queue holds. Blocks drop the oldest and are counted; asks are refused; records see evaluate_stage.c. */
+/* Items that a queue holds. Blocks drop the oldest and are counted; asks are refused; records: see handover.h. */
 #define ROUTE_BLOCKS   1024
 #define ROUTE_ASKS     64
 #define ROUTE_RECORDS  8192
