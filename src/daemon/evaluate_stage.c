@@ -204,10 +204,32 @@ struct evaluate_stage *evaluate_stage_free(struct evaluate_stage *stage)
     return NULL;
 }
 
+static void publish_state(struct evaluate_stage *stage, const char *topic, const char *payload, const char *schema)
+{
+    struct davy_message message;
+    if (davy_message_new(DAVY_MESSAGE_STATE, 0, topic, payload, &message) < 0)
+        return;
+    message.retain = true;
+    message.schema = schema;
+    if (davy_publisher_post(stage->route->publisher, &message) < 0)
+        davy_message_done(&message);
+}
+
+/* A zone that is gone has no colour: what is retained of it would say for ever that all is well there. */
+static void clear_zone(struct evaluate_stage *stage, const char *id)
+{
+    char topic[DAVY_TOPIC_SIZE], rest[DAVY_KEY_SIZE];
+    snprintf(rest, sizeof rest, "zone/%s", id);
+    if (stage->route->publisher)
+        publish_state(stage, davy_topic(stage->config, rest, topic), "", "davy.zone/1");
+}
+
 bool evaluate_stage_restore(struct evaluate_stage *stage, const struct davy_alarm_memory *memory)
 {
     if (davy_decoder_recall(stage->decoder, memory) || davy_zones_recall(stage->zones, memory))
         return true;
+    if (memory->key[0] == '@')
+        clear_zone(stage, memory->key + 1);
     if (!davy_engine_knows(stage->engine, memory->key))
         return false;
     davy_engine_restore(stage->engine, memory, davy_clock_now(stage->route->clock));
@@ -283,17 +305,6 @@ static void take_blocks(struct evaluate_stage *stage)
         davy_waker_ring(&stage->thread->waker);
 }
 
-static void publish_state(struct evaluate_stage *stage, const char *topic, const char *payload, const char *schema)
-{
-    struct davy_message message;
-    if (davy_message_new(DAVY_MESSAGE_STATE, 0, topic, payload, &message) < 0)
-        return;
-    message.retain = true;
-    message.schema = schema;
-    if (davy_publisher_post(stage->route->publisher, &message) < 0)
-        davy_message_done(&message);
-}
-
 /* ---- reload ---------------------------------------------------------------------------------------------------- */
 
 static void free_next(struct next *next)
@@ -353,11 +364,19 @@ static void tell_gone(void *context, const struct davy_alarm_memory *memory)
     (void)on_memory(context, memory);
 }
 
+static void clear_zones(struct evaluate_stage *stage, const struct davy_config *next)
+{
+    for (uint32_t z = 0; z < stage->config->zone_count; z++)
+        if (davy_config_find_zone(next, stage->config->zones[z].id) == DAVY_NONE)
+            clear_zone(stage, stage->config->zones[z].id);
+}
+
 /* Between the last event under the old configuration and the first under the new one. */
 static void on_switched(void *context)
 {
     struct evaluate_stage *stage = context;
     davy_zones_keep(stage->next.zones, stage->zones);
+    clear_zones(stage, stage->next.config);
     davy_decoder_tell_gone(stage->decoder, stage->next.config, tell_gone, stage);
     swap_next(stage);
     handover_switch(&stage->handover, stage->config);

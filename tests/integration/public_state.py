@@ -15,13 +15,13 @@ from pipeline import SIM, calm, check_all, config, event
 from plant import BASE, Broker, Plant, run_cases, wait_for
 
 
-def retained(broker):
-    """Payloads of the alarms by topic, as somebody who subscribes now gets them."""
+def retained(broker, kind="alarm"):
+    """Payloads of the alarms, or the zones, by topic, as somebody who subscribes now gets them."""
     done = subprocess.run(["mosquitto_sub", "-h", "127.0.0.1", "-p", str(broker.port), "-V", "5", "-q", "1", "-W", "1",
                            "--retained-only", "-t", "davy/#", "-F", "%t\t%p"], capture_output=True, text=True, timeout=20,
                           check=False)
     pairs = [line.split("\t", 1) for line in done.stdout.splitlines()]
-    return {topic: json.loads(payload) for topic, payload in pairs if "/alarm/" in topic}
+    return {topic: json.loads(payload) for topic, payload in pairs if f"/{kind}/" in topic}
 
 
 def difference(plant, broker):
@@ -143,6 +143,24 @@ def what_was_left_while_the_broker_was_away_is_cleared_after_a_restart():
         agree(plant)
 
 
+def a_zone_that_is_gone_has_no_colour():
+    with Plant() as plant:
+        started(plant)
+
+        def zones():
+            return {topic.rsplit("/", 1)[1] for topic in retained(plant.broker, "zone")}
+        wait_for(lambda: zones() == {"A1", "B2", "C3"}, 10, "three zones")
+        text = plant.config.read_text(encoding="utf-8").replace(', { id = "C3"; name = "Again"; }', "")
+        reload(plant, text)
+        wait_for(lambda: zones() == {"A1", "B2"}, 10, "without the one that a reload has removed")
+        plant.broker.stop()  # keeps nothing: what is published again shows
+        plant.broker.start()
+        wait_for(lambda: zones() == {"A1", "B2"}, 60, "nor at the next connect")
+        assert plant.end_daemon() == 0
+        plant.start_daemon(text.replace(', { id = "B2"; name = "Moved"; }', ""))
+        wait_for(lambda: zones() == {"A1"}, 10, "without the one that a start has removed")
+
+
 def another_broker_knows_what_stands_and_the_first_one_what_has_ended():
     with Plant(persistence=True) as plant:
         started(plant)
@@ -211,6 +229,7 @@ CASES = [
     a_moved_alarm_is_told_where_it_is,
     there_and_back_while_the_broker_is_away,
     a_place_in_between_is_left_too,
+    a_zone_that_is_gone_has_no_colour,
     what_was_left_while_the_broker_was_away_is_cleared_after_a_restart,
     another_broker_knows_what_stands_and_the_first_one_what_has_ended,
 ]
