@@ -218,6 +218,7 @@ def who_is_left_hears_that_it_is_offline():
                 reload(plant, moved.replace("telemetry = ", 'prefix = "davy/v2"; telemetry = ', 1))
                 wait_for(lambda: status(other, "davy/v2")["state"] == "online", 20, "online under the other prefix")
                 assert status(other)["state"] == "offline", (version, status(other))
+                wait_for(lambda: {topic.split("/")[1] for topic in retained(other)} == {"v2"}, 20, "alarms only there")
                 assert plant.end_daemon(signal.SIGKILL) != 0
                 wait_for(lambda: status(other, "davy/v2")["state"] == "offline", 20, "the last will")
             finally:
