@@ -30,6 +30,17 @@ static bool number(sqlite3 *old, const char *sql, int64_t *ret)
     return found;
 }
 
+/* What no row of the actions says yet is part of the total. */
+static void make_loss_plausible(int64_t *total, struct ledger_loss *waiting)
+{
+    if (*total < 0 || *total > INT64_MAX / 2)
+        *total = 0;
+    if (waiting->count < 0 || waiting->count > *total)
+        *waiting = (struct ledger_loss){.count = 0};
+    if (waiting->from_us < 0 || waiting->to_us < waiting->from_us || waiting->to_us > INT64_MAX / DAVY_NS_PER_US)
+        waiting->from_us = waiting->to_us = 0;
+}
+
 /* Numbers out of a damaged file that cannot be are none. */
 static void make_plausible(struct ledger_state *state)
 {
@@ -40,8 +51,7 @@ static void make_plausible(struct ledger_state *state)
     if (!can_be || tally->delivered + tally->unsent + tally->lost > last)
         *tally = (struct ledger_tally){.delivered = 0};
     for (size_t k = 0; k < DAVY_LOSS_COUNT_; k++)
-        if (state->lost[k] < 0 || state->lost[k] > INT64_MAX / 2)
-            state->lost[k] = 0;
+        make_loss_plausible(&state->lost[k], &state->waiting[k]);
     if (state->lost[DAVY_LOSS_EVENTS] < tally->lost)
         state->lost[DAVY_LOSS_EVENTS] = tally->lost;
     if (state->confirmed_seq > last)
@@ -50,20 +60,37 @@ static void make_plausible(struct ledger_state *state)
         state->asked_seq = 0;
 }
 
+static void read_loss(sqlite3 *old, const char *sql, int64_t *ret_total, struct ledger_loss *ret_waiting)
+{
+    sqlite3_stmt *statement = prepare(old, sql);
+    if (statement && sqlite3_step(statement) == SQLITE_ROW) {
+        const char *why = (const char *)sqlite3_column_text(statement, 6);
+        *ret_total = sqlite3_column_int64(statement, 0);
+        ret_waiting->count = sqlite3_column_int64(statement, 1);
+        ret_waiting->from_us = sqlite3_column_int64(statement, 2);
+        ret_waiting->to_us = sqlite3_column_int64(statement, 3);
+        ret_waiting->from_seq = sqlite3_column_int64(statement, 4);
+        ret_waiting->to_seq = sqlite3_column_int64(statement, 5);
+        snprintf(ret_waiting->why, sizeof ret_waiting->why, "%s", why ? why : "");
+    }
+    sqlite3_finalize(statement);
+}
+
 void davy_rescue_state(struct ledger_rescue *rescue)
 {
-    static const char *const totals[] = {
-        [DAVY_LOSS_READINGS] = "SELECT total FROM loss WHERE what = 'readings'",
-        [DAVY_LOSS_TELEMETRY] = "SELECT total FROM loss WHERE what = 'telemetry'",
-        [DAVY_LOSS_EVENTS] = "SELECT total FROM loss WHERE what = 'events'",
+#define LOSS_SQL(what) "SELECT total, count, from_us, to_us, from_seq, to_seq, why FROM loss WHERE what = '" what "'"
+    static const char *const losses[] = {
+        [DAVY_LOSS_READINGS] = LOSS_SQL("readings"),
+        [DAVY_LOSS_TELEMETRY] = LOSS_SQL("telemetry"),
+        [DAVY_LOSS_EVENTS] = LOSS_SQL("events"),
     };
     struct ledger_state *state = &rescue->state;
-    int64_t platform = 0;
+    int64_t platform = 1; /* where it cannot be read: who is asked once too often, answers */
     number(rescue->old, "SELECT delivered FROM tally", &state->tally.delivered);
     number(rescue->old, "SELECT unsent FROM tally", &state->tally.unsent);
     number(rescue->old, "SELECT lost FROM tally", &state->tally.lost);
     for (size_t k = 0; k < DAVY_LOSS_COUNT_; k++)
-        number(rescue->old, totals[k], &state->lost[k]);
+        read_loss(rescue->old, losses[k], &state->lost[k], &state->waiting[k]);
     number(rescue->old, "SELECT seq FROM confirmed", &state->confirmed_seq);
     number(rescue->old, "SELECT asked FROM confirmed", &state->asked_seq);
     number(rescue->old, "SELECT platform FROM confirmed", &platform);
@@ -138,6 +165,8 @@ static void find_start(struct ledger_rescue *rescue, int64_t first)
 #define COLUMNS                                                                                                        \
     "time_us, id, event, state, level, rule, zone, device, point, value, \"limit\", \"by\", note, sent_us, alarm"
 #define COLUMN_COUNT 15
+#define COLUMN_FIRST 7 /* in EVENT_SQL */
+#define STATE_COLUMN (COLUMN_FIRST + 3)
 
 /* A column as the payload has it, whose hash proves it; its own value where the payload says nothing of it. */
 #define PROVEN(key)                                                                                                    \
@@ -165,12 +194,19 @@ static const char *const event_sql[] = {
     EVENT_SQL("sent_us IS NULL", "sent_us IS NULL AND state IS 'normal'"),
 };
 
+/* Whether the clearing of its topic comes behind it. */
+static bool ends(sqlite3_stmt *row)
+{
+    const char *state = (const char *)sqlite3_column_text(row, STATE_COLUMN);
+    return state && strcmp(state, "normal") == 0;
+}
+
 static int put_outbox(struct davy_ledger *ledger, sqlite3_stmt *row, int64_t topic)
 {
     int64_t seq = sqlite3_column_int64(row, 0);
     int r = 0;
     for (int clear = 0; r == 0 && clear <= 1; clear++)
-        if (topic > 0 && sqlite3_column_int(row, 4 + clear))
+        if (topic > 0 && sqlite3_column_int(row, 4 + clear) && (!clear || ends(row)))
             r = davy_db_do(&ledger->db, LEDGER_OUTBOX_INSERT, "iii", ledger_row(seq, clear), topic, (int64_t)0);
     return r;
 }
@@ -181,12 +217,12 @@ static int put_event(struct davy_ledger *ledger, sqlite3_stmt *insert, sqlite3_s
     const char *name = (const char *)sqlite3_column_text(row, 3);
     if (!name && sqlite3_column_int(row, 6))
         return -EINVAL; /* where it was to go cannot be read */
-    int r = name ? davy_topic_touch(ledger, name, ledger_row(seq, true), &topic) : 0;
+    int r = name ? davy_topic_touch(ledger, name, ledger_row(seq, ends(row)), &topic) : 0;
     sqlite3_reset(insert);
     for (int i = 0; i < 3; i++)
         sqlite3_bind_value(insert, 1 + i, sqlite3_column_value(row, i));
     for (int i = 0; i < COLUMN_COUNT; i++)
-        sqlite3_bind_value(insert, 5 + i, sqlite3_column_value(row, 7 + i));
+        sqlite3_bind_value(insert, 5 + i, sqlite3_column_value(row, COLUMN_FIRST + i));
     sqlite3_bind_int64(insert, 4, topic);
     if (r == 0)
         r = davy_db_run(&ledger->db, insert);
@@ -249,6 +285,19 @@ static int copy_rows(struct davy_ledger *ledger, sqlite3 *old, const char *from,
 }
 
 /*
+ * What the broker refused waits apart, or nobody sends it: rows in line are handed over once. Where it cannot be read, all
+ * that this process may have handed over already.
+ */
+static int keep_refused(struct davy_ledger *ledger, const struct ledger_rescue *rescue)
+{
+    int64_t count;
+    if (rescue->known && !number(rescue->old, "SELECT count(*) FROM outbox WHERE parked_us > 0", &count))
+        return davy_db_exec(&ledger->db, "UPDATE outbox SET parked_us = 1");
+    return copy_rows(ledger, rescue->old, "SELECT row, attempts, code FROM outbox WHERE parked_us > 0",
+                     "UPDATE outbox SET attempts = ?2, parked_us = 1, code = ?3 WHERE row = ?1");
+}
+
+/*
  * Of the events that are not copied those that were pending. Where that cannot be read any of the file may have been;
  * at most as many as are known to have been.
  */
@@ -288,6 +337,8 @@ int davy_rescue_rows(struct davy_ledger *ledger, struct ledger_rescue *rescue)
         first = 1; /* any may be */
     find_start(rescue, first);
     int r = take_events(ledger, rescue);
+    if (r == 0)
+        r = keep_refused(ledger, rescue);
     rescue->lost = count_lost(rescue);
     return r == 0 ? take_alarms(ledger, rescue) : r;
 }

@@ -276,11 +276,11 @@ static void spoil(struct fixture *f)
     close(fd);
 }
 
-static void begin_anew(struct fixture *f)
+static void begin_anew(struct fixture *f, const char *damaged)
 {
     bool aside = false;
     f->ledger = davy_ledger_close(f->ledger);
-    damage(f, "tally");
+    damage(f, damaged);
     assert_int_equal(davy_ledger_open(f->folder.path, wall_s(f->renewals), &aside, &f->ledger), 0);
     assert_true(aside);
 }
@@ -290,7 +290,7 @@ static void renew(struct fixture *f, enum renewal how)
 {
     f->renewals++;
     if (how == DAMAGED_AT_START) {
-        begin_anew(f);
+        begin_anew(f, "tally");
         return;
     }
     if (how == TAKEN_AWAY)
@@ -328,6 +328,23 @@ static void a_renewed_ledger_asks_the_platform_for_what_it_has_not_confirmed(voi
         assert_int_equal(davy_ledger_outbox_count(f->ledger), 0);
         assert_int_equal(look_number(file_of(f), "SELECT count(*) FROM pending"), 0);
     }
+}
+
+/* It answers what it has already; nobody else would ever ask. */
+static void a_platform_whose_watermark_cannot_be_read_is_asked_again(void **state)
+{
+    struct fixture *f = *state;
+    switch_to(f->ledger, true);
+    store_range(f->ledger, 9);
+    for (int64_t seq = 1; seq <= 7; seq++)
+        acknowledge(f->ledger, seq);
+    confirm(f->ledger, 3);
+    begin_anew(f, "confirmed");
+    switch_to(f->ledger, true);
+    assert_int_equal(davy_ledger_unconfirmed(f->ledger), 7);
+    assert_int_equal(look_number(file_of(f), "SELECT count(*) FROM pending"), 9);
+    switch_to(f->ledger, false);
+    assert_int_equal(davy_ledger_outbox_count(f->ledger), 2);
 }
 
 /* ---- against a model -------------------------------------------------------------------------------------------- */
@@ -469,6 +486,7 @@ int main(void)
         T(what_waits_behind_a_refusal_was_not_sent),
         T(retention_keeps_what_is_not_confirmed),
         T(a_renewed_ledger_asks_the_platform_for_what_it_has_not_confirmed),
+        T(a_platform_whose_watermark_cannot_be_read_is_asked_again),
         T(pending_is_what_the_model_says),
         T(a_watermark_over_many_events_counts_them_all),
     };

@@ -10,6 +10,7 @@
 #include <glob.h>
 
 #include "fault_vfs.h"
+#include "record/delivery.h"
 #include "record/verify.h"
 
 #define EVENTS  60
@@ -297,6 +298,105 @@ static void an_older_copy_goes_on_behind_the_numbers_given_since(void **state)
     }
 }
 
+/* ---- what is carried -------------------------------------------------------------------------------------------- */
+
+static void refuse(struct fixture *f, int64_t seq)
+{
+    assert_int_equal(davy_ledger_begin(f->ledger), 0);
+    assert_int_equal(davy_ledger_outbox_refused(f->ledger, 2 * seq, 0x87, (davy_mono){0}), 0);
+    assert_int_equal(davy_ledger_commit(f->ledger), 0);
+}
+
+static void renew(struct fixture *f, bool at_start)
+{
+    if (at_start) {
+        f->ledger = davy_ledger_close(f->ledger);
+        overwrite(file_of(f), page_of(f, "tally"), 16);
+        assert_true(open_ledger(f));
+        return;
+    }
+    assert_int_equal(unlink(file_of(f)), 0);
+    assert_int_equal(davy_ledger_begin(f->ledger), DAVY_LEDGER_RENEWED);
+    assert_int_equal(davy_ledger_commit(f->ledger), 0);
+}
+
+/* Else the broker would not retain the event, or its topic would count as that of an alarm that has ended. */
+static void the_last_event_of_a_topic_stays_its_last(void **state)
+{
+    struct fixture *f = *state;
+    struct davy_outbox_row row;
+    struct davy_standing_row ended;
+    for (int at_start = 0; at_start <= 1; at_start++) {
+        remove_all(f);
+        fill(f);
+        store(f->ledger, 1, "normal");
+        store(f->ledger, 2, "unacknowledged");
+        renew(f, at_start);
+        assert_int_equal(davy_ledger_outbox_next(f->ledger, 2 * (EVENTS + 1), &row), 0);
+        assert_int_equal(row.row, 2 * (EVENTS + 1) + 1);
+        assert_int_equal(davy_ledger_outbox_next(f->ledger, row.row, &row), 0);
+        assert_int_equal(row.seq, EVENTS + 2);
+        assert_false(row.newer);
+        assert_int_equal(davy_ledger_ended_next(f->ledger, 0, &ended), 0);
+        assert_non_null(strstr(ended.name, "GT-1"));
+        assert_int_equal(davy_ledger_ended_next(f->ledger, ended.at, &ended), DAVY_OUTBOX_EMPTY);
+        f->ledger = davy_ledger_close(f->ledger);
+    }
+}
+
+static void what_was_refused_is_not_in_line(void **state)
+{
+    struct fixture *f = *state;
+    struct davy_outbox_row row;
+    for (int at_start = 0; at_start <= 1; at_start++) {
+        int64_t first = EVENTS - PENDING + 1, sent = 0;
+        remove_all(f);
+        fill(f);
+        refuse(f, first);
+        renew(f, at_start);
+        assert_int_equal(first_pending(f), first + 1);
+        assert_int_equal(davy_ledger_outbox_due(f->ledger, 0, (davy_mono){0}, &row), DAVY_OUTBOX_EMPTY);
+        assert_int_equal(davy_ledger_outbox_due(f->ledger, 0, (davy_mono){DAVY_NS_PER_S}, &row), 0);
+        assert_int_equal(row.seq, first);
+        assert_true(row.parked);
+        assert_int_equal(davy_ledger_outbox_due(f->ledger, row.row, (davy_mono){DAVY_NS_PER_S}, &row), 0);
+        assert_int_equal(row.seq, first + 5); /* of the same alarm: behind it */
+        assert_false(row.parked);
+        assert_int_equal(davy_ledger_sent_seq(f->ledger, 2 * (first + 4), &sent), 0);
+        assert_int_equal(sent, first + 4);
+        f->ledger = davy_ledger_close(f->ledger);
+    }
+}
+
+/* Less than a minute after the row before: what is declared waits for its row. */
+static void a_loss_that_no_action_says_yet_is_said_in_the_new_file(void **state)
+{
+    struct fixture *f = *state;
+    char text[256];
+    const struct davy_ledger_loss loss = {
+        .kind = DAVY_LOSS_READINGS, .count = 5, .from = wall_s(3), .to = wall_s(4), .why = "the disk failed"};
+    for (int at_start = 0; at_start <= 1; at_start++) {
+        remove_all(f);
+        fill(f);
+        for (int i = 0; i < 2; i++) {
+            davy_ledger_declare(f->ledger, &loss, (struct davy_stamp){{1}, wall_s(5)});
+            assert_int_equal(davy_ledger_begin(f->ledger), 0);
+            assert_int_equal(davy_ledger_commit(f->ledger), 0);
+        }
+        assert_int_equal(look_number(file_of(f), "SELECT count FROM loss WHERE what = 'readings'"), 5);
+        renew(f, at_start);
+        assert_int_equal(davy_ledger_tend(f->ledger, (struct davy_stamp){{100 * DAVY_NS_PER_S}, wall_s(105)}),
+                         !at_start);
+        assert_int_equal(davy_ledger_begin(f->ledger), 0);
+        assert_int_equal(davy_ledger_commit(f->ledger), 0);
+        look(file_of(f), "SELECT detail FROM actions WHERE verb = 'loss' AND target = 'readings'", text, sizeof text);
+        assert_non_null(strstr(text, "{\"count\":5,\"from\":\"2026-09-21T14:13:23"));
+        assert_non_null(strstr(text, "the disk failed"));
+        verify(f, EVENTS, 0);
+        f->ledger = davy_ledger_close(f->ledger);
+    }
+}
+
 /* ---- a renewal that is interrupted ------------------------------------------------------------------------------ */
 
 static void put_back(struct fixture *f)
@@ -535,6 +635,9 @@ int main(void)
         TEST(without_the_outbox_what_was_not_sent_is_pending),
         TEST(what_cannot_be_read_is_declared_lost),
         TEST(an_older_copy_goes_on_behind_the_numbers_given_since),
+        TEST(the_last_event_of_a_topic_stays_its_last),
+        TEST(what_was_refused_is_not_in_line),
+        TEST(a_loss_that_no_action_says_yet_is_said_in_the_new_file),
         TEST(a_renewal_may_fail_or_lose_power_at_any_write),
         TEST(a_thousand_damaged_copies_are_opened_or_set_aside),
     };
