@@ -33,6 +33,8 @@ void davy_readings_let_go(struct davy_readings *readings);
 /*
  * Names and limits from now on: points are added to the table of points, retention and max_size are taken.
  * Not in a transaction. config must outlive the next call of this. Points keep their number in the file for ever.
+ * Opens the file anew where that is due; that a new one was begun is what the next davy_readings_begin() says.
+ * returns 0 or a negative errno: the configuration before is in effect, or the file is closed
  */
 int davy_readings_configure(struct davy_readings *readings, const struct davy_config *config) DAVY_MUST_CHECK;
 
@@ -74,7 +76,7 @@ int davy_readings_outbox_add(struct davy_readings *readings, const char *topic, 
 int davy_readings_outbox_next(struct davy_readings *readings, int64_t after,
                               struct davy_outbox_row *ret_row) DAVY_MUST_CHECK;
 
-/* The row added last that is committed; 0 for none. Rows ascend while the file is open. */
+/* The row added last that is committed; 0 for none. Rows ascend until davy_readings_close(), also over a new file. */
 int64_t davy_readings_outbox_last(const struct davy_readings *readings);
 
 /* In a transaction. A row that is no longer there is no error: it may have been dropped meanwhile. */
@@ -106,7 +108,7 @@ int davy_readings_told(struct davy_readings *readings, enum davy_readings_kind k
 
 /*
  * Outside a transaction: make room by age and size, whole partitions first, of roll-ups the oldest rows. Bounded work a
- * call. To be called about once a minute and after -ENOSPC; where max_size is near, each commit makes room by itself.
+ * call. To be called every 10 s and after -ENOSPC; where max_size is near, each commit makes room by itself.
  * returns   0, 1 when there is more to do, or an error
  */
 int davy_readings_prune(struct davy_readings *readings, davy_wall now) DAVY_MUST_CHECK;

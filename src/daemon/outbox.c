@@ -226,13 +226,6 @@ void outbox_use_readings(struct outbox *outbox, struct davy_readings *readings)
     begin_backlog(outbox);
 }
 
-void outbox_renewed(struct outbox *outbox)
-{
-    outbox->telemetry.count = 0; /* their rows are of the old file */
-    outbox->backlog_row = 0;
-    begin_backlog(outbox);
-}
-
 void outbox_hand_over(struct outbox *outbox)
 {
     if (!outbox->route->publisher)

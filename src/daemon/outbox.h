@@ -17,9 +17,6 @@ struct outbox *outbox_free(struct outbox *outbox);
 void outbox_use_ledger(struct outbox *outbox, struct davy_ledger *ledger);
 void outbox_use_readings(struct outbox *outbox, struct davy_readings *readings);
 
-/* readings.db was begun anew: its rows count from 1 again. */
-void outbox_renewed(struct outbox *outbox);
-
 /* Give the publisher what is next and what it has room for. */
 void outbox_hand_over(struct outbox *outbox);
 

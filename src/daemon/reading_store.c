@@ -103,7 +103,6 @@ static void begin(struct reading_store *store)
         give_up(store, "readings cannot be written", rc);
     if (rc == DAVY_READINGS_RENEWED) {
         disk_trouble(store->disk, "readings.db was damaged or taken away, a new one is begun", -EUCLEAN);
-        outbox_renewed(store->outbox);
         memset(store->handed, 0, sizeof store->handed);
     }
     store->open = rc >= 0;

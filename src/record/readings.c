@@ -226,7 +226,18 @@ static int apply_config(struct davy_readings *readings, const struct davy_config
     return take_limits(readings, &config->storage);
 }
 
-/* 0 or a negative errno; after it the file is open and usable. */
+/* 1 where the file that was opened again lacks a point that it had: it is another one. 0 or an error else. */
+static int is_other(struct davy_readings *readings)
+{
+    char name[DAVY_KEY_SIZE];
+    int64_t id, interval_us;
+    if (!readings->config || readings->point_count == 0)
+        return 0;
+    int r = find_point(readings, davy_config_point_name(readings->config, 0, name), &id, &interval_us);
+    return r == DAVY_DB_DONE ? 1 : r;
+}
+
+/* 0 or a negative errno; after 0 the file is open and usable, perhaps a new one. */
 static int repair(struct davy_readings *readings)
 {
     bool open = readings->db.handle != NULL;
@@ -239,29 +250,28 @@ static int repair(struct davy_readings *readings)
     if (!replace) {
         close_file(readings);
         r = open_file(readings);
+        if (r == 0)
+            r = is_other(readings);
     }
-    bool renewed = r == -EUCLEAN;
-    if (renewed)
+    readings->renewed |= r == 1 || r == -EUCLEAN;
+    if (r == -EUCLEAN)
         r = begin_new_file(readings);
-    if (r == 0 && readings->config)
-        r = apply_config(readings, readings->config);
-    return r < 0 ? r : renewed ? DAVY_READINGS_RENEWED : 0;
+    r = r == 1 ? 0 : r;
+    return r == 0 && readings->config ? apply_config(readings, readings->config) : r;
 }
 
 int davy_readings_configure(struct davy_readings *readings, const struct davy_config *config)
 {
-    int outcome = repair(readings);
-    if (outcome < 0)
-        return outcome;
-    return apply_config(readings, config);
+    int r = repair(readings);
+    return r == 0 ? apply_config(readings, config) : r;
 }
 
 int davy_readings_begin(struct davy_readings *readings)
 {
-    int outcome = repair(readings);
-    if (outcome < 0)
-        return outcome;
-    int r = davy_room_wal(readings);
+    int r = repair(readings);
+    if (r < 0)
+        return r;
+    r = davy_room_wal(readings);
     if (r == 0)
         r = davy_db_begin(&readings->db);
     if (r == 0)
@@ -269,7 +279,11 @@ int davy_readings_begin(struct davy_readings *readings)
     readings->now = readings->committed;
     if (r == 0)
         r = davy_rollup_catch_up(readings);
-    return r < 0 ? davy_readings_fail(readings, r) : outcome;
+    if (r < 0)
+        return davy_readings_fail(readings, r);
+    bool renewed = readings->renewed;
+    readings->renewed = false;
+    return renewed ? DAVY_READINGS_RENEWED : 0;
 }
 
 int davy_readings_finish(struct davy_readings *readings)

@@ -138,7 +138,8 @@ struct davy_readings {
     struct davy_readings_loss losses[DAVY_READINGS_KIND_COUNT_];     /* as committed */
     struct davy_readings_loss losses_now[DAVY_READINGS_KIND_COUNT_]; /* with those of the running transaction */
     struct readings_rollup rollup;
-    struct readings_outbox committed;
+    bool renewed;                     /* begun anew, and no davy_readings_begin() has said so yet */
+    struct readings_outbox committed; /* last_row never falls, whatever file is open */
     struct readings_outbox now;
     char *text;
     size_t text_size;

@@ -28,6 +28,8 @@ int davy_telemetry_load(struct davy_readings *readings)
         return r < 0 ? r : -EUCLEAN;
     totals.last_row = sqlite3_column_int64(statement, 0);
     sqlite3_reset(statement);
+    if (totals.last_row < readings->committed.last_row) /* rows that are gone may be with the publisher */
+        totals.last_row = readings->committed.last_row;
     readings->committed = readings->now = totals;
     return 0;
 }

@@ -606,6 +606,63 @@ static void a_file_taken_away_is_made_anew(void **state)
     assert_int_equal(look_number(file_of(f), "SELECT count(*) FROM readings"), 1);
 }
 
+static void add_rows(struct fixture *f, int count, int begun)
+{
+    assert_int_equal(davy_readings_begin(f->readings), begun);
+    for (int i = 0; i < count; i++)
+        assert_int_equal(davy_readings_outbox_add(f->readings, "t", "{}"), 0);
+    assert_int_equal(davy_readings_commit(f->readings), 0);
+}
+
+/* Who reloads is not who writes: that it is a new file is for the one that begins. */
+static void a_file_taken_away_before_a_reload_is_told_by_the_next_begin(void **state)
+{
+    struct fixture *f = *state;
+    put_batch(f, 0, 30);
+    assert_int_equal(unlink(file_of(f)), 0);
+    assert_int_equal(davy_readings_configure(f->readings, &f->config), 0);
+    add_rows(f, 1, DAVY_READINGS_RENEWED);
+    add_rows(f, 1, 0);
+}
+
+static void a_file_taken_away_while_it_is_closed_is_made_anew(void **state)
+{
+    struct fixture *f = *state;
+    put_batch(f, 0, 30);
+    davy_readings_let_go(f->readings);
+    add_rows(f, 1, 0);
+    davy_readings_let_go(f->readings);
+    assert_int_equal(unlink(file_of(f)), 0);
+    add_rows(f, 1, DAVY_READINGS_RENEWED);
+    add_rows(f, 1, 0);
+}
+
+/* Who hands them over has a cursor, and the publisher has messages in hand: their rows must not be those of others. */
+static void rows_of_the_outbox_are_given_once(void **state)
+{
+    struct fixture *f = *state;
+    struct davy_outbox_row row;
+    add_rows(f, 5, 0);
+    assert_int_equal(davy_readings_begin(f->readings), 0);
+    for (int64_t i = 1; i <= 5; i++)
+        assert_int_equal(davy_readings_outbox_done(f->readings, i), 0);
+    assert_int_equal(davy_readings_commit(f->readings), 0);
+    davy_readings_let_go(f->readings);
+    add_rows(f, 2, 0);
+    assert_int_equal(davy_readings_outbox_next(f->readings, 5, &row), 0);
+    assert_int_equal(row.row, 6);
+    assert_int_equal(davy_readings_outbox_last(f->readings), 7);
+    assert_int_equal(unlink(file_of(f)), 0);
+    add_rows(f, 2, DAVY_READINGS_RENEWED);
+    assert_int_equal(davy_readings_begin(f->readings), 0);
+    assert_int_equal(davy_readings_outbox_done(f->readings, 6), 0);
+    assert_int_equal(davy_readings_outbox_done(f->readings, 7), 0);
+    assert_int_equal(davy_readings_commit(f->readings), 0);
+    assert_int_equal(davy_readings_outbox_count(f->readings), 2);
+    assert_int_equal(davy_readings_outbox_next(f->readings, 7, &row), 0);
+    assert_int_equal(row.row, 8);
+}
+
 static void usage_counts_the_files_and_the_free_space(void **state)
 {
     struct fixture *f = *state;
@@ -645,6 +702,9 @@ int main(void)
         TEST(the_view_is_readable_while_a_transaction_is_open),
         TEST(a_damaged_file_is_set_aside_and_only_the_newest_is_kept),
         TEST(a_file_taken_away_is_made_anew),
+        TEST(a_file_taken_away_before_a_reload_is_told_by_the_next_begin),
+        TEST(a_file_taken_away_while_it_is_closed_is_made_anew),
+        TEST(rows_of_the_outbox_are_given_once),
         TEST(usage_counts_the_files_and_the_free_space),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
