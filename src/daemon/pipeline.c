@@ -137,8 +137,9 @@ static bool contains(struct davy_poller *const *pollers, size_t count, const str
     return false;
 }
 
-/* Free those of an array that are not in another one. */
-static void free_pollers(struct davy_poller **pollers, size_t count, struct davy_poller *const *kept, size_t kept_count)
+/* End those of an array that are not in another one. Their addresses stay in it. */
+static void end_pollers(struct davy_poller *const *pollers, size_t count, struct davy_poller *const *kept,
+                        size_t kept_count)
 {
     for (size_t i = 0; pollers && i < count; i++)
         if (pollers[i] && !contains(kept, kept_count, pollers[i]))
@@ -146,6 +147,11 @@ static void free_pollers(struct davy_poller **pollers, size_t count, struct davy
     for (size_t i = 0; pollers && i < count; i++)
         if (pollers[i] && !contains(kept, kept_count, pollers[i]))
             davy_poller_free(pollers[i]);
+}
+
+static void free_pollers(struct davy_poller **pollers, size_t count, struct davy_poller *const *kept, size_t kept_count)
+{
+    end_pollers(pollers, count, kept, kept_count);
     free(pollers);
 }
 
@@ -403,13 +409,16 @@ int pipeline_reload(struct pipeline *pipeline, const struct davy_config *config)
     return 0;
 }
 
-/* Old pollers end before new ones begin: they may want the same serial port. */
+/*
+ * Old pollers end before new ones begin: they may want the same serial port. New ones were made while the old ones lived,
+ * so that an address is of one of them. Nothing here may fail: who goes on must not be started once more.
+ */
 static void switch_pollers(struct pipeline *pipeline)
 {
     const struct davy_config *next = pipeline->next;
-    struct davy_poller **old = copy_pollers(pipeline->pollers, bus_count(pipeline->config));
-    size_t old_count = old ? bus_count(pipeline->config) : 0;
-    free_pollers(pipeline->pollers, bus_count(pipeline->config), pipeline->next_pollers, next->bus_count);
+    struct davy_poller **old = pipeline->pollers;
+    size_t old_count = bus_count(pipeline->config);
+    end_pollers(old, old_count, pipeline->next_pollers, next->bus_count);
     pipeline->pollers = pipeline->next_pollers;
     pipeline->next_pollers = NULL;
     for (uint32_t b = 0; b < next->bus_count; b++) {
