@@ -241,21 +241,30 @@ struct snapshot {
     char **payloads;
     size_t count;
     size_t room;
+    bool lacks; /* an alarm, for want of memory */
 };
+
+static bool make_room(struct snapshot *snapshot)
+{
+    if (snapshot->count < snapshot->room)
+        return true;
+    size_t room = snapshot->room ? snapshot->room * 2 : 64;
+    char **grown = reallocarray(snapshot->payloads, room, sizeof *grown);
+    if (!grown)
+        return false;
+    snapshot->payloads = grown;
+    snapshot->room = room;
+    return true;
+}
 
 static void add_payload(void *context, const char *payload)
 {
     struct snapshot *snapshot = context;
-    if (snapshot->count == snapshot->room) {
-        size_t room = snapshot->room ? snapshot->room * 2 : 64;
-        char **grown = reallocarray(snapshot->payloads, room, sizeof *grown);
-        if (!grown)
-            return;
-        snapshot->payloads = grown;
-        snapshot->room = room;
-    }
-    snapshot->payloads[snapshot->count] = strdup(payload);
-    snapshot->count += snapshot->payloads[snapshot->count] != NULL;
+    char *copy = make_room(snapshot) ? strdup(payload) : NULL;
+    if (copy)
+        snapshot->payloads[snapshot->count++] = copy;
+    else
+        snapshot->lacks = true;
 }
 
 static bool post_part(struct outbox *outbox, const struct davy_config *config, const struct snapshot *snapshot,
@@ -291,10 +300,11 @@ int outbox_snapshot(struct outbox *outbox, const struct davy_config *config, dav
         return -EIO;
     outbox->snapshot_wanted = false;
     outbox->snapshot_at = davy_mono_add(now, (davy_span){SNAPSHOT_EVERY});
-    bool posted = davy_ledger_snapshot(outbox->ledger, add_payload, &snapshot) == 0;
+    bool whole = davy_ledger_snapshot(outbox->ledger, add_payload, &snapshot) == 0 && !snapshot.lacks;
     unsigned parts = (unsigned)((snapshot.count + SNAPSHOT_PART - 1) / SNAPSHOT_PART);
     parts = parts ? parts : 1;
-    for (unsigned part = 1; part <= parts; part++)
+    bool posted = whole; /* else none: what lacks alarms would look complete */
+    for (unsigned part = 1; whole && part <= parts; part++)
         posted = post_part(outbox, config, &snapshot, part, parts) && posted;
     for (size_t i = 0; i < snapshot.count; i++)
         free(snapshot.payloads[i]);
