@@ -18,6 +18,14 @@ static void send(struct route *route, uint64_t ticket, const char *text)
         free(reply.line);
 }
 
+char *answer_room(struct route *route, const struct ask *ask)
+{
+    char *text = malloc(ANSWER_SIZE);
+    if (!text)
+        send(route, ask->ticket, "{\"ok\":false,\"error\":\"no memory\"}");
+    return text;
+}
+
 void answer_time(struct davy_buf *out, const char *key, davy_wall time)
 {
     if (time.ns != 0)
@@ -194,7 +202,7 @@ void answer_finish(struct route *route, const struct ask *ask, struct davy_buf *
 void answer_points(struct route *route, const struct ask *ask, const struct davy_config *config,
                    const struct davy_engine *engine)
 {
-    DAVY_AUTO_FREE char *text = malloc(ANSWER_SIZE);
+    DAVY_AUTO_FREE char *text = answer_room(route, ask);
     if (!text)
         return;
     struct davy_buf out;
@@ -226,7 +234,7 @@ static const struct davy_inhibit *inhibit_of(const struct davy_alarm_view *view,
 void answer_alarms(struct route *route, const struct ask *ask, const struct davy_config *config,
                    const struct davy_engine *engine, const struct davy_decoder *decoder)
 {
-    DAVY_AUTO_FREE char *text = malloc(ANSWER_SIZE);
+    DAVY_AUTO_FREE char *text = answer_room(route, ask);
     if (!text)
         return;
     struct davy_buf out;

@@ -357,7 +357,7 @@ void answer_explain(struct route *route, const struct ask *ask, const struct dav
         answer_action(route, ask, false, &outcome);
         return;
     }
-    DAVY_AUTO_FREE char *text = malloc(ANSWER_SIZE);
+    DAVY_AUTO_FREE char *text = answer_room(route, ask);
     if (!text)
         return;
     struct davy_buf out;

@@ -13,8 +13,10 @@
 static void do_status(struct daemon *daemon, uint64_t ticket)
 {
     DAVY_AUTO_FREE char *text = malloc(REPLY_SIZE);
-    if (!text)
+    if (!text) {
+        davy_control_refuse(daemon->control, ticket, "no memory");
         return;
+    }
     struct davy_buf out;
     davy_buf_init(&out, text, REPLY_SIZE);
     report_status_reply(&out, daemon->pipeline, daemon->directory);
@@ -50,8 +52,10 @@ static void do_settings(struct daemon *daemon, uint64_t ticket, const struct dav
     const struct davy_config *config = pipeline_config(daemon->pipeline);
     DAVY_AUTO_FREE char *text = malloc(SETTINGS_SIZE);
     DAVY_AUTO_FREE char *file = realpath(config->file, NULL);
-    if (!text)
+    if (!text) {
+        davy_control_refuse(daemon->control, ticket, "no memory");
         return;
+    }
     struct davy_buf out;
     davy_buf_init(&out, text, SETTINGS_SIZE);
     davy_buf_text(&out, "{\"ok\":true");
