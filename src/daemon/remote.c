@@ -32,7 +32,7 @@ void remote_audit(struct route *route, const struct davy_remote *remote, const c
     snprintf(action->verb, sizeof action->verb, "%.15s", remote->name);
     snprintf(action->target, sizeof action->target, "%s", remote_target(remote, target));
     snprintf(action->note, sizeof action->note, "%s", remote->note);
-    snprintf(action->result, sizeof action->result, "%.95s", result);
+    snprintf(action->result, sizeof action->result, "%s", result);
     if (davy_queue_push(&route->records, &record) == DAVY_QUEUE_LOST)
         davy_error("mqtt", "the recorder takes nothing more: %s of %s is not audited", remote->name, remote->by);
 }
