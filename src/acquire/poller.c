@@ -124,6 +124,7 @@ static void sum_up(struct davy_poller_status *sum, const struct davy_poller_stat
     sum->timeouts += one->timeouts;
     sum->exceptions += one->exceptions;
     sum->invalid += one->invalid;
+    sum->late += one->late;
     sum->foreign += one->foreign;
     sum->splits += one->splits;
     sum->connects += one->connects;

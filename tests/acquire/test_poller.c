@@ -24,6 +24,7 @@ static int new_link(const struct davy_bus *bus, struct davy_bus_link *ret_link)
         return -ENOMEM;
     fake_clock_init(&clocks[links]);
     *ret_link = fake_bus_init(&buses[links], &clocks[links]);
+    buses[links].late = 1;
     links++;
     return 0;
 }
@@ -104,6 +105,7 @@ static void each_connection_polls_its_share_in_a_thread_of_its_own(void **state)
     assert_int_equal(status.state, DAVY_LINK_UP);
     assert_int_equal(status.connects, LINKS);
     assert_true(status.requests >= 22);
+    assert_int_equal(status.late, status.requests);
     struct davy_poller_device row;
     for (size_t i = 0; i < 12; i++) {
         assert_true(davy_poller_device(poller, i, &row));

@@ -30,6 +30,7 @@ struct fake_bus {
     davy_span answer_cost;
     davy_span turn_around; /* what it says of each answer */
     uint32_t foreign;
+    uint32_t late; /* reported with each reply */
     struct davy_capture *capture;
     davy_span silence_cost;
     struct fake_bus_request log[FAKE_BUS_LOG];
@@ -68,6 +69,7 @@ static DAVY_UNUSED void fake_bus_read(void *link, const struct davy_bus_request 
     ret_reply->exception = bus->exception;
     ret_reply->turn_around = bus->turn_around;
     ret_reply->foreign = bus->foreign;
+    ret_reply->late = bus->late;
     for (unsigned i = 0; i < request->count && i < DAVY_BLOCK_WORDS; i++)
         ret_reply->words[i] = (uint16_t)(request->start + i);
     bool silent = ret_reply->answer == DAVY_ANSWER_TIMEOUT || ret_reply->answer == DAVY_ANSWER_INVALID;
