@@ -87,6 +87,7 @@ static int create_queues(struct pipeline *pipeline, struct davy_waker *main_wake
         {&route->commands, sizeof(struct davy_remote *), ROUTE_COMMANDS, DAVY_QUEUE_REFUSE, main_waker},
         {&route->tasks, sizeof(struct davy_remote *), ROUTE_TASKS, DAVY_QUEUE_REFUSE, recorder},
     };
+    _Static_assert(DAVY_LENGTH(queues) == ROUTE_QUEUES, "each queue of the route");
     for (size_t i = 0; i < DAVY_LENGTH(queues); i++) {
         int rc =
             davy_queue_init(queues[i].queue, queues[i].item_size, queues[i].capacity, queues[i].full, queues[i].waker);
@@ -331,10 +332,9 @@ static void free_route(struct route *route)
     free_asks(route);
     free_commands(&route->commands);
     free_commands(&route->tasks);
-    struct davy_queue *queues[] = {&route->blocks,   &route->asks,       &route->replies, &route->records,
-                                   &route->readings, &route->deliveries, &route->notices, &route->demands,
-                                   &route->commands, &route->tasks};
-    for (size_t i = 0; i < DAVY_LENGTH(queues); i++)
+    struct davy_queue *queues[ROUTE_QUEUES];
+    route_queues(route, queues);
+    for (size_t i = 0; i < ROUTE_QUEUES; i++)
         davy_queue_done(queues[i]);
     davy_cell_done(&route->evaluator);
     davy_cell_done(&route->recorder);

@@ -182,3 +182,16 @@ struct route {
     char boot_id[37];
     struct davy_stamp started;
 };
+
+#define ROUTE_QUEUES 10
+
+/* All queues of the route, for who treats them alike. */
+static inline void route_queues(struct route *route, struct davy_queue *ret_queues[ROUTE_QUEUES])
+{
+    struct davy_queue *const queues[ROUTE_QUEUES] = {
+        &route->blocks,     &route->asks,    &route->replies, &route->records,  &route->readings,
+        &route->deliveries, &route->notices, &route->demands, &route->commands, &route->tasks,
+    };
+    for (size_t i = 0; i < ROUTE_QUEUES; i++)
+        ret_queues[i] = queues[i];
+}

@@ -164,9 +164,9 @@ static enum told mqtt_told(struct daemon *daemon, struct davy_stamp now, struct 
 /* A queue of the route that is over half full. */
 static bool queue_full(struct route *route)
 {
-    struct davy_queue *const queues[] = {&route->blocks,   &route->asks,       &route->replies, &route->records,
-                                         &route->readings, &route->deliveries, &route->notices, &route->demands};
-    for (size_t i = 0; i < DAVY_LENGTH(queues); i++)
+    struct davy_queue *queues[ROUTE_QUEUES];
+    route_queues(route, queues);
+    for (size_t i = 0; i < ROUTE_QUEUES; i++)
         if (davy_queue_count(queues[i]) > davy_queue_space(queues[i]))
             return true;
     return false;
