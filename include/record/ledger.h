@@ -244,6 +244,12 @@ int davy_ledger_topics(struct davy_ledger *ledger, void (*each)(void *context, c
 int davy_ledger_place(struct davy_ledger *ledger, const char *key, const char *topic) DAVY_MUST_CHECK;
 
 /*
+ * The topic that the latest event of this alarm was sent to; empty: not known any more. Texts of rows that were handed out
+ * live on. returns 0, DAVY_OUTBOX_EMPTY where the alarm is normal, or an error
+ */
+int davy_ledger_latest_topic(struct davy_ledger *ledger, const char *key, char *topic, size_t size) DAVY_MUST_CHECK;
+
+/*
  * The latest `issued_at`, to the millisecond, of an `ack` over MQTT among the last ten thousand actions; ns = 0: none. 0 or
  * an error.
  */

@@ -62,12 +62,12 @@ static void read_memories(struct recall *recall, struct davy_ledger *ledger, con
     int rc = davy_ledger_recall(ledger, now, recall->route->boot_id, collect, &recall->memories);
     if (rc != 0)
         disk_trouble(recall->disk, "the state of alarms cannot be read whole", rc < 0 ? rc : -EUCLEAN);
-    recall->done = rc >= 0 && recall->memories.kind == ASK_RESTORE;
+    recall->done =
+        rc >= 0 && recall->memories.kind == ASK_RESTORE && standing_recall(recall->standing, ledger, config) == 0;
     if (!recall->done) {
         drop_memories(recall);
         return;
     }
-    standing_recall(recall->standing, ledger, config);
     tell_issued(recall, ledger);
 }
 

@@ -332,13 +332,19 @@ static size_t writable(struct record_stage *stage)
     return whole < here ? whole : here;
 }
 
-static void switch_records(struct record_stage *stage)
+/* What cannot be told from the ledger now waits, with what is behind it. */
+static bool switch_records(struct record_stage *stage)
 {
     const struct davy_config *from = stage->config;
+    int rc = standing_switch(stage->standing, stage->ledger, from, stage->batch[0].config);
+    if (rc < 0) {
+        commit_failed(stage, rc);
+        return false;
+    }
     stage->config = davy_config_ref(stage->batch[0].config);
-    standing_switch(stage->standing, stage->ledger, from, stage->config);
     davy_config_unref(from);
     forget_records(stage, 1);
+    return true;
 }
 
 static void fill_batch(struct record_stage *stage)
@@ -370,11 +376,9 @@ static void write_records(struct record_stage *stage)
     for (fill_batch(stage); stage->batch_count > 0; fill_batch(stage)) {
         size_t count = writable(stage);
         bool switches = stage->batch[0].kind == RECORD_SWITCH;
-        if (switches)
-            switch_records(stage);
-        else if (count == 0 || !commit_batch(stage, count))
+        if (switches ? !switch_records(stage) : count == 0 || !commit_batch(stage, count))
             return;
-        else
+        if (!switches)
             outbox_hand_over(stage->outbox);
     }
 }

@@ -27,7 +27,7 @@ struct standing {
     struct outbox *outbox;
     enum phase phase;
     int64_t after;       /* told up to here */
-    struct names moved;  /* topics that alarms were moved away from, of which none has one again so far */
+    struct names moved;  /* topics that alarms were moved away from, each with the alarm's key behind its end */
     struct names unkept; /* keys of alarms that are to be told elsewhere than the ledger knows of */
     uint64_t connects;   /* seen of the publisher */
     char url[DAVY_PUBLISHER_URL_SIZE];
@@ -45,15 +45,29 @@ static bool grow(struct names *names)
     return true;
 }
 
-/* Once too often does no harm. */
-static void add(struct names *names, const char *name)
+static bool has(const struct names *names, const char *name)
 {
+    for (size_t i = 0; i < names->count; i++)
+        if (strcmp(names->items[i], name) == 0)
+            return true;
+    return false;
+}
+
+/* more: kept behind the end of the name */
+static void add(struct names *names, const char *name, const char *more)
+{
+    const size_t size = strlen(name) + 1, more_size = strlen(more) + 1;
+    if (has(names, name))
+        return;
     bool room = names->count < names->room || grow(names);
-    char *copy = room ? strdup(name) : NULL;
-    if (copy)
-        names->items[names->count++] = copy;
-    else
+    char *copy = room ? malloc(size + more_size) : NULL;
+    if (!copy) {
         davy_warning("record", "%s: not cleared where it was, no memory", name);
+        return;
+    }
+    memcpy(copy, name, size);
+    memcpy(copy + size, more, more_size);
+    names->items[names->count++] = copy;
 }
 
 static void drop(struct names *names, size_t index)
@@ -91,14 +105,6 @@ struct standing *standing_free(struct standing *standing)
 }
 
 /* ---- topics that were moved away from -------------------------------------------------------------------------- */
-
-/* An alarm that stands has this topic now. */
-static void keep_topic(struct standing *standing, const char *topic)
-{
-    for (size_t i = standing->moved.count; i-- > 0;)
-        if (strcmp(standing->moved.items[i], topic) == 0)
-            drop(&standing->moved, i);
-}
 
 static void begin(struct standing *standing, enum phase phase)
 {
@@ -139,31 +145,45 @@ static void note_moved(void *context, const char *key, const char *stored)
     if (strcmp(before, stays ? davy_topic_alarm(change->to, &subject, here) : here) == 0)
         return;
     if (stays)
-        add(&change->standing->unkept, key);
+        add(&change->standing->unkept, key, "");
     if (known ? stays : is_ours(change->to, before))
-        add(&change->standing->moved, before);
+        add(&change->standing->moved, before, key);
 }
 
-static void note_change(struct change change, struct davy_ledger *ledger)
+static int note_change(struct change *change, struct davy_ledger *ledger)
 {
-    size_t before = change.standing->moved.count;
-    if (ledger && davy_ledger_topics(ledger, note_moved, &change) < 0)
+    struct standing *standing = change->standing;
+    size_t before = standing->moved.count;
+    int rc = davy_ledger_topics(ledger, note_moved, change);
+    if (rc < 0)
         davy_warning("record", "topics of alarms cannot be read");
-    if (change.standing->moved.count > before && change.standing->phase != PHASE_ENDED)
-        begin(change.standing, PHASE_STANDING);
+    if (standing->moved.count > before && standing->phase != PHASE_ENDED)
+        begin(standing, PHASE_STANDING);
+    return rc;
 }
 
-void standing_switch(struct standing *standing, struct davy_ledger *ledger, const struct davy_config *from,
-                     const struct davy_config *to)
+int standing_switch(struct standing *standing, struct davy_ledger *ledger, const struct davy_config *from,
+                    const struct davy_config *to)
 {
-    note_change((struct change){standing, from, to}, ledger);
-}
-
-void standing_recall(struct standing *standing, struct davy_ledger *ledger, const struct davy_config *config)
-{
-    note_change((struct change){standing, NULL, config}, ledger);
-    if (!davy_ledger_loaded_before(ledger, config->hash)) /* perhaps another broker */
+    struct change change = {standing, from, to};
+    if (!standing->url[0]) /* perhaps another broker than that of before the start */
         begin(standing, PHASE_ENDED);
+    int rc = note_change(&change, ledger);
+    if (rc == 0)
+        return 0;
+    rc = davy_ledger_begin(ledger); /* it may have been let go */
+    if (rc < 0)
+        return rc;
+    davy_ledger_rollback(ledger);
+    return note_change(&change, ledger);
+}
+
+int standing_recall(struct standing *standing, struct davy_ledger *ledger, const struct davy_config *config)
+{
+    struct change change = {standing, NULL, config};
+    if (config->mqtt.url_count > 1 || !davy_ledger_loaded_before(ledger, config->hash)) /* perhaps another broker */
+        begin(standing, PHASE_ENDED);
+    return note_change(&change, ledger);
 }
 
 /* ---- where it is told, kept before it is ----------------------------------------------------------------------- */
@@ -219,6 +239,14 @@ static int tell_ended(struct standing *standing, struct davy_ledger *ledger, con
     return 0;
 }
 
+/* A refusal holds the event up, which will come for itself, but to the topic that it was stored with. */
+static bool comes_for_itself(struct davy_ledger *ledger, const struct davy_standing_row *row, const char *topic)
+{
+    char stored[DAVY_TOPIC_SIZE];
+    return row->held && davy_ledger_latest_topic(ledger, row->name, stored, sizeof stored) == 0 &&
+           strcmp(stored, topic) == 0;
+}
+
 static int tell_standing(struct standing *standing, struct davy_ledger *ledger, const struct davy_config *config)
 {
     char topic[DAVY_TOPIC_SIZE];
@@ -228,19 +256,36 @@ static int tell_standing(struct standing *standing, struct davy_ledger *ledger, 
     if (rc != 0)
         return rc;
     if (davy_subject_parse(config, row.name, &subject)) {
-        keep_topic(standing, davy_topic_alarm(config, &subject, topic));
-        if (!row.held && row.payload[0] && !tell(standing, topic, row.payload))
+        davy_topic_alarm(config, &subject, topic);
+        if (row.payload[0] && !comes_for_itself(ledger, &row, topic) && !tell(standing, topic, row.payload))
             return -EAGAIN;
     }
     standing->after = row.at;
     return 0;
 }
 
-static int clear_moved(struct standing *standing)
+/* Whether it is the topic of that alarm again, which stands: raised perhaps since what stands was told. */
+static int is_back(struct davy_ledger *ledger, const struct davy_config *config, const char *moved, bool *ret_back)
 {
+    char topic[DAVY_TOPIC_SIZE], stored[DAVY_TOPIC_SIZE];
+    struct davy_subject subject;
+    const char *key = moved + strlen(moved) + 1;
+    *ret_back = false;
+    if (!davy_subject_parse(config, key, &subject) || strcmp(davy_topic_alarm(config, &subject, topic), moved) != 0)
+        return 0;
+    int rc = davy_ledger_latest_topic(ledger, key, stored, sizeof stored);
+    *ret_back = rc == 0;
+    return rc < 0 ? rc : 0;
+}
+
+static int clear_moved(struct standing *standing, struct davy_ledger *ledger, const struct davy_config *config)
+{
+    bool back;
     if (standing->moved.count == 0)
         return DAVY_OUTBOX_EMPTY;
-    if (!tell(standing, standing->moved.items[standing->moved.count - 1], ""))
+    const char *moved = standing->moved.items[standing->moved.count - 1];
+    int rc = is_back(ledger, config, moved, &back);
+    if (rc < 0 || (!back && !tell(standing, moved, "")))
         return -EAGAIN;
     drop(&standing->moved, standing->moved.count - 1);
     return 0;
@@ -254,7 +299,7 @@ static int step(struct standing *standing, struct davy_ledger *ledger, const str
     case PHASE_STANDING:
         return tell_standing(standing, ledger, config);
     case PHASE_MOVED:
-        return clear_moved(standing);
+        return clear_moved(standing, ledger, config);
     case PHASE_IDLE:
         break;
     }
@@ -273,7 +318,8 @@ static void look(struct standing *standing)
     davy_publisher_status(standing->route->publisher, &status);
     if (!status.connected || status.connects == standing->connects)
         return;
-    const bool other = standing->url[0] && strcmp(standing->url, status.url) != 0;
+    const bool unseen = status.connects > standing->connects + 1; /* one that may have been with another broker */
+    const bool other = unseen || (standing->url[0] && strcmp(standing->url, status.url) != 0);
     standing->connects = status.connects;
     memcpy(standing->url, status.url, sizeof standing->url);
     if (other || standing->phase == PHASE_ENDED)

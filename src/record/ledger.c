@@ -314,6 +314,22 @@ int davy_ledger_place(struct davy_ledger *ledger, const char *key, const char *t
     return r < 0 ? davy_ledger_fail(ledger, r) : 0;
 }
 
+int davy_ledger_latest_topic(struct davy_ledger *ledger, const char *key, char *topic, size_t size)
+{
+    if (!ledger->db.handle)
+        return -EIO;
+    sqlite3_stmt *statement = davy_db_use(&ledger->db, LEDGER_LATEST_GET);
+    int r = davy_db_bind(statement, "t", key);
+    if (r == 0)
+        r = davy_db_step(&ledger->db, statement);
+    if (r != 0)
+        return r == DAVY_DB_DONE ? DAVY_OUTBOX_EMPTY : r;
+    const char *name = (const char *)sqlite3_column_text(statement, 1);
+    snprintf(topic, size, "%s", name ? name : "");
+    sqlite3_reset(statement);
+    return 0;
+}
+
 int davy_ledger_snapshot(struct davy_ledger *ledger, void (*each)(void *context, const char *payload), void *context)
 {
     if (!ledger->db.handle)

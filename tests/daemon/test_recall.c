@@ -30,10 +30,11 @@ void disk_trouble(struct disk *disk, const char *what, int error)
     troubles++;
 }
 
-void standing_recall(struct standing *standing, struct davy_ledger *ledger, const struct davy_config *config)
+int standing_recall(struct standing *standing, struct davy_ledger *ledger, const struct davy_config *config)
 {
     (void)standing, (void)ledger, (void)config;
     recalls++;
+    return 0;
 }
 
 /* ---- the fixture ----------------------------------------------------------------------------------------------- */
