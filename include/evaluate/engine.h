@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The alarm engine (ARCHITECTURE.md, Rules and limits): readings and commands in, events out. Pure:
- * no clock, no I/O, no log; time is
- * a parameter, so replay and life run the same code. All memory is taken at _new.
+ * The alarm engine (ARCHITECTURE.md, Rules and limits): readings and commands in, events out. Pure: no clock, no I/O, no
+ * log; time is a parameter, so replay and life run the same code. All memory is taken at _new.
  *
  * Each input is one cause at one instant. Timers that are due at or before it fire first, in order of their due time.
  * All limits of an alarm are brought to the same instant before its level is judged, so a cause gives at most one event

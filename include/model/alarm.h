@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Alarm, event and what of an alarm survives a restart: plain values
- * (ARCHITECTURE.md, States of an alarm). An event is one
- * transition of one alarm; the engine creates it, nobody changes it, the record stage gives it its seq.
+ * Alarm, event and what of an alarm survives a restart: plain values (ARCHITECTURE.md, States of an alarm). An event is
+ * one transition of one alarm; the engine creates it, nobody changes it, the record stage gives it its seq.
  */
 #pragma once
 
@@ -127,8 +126,7 @@ struct davy_alarm_memory {
     bool has_read; /* stel, twa: the reading that a gap began with; it may be older than what a refill looks back for */
     double read_value;
     struct davy_stamp read_at;
-    bool
-        unwell; /* a vote's member that is bad or inhibited, a point's fault while it is inhibited: worth keeping alone */
+    bool unwell; /* worth keeping alone: a vote's member that is bad or inhibited, a point's fault while inhibited */
     bool out_of_service;
     struct davy_stamp shelved_until; /* mono.ns = 0: not shelved */
     enum davy_level shelved_level;   /* of the occurrence that was shelved; NONE: there was none */

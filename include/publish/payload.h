@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The JSON of the payloads in conf/schema, one function a schema: keys always present, null where unknown.
- * Pure; bounded; written
- * into a davy_buf whose overflow the caller asks for.
+ * The JSON of the payloads in conf/schema, one function a schema: keys always present, null where unknown. Pure; bounded;
+ * written into a davy_buf whose overflow the caller asks for.
  */
 #pragma once
 
@@ -100,6 +99,8 @@ void davy_payload_snapshot_tail(struct davy_buf *out);
 /*
  * `replayed` becomes true: for what is sent again and for a backlog of telemetry. The first "replayed":false of the
  * text is rewritten in place; a text without one stays as it is. (Inside a JSON string the quotes would be escaped, so
- * the key cannot be mistaken.) payload   NUL-terminated, writable returns   its length now
+ * the key cannot be mistaken.)
+ * payload   NUL-terminated, writable
+ * returns   its length now
  */
 size_t davy_payload_mark_replayed(char *payload);

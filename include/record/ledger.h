@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * ledger.db: events, their outbox, alarm memory, operator actions, configuration history
- * (ARCHITECTURE.md, Storage). WAL,
- * synchronous=FULL. What davy_ledger_commit() returned 0 for survives a power cut on a disk that honours flushes.
+ * ledger.db: events, their outbox, alarm memory, operator actions, configuration history (ARCHITECTURE.md, Storage).
+ * WAL, synchronous=FULL. What davy_ledger_commit() returned 0 for survives a power cut on a disk that honours flushes.
  * One writer: the record stage's thread, all calls but davy_ledger_query_…. Calls block on the disk.
  * Errors are negative errno: -EIO (I/O), -ENOSPC (full), -EUCLEAN (corrupt), -EROFS, -ENOMEM, -EBUSY, -EPROTONOSUPPORT
  * (schema newer than this program), -EINVAL (out of order, not in a transaction). After an error of any call inside a
@@ -23,9 +22,10 @@ struct davy_ledger;
 
 /*
  * Open or create DIRECTORY/ledger.db, migrate forward, check the pragmas by reading them back. A corrupt file is
- * renamed to ledger.db.corrupt-TIME and a new one begun whose first seq follows the last that could be read. A file
- * that is empty although it was there counts as corrupt. A link in place of the file is refused (-ELOOP). ret_set_aside
- * true where that happened; may be NULL
+ * renamed to ledger.db.corrupt-TIME and a new one begun whose first seq follows the last that could be read, or the mark
+ * beside the file. A file that is empty although it was there counts as corrupt. A link in place of the file is refused
+ * (-ELOOP).
+ * ret_set_aside   true where one was set aside; may be NULL
  */
 int davy_ledger_open(const char *directory, davy_wall now, bool *ret_set_aside,
                      struct davy_ledger **ret_ledger) DAVY_MUST_CHECK;
@@ -50,7 +50,8 @@ int64_t davy_ledger_next_seq(const struct davy_ledger *ledger);
 
 /*
  * Outcome of davy_ledger_begin(): the transaction has begun, but in a new file, since the old one was found damaged
- * (and set aside) or was taken away. Seq and hash go on; alarm memory and outbox are empty: store all memory again.
+ * (and set aside) or was taken away. Seq and hash go on; what was pending and what alarms were, as far as that could be
+ * read: store all memories again.
  */
 #define DAVY_LEDGER_RENEWED 1
 
@@ -176,6 +177,12 @@ struct davy_outbox_row {
     bool newer;          /* its topic has later rows, sent or not: a late second sending must not be retained */
     bool parked;         /* was refused before */
 };
+
+/* The event of a row. It has two numbers: that of the event itself, and that of the clearing of its topic behind it. */
+static inline int64_t davy_outbox_seq(int64_t row)
+{
+    return row / 2;
+}
 
 /* Outcome of davy_ledger_outbox_next(): nothing left. */
 #define DAVY_OUTBOX_EMPTY 1

@@ -23,8 +23,9 @@ static void do_status(struct daemon *daemon, uint64_t ticket)
     davy_control_reply(daemon->control, ticket, text);
 }
 
-/* Room that a setting leaves to the end of the page. */
+/* A page of settings: a reply ends at 1 MiB (control/server.h). What a setting leaves to its end is for the rest of it. */
 #define SETTINGS_SIZE ((size_t)1000 * 1024)
+#define SETTING_ROOM  1024
 
 /* One setting, unless the page is full. A value that is too long for any page is told as null: it differs from all. */
 static bool add_setting(struct davy_buf *out, const struct davy_setting *setting, bool first)
@@ -34,7 +35,7 @@ static bool add_setting(struct davy_buf *out, const struct davy_setting *setting
     davy_json_text(out, "path", setting->path);
     davy_json_text(out, "value", setting->value);
     davy_json_close(out, '}');
-    if (!out->overflow && out->size - out->length > 1024)
+    if (!out->overflow && out->size - out->length > SETTING_ROOM)
         return true;
     *out = before;
     out->text[out->length] = '\0';

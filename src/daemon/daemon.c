@@ -103,7 +103,7 @@ static void feed_watchdog(struct daemon *daemon, davy_mono now)
     const bool due = daemon->watchdog.ns != 0 && now.ns >= daemon->watchdog_at.ns;
     if (due)
         daemon->watchdog_at = davy_mono_add(now, daemon->watchdog);
-    if (!pipeline_advanced(daemon->pipeline, now, &stuck)) {
+    if (!pipeline_turns(daemon->pipeline, now, &stuck)) {
         ask_for_restart(daemon, stuck);
         return;
     }

@@ -86,7 +86,13 @@ static bool post(struct outbox *outbox, struct davy_message *message)
     return false;
 }
 
-static void pile_up(struct pile *pile, const struct davy_delivery *delivery);
+static void pile_up(struct pile *pile, const struct davy_delivery *delivery)
+{
+    if (pile->count < SETTLE_MAX)
+        pile->items[pile->count++] = *delivery;
+    else
+        davy_warning("record", "an acknowledgement is dropped: its message will be sent again after a restart");
+}
 
 static bool post_event(struct outbox *outbox, const struct davy_outbox_row *row)
 {
@@ -321,19 +327,29 @@ static void make_snapshot(struct outbox *outbox, const struct davy_config *confi
 
 /* ---- from the broker ------------------------------------------------------------------------------------------- */
 
-static void pile_up(struct pile *pile, const struct davy_delivery *delivery)
-{
-    if (pile->count < SETTLE_MAX)
-        pile->items[pile->count++] = *delivery;
-    else
-        davy_warning("record", "an acknowledgement is dropped: its message will be sent again after a restart");
-}
-
 static void take_answer(struct outbox *outbox, int64_t seq)
 {
     outbox->answers++;
     if (seq > outbox->answered_seq)
         outbox->answered_seq = seq;
+}
+
+/* Of a message with a row: what becomes of that row is settled with the next transaction of its database. */
+static void take_outcome(struct outbox *outbox, const struct davy_delivery *delivery, davy_mono now)
+{
+    outbox->refusals += delivery->kind == DAVY_DELIVERY_REFUSED;
+    if (delivery->row == 0)
+        return;
+    if (delivery->class == DAVY_MESSAGE_REPLY) { /* an event once more: its row is done already */
+        take_answer(outbox, davy_outbox_seq(delivery->row));
+        return;
+    }
+    if (outbox->events.count == 0)
+        outbox->waiting_since = now;
+    if (delivery->class != DAVY_MESSAGE_TELEMETRY)
+        pile_up(&outbox->events, delivery);
+    else if (delivery->kind == DAVY_DELIVERY_DONE) /* refused, it stays, and is tried again at the next connect */
+        pile_up(&outbox->telemetry, delivery);
 }
 
 static void take_delivery(struct outbox *outbox, const struct davy_delivery *delivery, davy_mono now)
@@ -353,19 +369,7 @@ static void take_delivery(struct outbox *outbox, const struct davy_delivery *del
         break;
     case DAVY_DELIVERY_DONE:
     case DAVY_DELIVERY_REFUSED:
-        outbox->refusals += delivery->kind == DAVY_DELIVERY_REFUSED;
-        if (delivery->row == 0)
-            break;
-        if (delivery->class == DAVY_MESSAGE_REPLY) { /* an event once more: its row is done already */
-            take_answer(outbox, delivery->row / 2);
-            break;
-        }
-        if (outbox->events.count == 0)
-            outbox->waiting_since = now;
-        if (delivery->class != DAVY_MESSAGE_TELEMETRY)
-            pile_up(&outbox->events, delivery);
-        else if (delivery->kind == DAVY_DELIVERY_DONE) /* refused, it stays, and is tried again at the next connect */
-            pile_up(&outbox->telemetry, delivery);
+        take_outcome(outbox, delivery, now);
         break;
     }
 }
@@ -403,7 +407,7 @@ void outbox_settled(struct outbox *outbox)
 {
     let_go(outbox);
     for (size_t i = 0; i < outbox->events.count; i++) {
-        int64_t seq = outbox->events.items[i].row / 2;
+        int64_t seq = davy_outbox_seq(outbox->events.items[i].row);
         if (outbox->events.items[i].kind == DAVY_DELIVERY_DONE && seq > outbox->acknowledged_seq)
             outbox->acknowledged_seq = seq;
     }

@@ -32,10 +32,8 @@
  *
  * and whoever did it publishes the answer. Nothing but `ack` reaches the evaluator on this way.
  */
-/*
- * How long a thread may be without a sign of life before it is called stuck; a poller that waits again and again for what
- * never comes, beyond the longest that an exchange may take.
- */
+
+/* Without a sign of life for this long a thread is stuck; a poller may take the longest exchange of its bus beside. */
 #define PATIENCE (6 * DAVY_NS_PER_S)
 
 /* The publisher's: beyond what the resolver and the client's library take. While it stands nothing is heard of us. */
@@ -177,14 +175,6 @@ static int create_pollers(struct pipeline *pipeline, const struct davy_config *c
     else
         *ret_pollers = pollers;
     return rc;
-}
-
-/* The evaluator stays with the old configuration: forget the next one. */
-void pipeline_not_switched(struct pipeline *pipeline)
-{
-    free_pollers(pipeline->next_pollers, bus_count(pipeline->next), pipeline->pollers, bus_count(pipeline->config));
-    pipeline->next_pollers = NULL;
-    pipeline->next = davy_config_unref(pipeline->next);
 }
 
 static struct davy_poller **copy_pollers(struct davy_poller *const *pollers, size_t count)
@@ -434,6 +424,14 @@ static void switch_pollers(struct pipeline *pipeline)
     free(old);
 }
 
+/* The evaluator stays with the old configuration: forget the next one. */
+void pipeline_not_switched(struct pipeline *pipeline)
+{
+    free_pollers(pipeline->next_pollers, bus_count(pipeline->next), pipeline->pollers, bus_count(pipeline->config));
+    pipeline->next_pollers = NULL;
+    pipeline->next = davy_config_unref(pipeline->next);
+}
+
 void pipeline_switched(struct pipeline *pipeline)
 {
     if (!pipeline->next)
@@ -488,7 +486,7 @@ static bool pollers_turn(struct pipeline *pipeline, davy_mono now, const char **
     return advanced;
 }
 
-bool pipeline_advanced(struct pipeline *pipeline, davy_mono now, const char **ret_stuck)
+bool pipeline_turns(struct pipeline *pipeline, davy_mono now, const char **ret_stuck)
 {
     const struct {
         const char *name;

@@ -22,7 +22,8 @@ int pipeline_new(const struct davy_config *config, const struct state_place *pla
 int pipeline_start(struct pipeline *pipeline) DAVY_MUST_CHECK;
 
 /*
- * Stop in the order of the data, within about 4 s: pollers, evaluator drained, recorder drained, publisher drained.
+ * Within about 4 s: all are asked to stop at once; the evaluator takes what blocks it can in one more turn, recorder and
+ * publisher are drained.
  * farewell   the last status, retained; may be NULL
  * Accepts NULL, returns NULL.
  */
@@ -38,8 +39,9 @@ struct davy_poller *pipeline_poller(struct pipeline *pipeline, const char *bus);
 struct davy_poller *pipeline_poller_at(struct pipeline *pipeline, uint32_t bus);
 
 /*
- * Begin to go over to another configuration: the evaluator switches first. Its reply TICKET_SWITCHED must be answered
- * by pipeline_switched(). A reference is taken. 0, -ENOMEM, or -EBUSY while one is under way.
+ * Begin to go over to another configuration: the evaluator switches first. Its notice SWITCHED or NOT_SWITCHED must be
+ * answered by pipeline_switched() or pipeline_not_switched(). A reference is taken. 0, -ENOMEM, or -EBUSY while one is
+ * under way.
  */
 int pipeline_reload(struct pipeline *pipeline, const struct davy_config *config) DAVY_MUST_CHECK;
 
@@ -53,4 +55,4 @@ void pipeline_switched(struct pipeline *pipeline);
  * Whether evaluator, pollers and, with much more patience, the publisher turn; `ret_stuck` names one that does not. The
  * recorder is not asked: a restart repairs no disk, and would be blind for as long as it hangs. To be called each second.
  */
-bool pipeline_advanced(struct pipeline *pipeline, davy_mono now, const char **ret_stuck);
+bool pipeline_turns(struct pipeline *pipeline, davy_mono now, const char **ret_stuck);

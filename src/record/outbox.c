@@ -46,7 +46,7 @@ static int take_row(struct davy_ledger *ledger, sqlite3_stmt *statement, struct 
         return r;
     *ret_row = (struct davy_outbox_row){
         .row = row,
-        .seq = row / 2,
+        .seq = davy_outbox_seq(row),
         .topic = ledger->text,
         .payload = ledger->text + strlen(ledger->text) + 1,
         .newer = sqlite3_column_int(statement, 3) != 0,
@@ -135,8 +135,8 @@ int davy_ledger_outbox_done(struct davy_ledger *ledger, int64_t row, davy_wall a
         return 0; /* acknowledged twice */
     ledger->now.outbox_count--;
     if (r == 0 && row % 2 == 0) {
-        davy_delivery_acknowledged(ledger, row / 2);
-        r = davy_db_do(&ledger->db, LEDGER_EVENT_SENT, "ii", row / 2, at.ns / DAVY_NS_PER_US);
+        davy_delivery_acknowledged(ledger, davy_outbox_seq(row));
+        r = davy_db_do(&ledger->db, LEDGER_EVENT_SENT, "ii", davy_outbox_seq(row), at.ns / DAVY_NS_PER_US);
     }
     return r < 0 ? davy_ledger_fail(ledger, r) : 0;
 }
