@@ -30,7 +30,9 @@
 /* Rows that were refused before and are with the publisher again. */
 #define IN_HAND_MAX 256
 
+/* The retained snapshot is made anew after a connect and so often; after one that failed, so soon. */
 #define SNAPSHOT_EVERY (600 * DAVY_NS_PER_S)
+#define SNAPSHOT_AGAIN (30 * DAVY_NS_PER_S)
 
 struct pile {
     struct davy_delivery items[SETTLE_MAX];
@@ -305,16 +307,16 @@ int outbox_snapshot(struct outbox *outbox, const struct davy_config *config, dav
     if (!outbox->ledger || !outbox->route->publisher)
         return -EIO;
     outbox->snapshot_wanted = false;
-    outbox->snapshot_at = davy_mono_add(now, (davy_span){SNAPSHOT_EVERY});
     bool whole = davy_ledger_snapshot(outbox->ledger, add_payload, &snapshot) == 0 && !snapshot.lacks;
     unsigned parts = (unsigned)((snapshot.count + SNAPSHOT_PART - 1) / SNAPSHOT_PART);
     parts = parts ? parts : 1;
     bool posted = whole; /* else none: what lacks alarms would look complete */
-    for (unsigned part = 1; whole && part <= parts; part++)
-        posted = post_part(outbox, config, &snapshot, part, parts) && posted;
+    for (unsigned part = 1; posted && part <= parts; part++)
+        posted = post_part(outbox, config, &snapshot, part, parts);
     for (size_t i = 0; i < snapshot.count; i++)
         free(snapshot.payloads[i]);
     free(snapshot.payloads);
+    outbox->snapshot_at = davy_mono_add(now, (davy_span){posted ? SNAPSHOT_EVERY : SNAPSHOT_AGAIN});
     return posted ? 0 : -EAGAIN;
 }
 

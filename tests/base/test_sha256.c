@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/sha256.h"
 
+#include <stdio.h>
+
 #include "support/cmocka_all.h"
 
 static void assert_sum(struct davy_sha256 *sum, const char *expected)
