@@ -69,12 +69,31 @@ static enum davy_alarm_input input_of_command(const struct alarm *alarm, enum da
     return DAVY_INPUT_COUNT_;
 }
 
+/* Why a reset has nothing to release, though the value may look calm. */
+static void say_not_yet(const struct davy_engine *engine, const struct alarm *alarm, davy_mono now, char *reason,
+                        size_t size)
+{
+    const struct davy_reading *newest =
+        alarm->subject.point == DAVY_NONE ? NULL : davy_engine_newest(engine, alarm->subject.point);
+    for (uint8_t i = 0; i < alarm->limit_count; i++) {
+        davy_span left = davy_mono_sub(davy_limit_due(&alarm->limits[i], &alarm->states[i]), now);
+        if (alarm->states[i].timer != DAVY_TIMER_OFF)
+            continue;
+        snprintf(reason, size, "not yet: the off-delay of %s has %lld s to go", davy_level_name(alarm->limits[i].level),
+                 (long long)((left.ns + DAVY_NS_PER_S - 1) / DAVY_NS_PER_S));
+        return;
+    }
+    if (newest && newest->quality != DAVY_QUALITY_GOOD)
+        snprintf(reason, size, "not yet: the newest reading is %s (%s), which clears nothing",
+                 davy_quality_name(newest->quality), davy_reason_name(newest->reason));
+    else
+        snprintf(reason, size, "the condition is still true: there is nothing to release");
+}
+
 /* Why the command is refused; NULL: it is not. */
 static const char *refusal_of(const struct alarm *alarm, const struct davy_command *command,
                               enum davy_alarm_input input)
 {
-    if (input == DAVY_INPUT_COUNT_)
-        return "the condition is still true: there is nothing to release";
     const struct davy_alarm_cell *cell = davy_alarm_step(alarm->state, alarm->shelved, alarm->out_of_service, input);
     if (cell->kind != DAVY_CELL_DO)
         return cell->refusal ? cell->refusal : "makes no sense in this state";
@@ -121,6 +140,10 @@ int davy_engine_command(struct davy_engine *engine, const struct davy_command *c
     if (!seen_rightly(alarm, command, reason, reason_size))
         return DAVY_REFUSED;
     enum davy_alarm_input input = input_of_command(alarm, command->verb);
+    if (input == DAVY_INPUT_COUNT_) {
+        say_not_yet(engine, alarm, now.mono, reason, reason_size);
+        return DAVY_REFUSED;
+    }
     const char *why = refusal_of(alarm, command, input);
     if (why) {
         snprintf(reason, reason_size, "%s", why);

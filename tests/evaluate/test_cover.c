@@ -360,6 +360,29 @@ static void built_in_alarms_may_be_covered(void **unused)
     bench_end(&bench);
 }
 
+static void a_reset_that_comes_too_early_is_told_what_to_wait_for(void **unused)
+{
+    (void)unused;
+    struct davy_limit red = bench_above(DAVY_LEVEL_RED, 14);
+    red.latch = true;
+    red.off_delay = davy_span_s(5);
+    struct davy_config *config = plant_new(1);
+    plant_add_rule(config, "h2s", &red, 1);
+    bench_begin(&bench, config);
+    bench_good(&bench, 1, 0, 20);
+    assert_int_equal(bench_command(&bench, 2, DAVY_COMMAND_RESET, ALARM), DAVY_REFUSED);
+    assert_string_equal(bench.refusal, "the condition is still true: there is nothing to release");
+    bench_bad(&bench, 3, 0);
+    assert_int_equal(bench_command(&bench, 3, DAVY_COMMAND_RESET, ALARM), DAVY_REFUSED);
+    assert_string_equal(bench.refusal, "not yet: the newest reading is bad (comm), which clears nothing");
+    bench_good(&bench, 4, 0, 1);
+    assert_int_equal(bench_command(&bench, 6, DAVY_COMMAND_RESET, ALARM), DAVY_REFUSED);
+    assert_string_equal(bench.refusal, "not yet: the off-delay of red has 3 s to go");
+    bench_good(&bench, 10, 0, 1);
+    assert_int_equal(bench_command(&bench, 11, DAVY_COMMAND_RESET, ALARM), 0);
+    bench_end(&bench);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -378,6 +401,7 @@ int main(void)
         cmocka_unit_test(a_reload_without_the_rule_retires_what_is_covered),
         cmocka_unit_test(covers_survive_reload_and_restart),
         cmocka_unit_test(built_in_alarms_may_be_covered),
+        cmocka_unit_test(a_reset_that_comes_too_early_is_told_what_to_wait_for),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -27,6 +27,7 @@ struct bench {
     size_t told; /* those that the case has asked for */
     struct store store;
     struct davy_stamp now;
+    char refusal[192]; /* of the last command */
 };
 
 static inline struct davy_stamp bench_at(double seconds)
@@ -129,12 +130,13 @@ static inline int bench_command_for(struct bench *bench, double seconds, enum da
                                     davy_span duration, const char *note)
 {
     struct davy_command command = {.verb = verb, .duration = duration, .by = "local:test"};
-    char reason[192] = "";
+    char *reason = bench->refusal;
+    reason[0] = '\0';
     snprintf(command.alarm, sizeof command.alarm, "%s", alarm);
     snprintf(command.note, sizeof command.note, "%s", note);
     bench->now = bench_at(seconds);
     size_t before = bench->count;
-    int result = davy_engine_command(bench->engine, &command, bench->now, NULL, reason, sizeof reason);
+    int result = davy_engine_command(bench->engine, &command, bench->now, NULL, reason, sizeof bench->refusal);
     assert_true(result == 0 || (result == DAVY_REFUSED && reason[0]));
     for (size_t i = before; result == DAVY_REFUSED && i < bench->count; i++)
         assert_string_equal(bench->events[i].by, "");
