@@ -86,7 +86,7 @@ davy_mono davy_engine_due(const struct davy_engine *engine);
 /* A condition of the gateway about itself: kind is STORAGE, MQTT, CLOCK, CONFIG or OVERLOAD. */
 void davy_engine_self(struct davy_engine *engine, enum davy_alarm_kind kind, bool condition, struct davy_stamp now);
 
-/* The same; the event that follows from it has `why` as its note. "": none */
+/* The same; the event that follows from it has `why` as its note, and the alarm as long as it lasts. "": none */
 void davy_engine_self_because(struct davy_engine *engine, enum davy_alarm_kind kind, bool condition, const char *why,
                               struct davy_stamp now);
 

@@ -96,6 +96,8 @@ int davy_ctl_check(struct ctl *ctl)
         print_problems(stderr, &problems);
         if (rc == 0)
             davy_plan_report_print(stdout, config);
+        if (rc >= 0)
+            printf("%s: %zu errors, %zu warnings\n", file, problems.errors, problems.warnings);
     }
     davy_problems_done(&problems);
     if (config)

@@ -423,6 +423,17 @@ static void print_problem(const json_t *problem)
     free(path);
 }
 
+static void print_outcome(const json_t *reply, bool ok)
+{
+    const json_int_t changes = json_integer_value(json_object_get(reply, "changes"));
+    char *error = davy_ctl_cell(reply, "error");
+    if (ok)
+        printf("reloaded, %lld %s\n", (long long)changes, changes == 1 ? "change" : "changes");
+    else
+        fprintf(stderr, "davyctl: %s\n", error);
+    free(error);
+}
+
 int davy_ctl_reload(struct ctl *ctl)
 {
     json_t *reply = NULL;
@@ -430,19 +441,13 @@ int davy_ctl_reload(struct ctl *ctl)
     if (code != CTL_DONE)
         return code;
     const bool ok = json_is_true(json_object_get(reply, "ok"));
+    size_t i;
+    json_t *problem;
     if (ctl->json) {
         davy_ctl_print_json(reply, true);
-    } else if (ok) {
-        char *changes = davy_ctl_cell(reply, "changes");
-        printf("reloaded, %s changes\n", changes);
-        free(changes);
     } else {
-        size_t i;
-        json_t *problem;
         json_array_foreach(json_object_get(reply, "problems"), i, problem) print_problem(problem);
-        char *reason = davy_ctl_cell(reply, "error");
-        fprintf(stderr, "davyctl: %s\n", reason);
-        free(reason);
+        print_outcome(reply, ok);
     }
     json_decref(reply);
     return ok ? CTL_DONE : CTL_REFUSED;

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "base/queue.h"
+#include "config/problems.h"
 #include "control/server.h"
 #include "daemon/commission.h"
 #include "daemon/judge.h"
@@ -18,9 +19,9 @@ struct selfwatch {
     struct clock_corrections corrections;
     struct unconfirmed_watch unconfirmed_watch;
     struct overload_watch overload_watch;
-    bool config_refused;
-    davy_mono disconnected_since; /* ns = 0: connected */
-    uint64_t refused;             /* refused, or heard by nobody, when last looked */
+    char config_refused[DAVY_NOTE_SIZE]; /* why the file on disk is not in effect; empty: it is */
+    davy_mono disconnected_since;        /* ns = 0: connected */
+    uint64_t refused;                    /* refused, or heard by nobody, when last looked */
     davy_mono refused_at;
     davy_mono certificate_looked_at;  /* ns = 0: not yet */
     davy_wall certificate_end;        /* ns = 0: none, or not readable */
@@ -44,12 +45,13 @@ struct daemon {
     char reload_by[DAVY_BY_SIZE];
     uint64_t reload_ticket; /* of the control client that asked; 0: nobody */
     size_t reload_changes;
-    davy_mono tick_at;     /* next look at the gateway itself */
-    davy_mono status_at;   /* next davy.status/1 */
-    davy_mono watchdog_at; /* next time that systemd's watchdog is fed */
-    davy_span watchdog;    /* a sixth of systemd's; ns = 0: none */
-    bool stuck;            /* a thread does not advance, as was said */
-    const char *untold;    /* what the manager did not take yet; NULL: nothing. Not owned */
+    struct davy_problems reload_problems; /* of the file, until that is told */
+    davy_mono tick_at;                    /* next look at the gateway itself */
+    davy_mono status_at;                  /* next davy.status/1 */
+    davy_mono watchdog_at;                /* next time that systemd's watchdog is fed */
+    davy_span watchdog;                   /* a sixth of systemd's; ns = 0: none */
+    bool stuck;                           /* a thread does not advance, as was said */
+    const char *untold;                   /* what the manager did not take yet; NULL: nothing. Not owned */
 };
 
 /* commands.c: one request of a control client; the context is the daemon. */
@@ -67,8 +69,11 @@ void daemon_switched(struct daemon *daemon, bool switched);
 /* selfwatch.c: tell the evaluator what changed about the gateway itself. */
 void daemon_watch_self(struct daemon *daemon, struct davy_stamp now);
 
-/* selfwatch.c: a reload was refused, or done: told at once, since the next one may follow before anybody looks. */
-void daemon_watch_config(struct daemon *daemon, bool refused);
+/*
+ * selfwatch.c: a reload was refused, for a reason, or done, NULL: told at once, since the next one may follow before anybody
+ * looks.
+ */
+void daemon_watch_config(struct daemon *daemon, const char *refusal);
 
 /* selfwatch.c: before the end: what is still to be written down of the clock. */
 void daemon_watch_end(struct daemon *daemon, struct davy_stamp now);

@@ -5,6 +5,7 @@
 
 #include "base/buf.h"
 #include "base/log.h"
+#include "base/utf8.h"
 #include "daemon/internal.h"
 #include "daemon/write.h"
 #include "publish/certificate.h"
@@ -249,10 +250,18 @@ void daemon_watch_end(struct daemon *daemon, struct davy_stamp now)
     (void)clock_told(daemon, now);
 }
 
-void daemon_watch_config(struct daemon *daemon, bool refused)
+static void watch_config(struct daemon *daemon)
 {
-    daemon->watch.config_refused = refused;
-    tell(daemon, DAVY_ALARM_CONFIG, told_of(refused), &daemon->watch.config);
+    struct selfwatch *watch = &daemon->watch;
+    tell_why(daemon, DAVY_ALARM_CONFIG, told_of(watch->config_refused[0]), watch->config_refused, &watch->config);
+}
+
+void daemon_watch_config(struct daemon *daemon, const char *refusal)
+{
+    struct davy_buf why;
+    davy_buf_init(&why, daemon->watch.config_refused, sizeof daemon->watch.config_refused);
+    davy_utf8_escape(&why, refusal ? refusal : "");
+    watch_config(daemon);
 }
 
 void daemon_watch_self(struct daemon *daemon, struct davy_stamp now)
@@ -264,7 +273,7 @@ void daemon_watch_self(struct daemon *daemon, struct davy_stamp now)
     davy_buf_init(&why, text, sizeof text);
     enum told mqtt = mqtt_told(daemon, now, &why);
     tell_why(daemon, DAVY_ALARM_MQTT, mqtt, text, &watch->mqtt);
-    daemon_watch_config(daemon, watch->config_refused);
+    watch_config(daemon);
     tell(daemon, DAVY_ALARM_CLOCK, clock_told(daemon, now), &watch->clock);
     tell(daemon, DAVY_ALARM_OVERLOAD, overloaded(daemon, now.mono), &watch->overload);
 }

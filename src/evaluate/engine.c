@@ -178,6 +178,17 @@ void davy_engine_self(struct davy_engine *engine, enum davy_alarm_kind kind, boo
     davy_engine_settle(engine, now);
 }
 
+/* It stands beside the alarm as long as that lasts, unless a person has said something of it. */
+static void keep_why(struct davy_engine *engine, enum davy_alarm_kind kind, const char *why, struct davy_stamp now)
+{
+    const uint32_t index = davy_engine_kind(engine, kind);
+    if (index == DAVY_NONE || (engine->alarms[index].remark && engine->alarms[index].remark->by[0]))
+        return;
+    davy_engine_remark(&engine->alarms[index], "", why);
+    davy_engine_touch(engine, index);
+    davy_engine_settle(engine, now);
+}
+
 void davy_engine_self_because(struct davy_engine *engine, enum davy_alarm_kind kind, bool condition, const char *why,
                               struct davy_stamp now)
 {
@@ -186,4 +197,6 @@ void davy_engine_self_because(struct davy_engine *engine, enum davy_alarm_kind k
     engine->why_kind = kind;
     davy_engine_self(engine, kind, condition, now);
     engine->why = NULL;
+    if (condition && why[0])
+        keep_why(engine, kind, why, now);
 }

@@ -239,6 +239,18 @@ static void fault_of_a_bus_stands_for_all_below(void **unused)
     end(&bench);
 }
 
+/* What stands beside the alarm of the gateway; until the next call. */
+static const char *note_of(const struct bench *bench, enum davy_alarm_kind kind)
+{
+    static struct davy_alarm_view view;
+    for (size_t i = 0; i < davy_engine_alarm_count(bench->engine); i++) {
+        davy_engine_alarm(bench->engine, i, &view);
+        if (view.subject.kind == kind)
+            return view.note;
+    }
+    return NULL;
+}
+
 static void the_event_of_a_condition_of_the_gateway_says_why(void **unused)
 {
     (void)unused;
@@ -247,12 +259,14 @@ static void the_event_of_a_condition_of_the_gateway_says_why(void **unused)
     davy_engine_self_because(bench.engine, DAVY_ALARM_MQTT, true, "the platform does not confirm", at(1));
     const struct davy_event *event = said(&bench, 0, DAVY_EVENT_RAISED, DAVY_STATE_ACKNOWLEDGED, DAVY_LEVEL_YELLOW);
     assert_string_equal(event->note, "the platform does not confirm");
+    assert_string_equal(note_of(&bench, DAVY_ALARM_MQTT), "the platform does not confirm");
     davy_engine_self_because(bench.engine, DAVY_ALARM_STORAGE, true, "", at(2)); /* of another one nothing is told */
     event = said(&bench, 1, DAVY_EVENT_RAISED, DAVY_STATE_ACKNOWLEDGED, DAVY_LEVEL_YELLOW);
     assert_string_equal(event->note, "");
     davy_engine_self(bench.engine, DAVY_ALARM_MQTT, false, at(3));
     event = said(&bench, 2, DAVY_EVENT_CLEARED, DAVY_STATE_NORMAL, DAVY_LEVEL_YELLOW);
     assert_string_equal(event->note, "");
+    assert_string_equal(note_of(&bench, DAVY_ALARM_MQTT), "");
     end(&bench);
 }
 

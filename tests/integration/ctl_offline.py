@@ -62,7 +62,7 @@ def checking(b):
     b.check("check the davyd.conf" in part.stderr and part.stderr.count("error:") == 1, "a file to be included", part)
     b.check("detect_within" in b.expect(0, "check", b.folder / "late.conf").stderr, "a late detection is a warning")
     result = b.expect(1, "check", b.folder / "bad.conf")
-    b.check(re.search(r"bad\.conf:\d+: error: ", result.stderr) and not result.stdout, "problems", result)
+    b.check(re.search(r"bad\.conf:\d+: error: ", result.stderr) and result.stdout.endswith("bad.conf: 1 errors, 0 warnings\n"), "problems", result)
     document = json.loads(b.expect(1, "--json", "check", b.folder / "bad.conf").stdout)
     b.check(document["ok"] is False and document["problems"][0]["line"] > 1, "check --json", document)
     b.check(json.loads(b.expect(0, "--json", "check", b.folder / "good.conf").stdout)["ok"], "check --json")
@@ -78,7 +78,7 @@ def readme(b):
     (folder / "davyd.conf").write_text(blocks["gateway"], encoding="utf-8")
     (folder / "thresholds.conf").write_text(blocks["rules"], encoding="utf-8")
     plan = b.expect(0, "check", folder / "davyd.conf").stdout
-    b.check(plan + "davyd.conf: 0 errors, 0 warnings\n" == blocks["1"], "the plan in README.md", plan)
+    b.check(plan.replace(f"{folder}/", "") == blocks["1"], "the plan in README.md", plan)
 
 
 def replaying(b):

@@ -322,6 +322,8 @@ def reload_good_and_bad():
         assert refused.returncode == 1 and "deadbnad" in refused.stderr + refused.stdout, refused
         alarm = event(seen, "config", "raised")
         assert (alarm["device"], alarm["zone"], alarm["level"]) == ("gateway", None, "yellow"), alarm
+        assert "deadbnad" in alarm["note"] and "davy" in alarm["note"], alarm
+        assert plant.alarms()["config:gateway"]["note"] == alarm["note"], (plant.alarms()["config:gateway"], alarm)
         bad = wait_for(lambda: [m for m in seen.of("config") if not m.data["accepted"]], 10)[-1].data
         assert any("deadbnad" in e for e in bad["errors"]) and bad["hash"] == new["config"], bad
         plant.sim.set("GT-3.gas", 12)
@@ -338,7 +340,8 @@ def reload_good_and_bad():
         event(seen, "config", "cleared", 2)
         without = config(plant, orange="10.0").replace('points = ["GT-*.gas"]', 'points = ["GT-[12].gas"]')
         plant.config.write_text(without, encoding="utf-8")
-        assert plant.ctl("reload").returncode == 0
+        done = plant.ctl("reload")
+        assert done.returncode == 0 and "reloaded, " in done.stdout and "GT-3.gas has no limit" in done.stderr, done
         assert event(seen, "gas", "retired")["device"] == "GT-3"
         check_all(seen)
 
