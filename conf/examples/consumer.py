@@ -6,7 +6,7 @@ usage: consumer.py --base davy/v1/SITE/GATEWAY --file EVENTS [--confirm] [--host
 
 EVENTS gets one event a line, each once, and is all the state there is: after a stop it goes on from there. --confirm tells
 the gateway up to where the file is whole, for `delivery = "platform"`; without it the gateway is only asked for what is
-missing. Standard error says when the file has every event up to the `last_seq` of the gateway's status, and what it lacks. Ends
+missing. An event that the gateway does not keep any more has a line too, with its seq and `gone`. Standard error says when the file has every event up to the `last_seq` of the gateway's status, and what it lacks. Ends
 with SIGTERM or Ctrl-C.
 """
 import argparse
@@ -24,6 +24,7 @@ GRACE = 2.0    # s: what is missing may still be on its way
 ANSWER = 10.0  # s: a command, or its answer, may be lost too
 PIECE = 20     # events asked for at once: the broker's queue towards us may be short
 SAY = 0.2      # s between confirmations
+GONE = "none of these events is kept"  # the gateway's answer where `event_retention` has taken them, or its ledger was lost
 
 
 class Consumer:
@@ -33,6 +34,7 @@ class Consumer:
         self.last = 0                                           # the gateway has decided up to here
         self.target = self.since = 0                            # what there was to be had at that time
         self.asked = self.said_at = None
+        self.range = range(0)                                   # asked for last
         self.said = -1                                          # confirmed so far
         self.told = None                                        # the last line that was said
         path = pathlib.Path(options.file)
@@ -63,11 +65,19 @@ class Consumer:
             self.last = max(self.last, data["last_seq"] or 0)
         elif topic.endswith("/reply"):
             if data["verb"] == "resend":
-                self.asked = None       # what it brought is in; ask for what is still missing
-                if not data["ok"]:
-                    print(f"resend: {data['reason']}", file=sys.stderr, flush=True)
+                self.take_answer(data["ok"], data["reason"])
         elif data["seq"] is not None:   # null: a preview; the same event follows with its seq
             self.take_event(data["seq"], payload)
+
+    def take_answer(self, done, reason):
+        """What a `resend` brought is in; what is still missing is asked for, or is known to be gone."""
+        if not done:
+            print(f"resend: {reason}", file=sys.stderr, flush=True)
+        if not done and reason.startswith(GONE):
+            for seq in self.range:
+                self.take_event(seq, json.dumps({"seq": seq, "gone": reason}).encode())
+        if done or "kept" in reason:
+            self.asked = None           # else, as refused for the time being, again after ANSWER
 
     def take_event(self, seq, payload):
         if seq <= self.whole or seq in self.beyond:
@@ -84,7 +94,7 @@ class Consumer:
         elif now - self.since > GRACE and (self.asked is None or now - self.asked > ANSWER):
             first = self.whole + 1
             until = min([self.target, first + PIECE - 1] + [seq - 1 for seq in self.beyond])
-            self.asked = now
+            self.asked, self.range = now, range(first, until + 1)
             self.tell(f"lacks the events from {first} to {until}: asking for them")
             self.command("resend", **{"from": first, "to": until})
         if self.options.confirm and self.whole >= 1 and self.whole != self.said and (
