@@ -39,7 +39,9 @@ struct davy_bus_reply {
 };
 
 struct davy_bus_ops {
-    /* 0, or a negative errno that says why. Blocks at most the bus's timeout for a name, and for each of 4 addresses. */
+    /*
+     * 0, or a negative errno that says why. Blocks at most the bus's timeout for a name, and for each of 4 addresses.
+     */
     int (*open)(void *link);
     /*
      * What the last open failed at, for people, as far as an errno does not say it: which port or host, who holds it.
@@ -51,17 +53,19 @@ struct davy_bus_ops {
     /*
      * One request, one reply; never retries, never reconnects. Blocks at most the bus's timeout and the time that the
      * characters take, plus the silence that the line needs (pause, 3.5 characters) and after a failure (the device's
-     * max_reply since its request). On a serial line, the read of the shape of one that failed is enclosed by two short ones,
-     * or held back: src/acquire/guard.h has the rules, what they assume and what they cost.
-     * DOWN means that the link must be closed and opened again.
+     * max_reply since its request). On a serial line, the read of the shape of one that failed is enclosed by two short
+     * ones, or held back: src/acquire/guard.h has the rules, what they assume and what they cost. DOWN means that the
+     * link must be closed and opened again.
      */
     void (*read)(void *link, const struct davy_bus_request *request, struct davy_bus_reply *ret_reply);
     /*
-     * From now on every wait ends within a quarter of a second once *stop is true, as if its time were over. May be NULL:
-     * then no wait is long.
+     * From now on every wait ends within a quarter of a second once *stop is true, as if its time were over. May be
+     * NULL: then no wait is long.
      */
     void (*obey)(void *link, const atomic_bool *stop);
-    /* From now on all that is sent and heard goes into *capture too, which the caller owns; NULL: no more. May be NULL. */
+    /*
+     * From now on all that is sent and heard goes into *capture too, which the caller owns; NULL: no more. May be NULL.
+     */
     void (*record)(void *link, struct davy_capture *capture);
     /* Frees the link (closes it first). Accepts NULL. */
     void (*free)(void *link);

@@ -17,7 +17,10 @@
 #include "base/clock.h"
 #include "model/reading.h"
 
-/* The longest frame: MBAP header and PDU (Modbus Messaging on TCP/IP V1.0b, 4.1). Of longer noise the beginning is kept. */
+/*
+ * The longest frame: MBAP header and PDU (Modbus Messaging on TCP/IP V1.0b, 4.1). Of longer noise the beginning is
+ * kept.
+ */
 #define DAVY_CAPTURE_FRAME 260
 
 #define DAVY_CAPTURE_RING 3712

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The thread of one connection of a bus: schedule → bus → block → queue. Failures travel as blocks like answers. One small
- * fixed stack. A reload hands it a new configuration; it keeps its connection.
+ * The thread of one connection of a bus: schedule → bus → block → queue. Failures travel as blocks like answers. One
+ * small fixed stack. A reload hands it a new configuration; it keeps its connection.
  *
  * What a person asks for (commissioning) runs between polls: at once where it ends before the next poll is due, else
  * such exchanges take at most a tenth of the time. A poll is late by one of them at most.
@@ -117,9 +117,9 @@ void davy_connection_switch(struct davy_connection *connection, const struct dav
                             const struct davy_share *share);
 
 /*
- * Tell it whether a device is in alarm (its alarm_interval holds). Thread: evaluator, which may be ahead of a switch: then
- * it waits for that. What is of an older configuration is forgotten, since after a switch all are told anew; until then
- * the flags of devices that stay (by id) stand. Never blocks.
+ * Tell it whether a device is in alarm (its alarm_interval holds). Thread: evaluator, which may be ahead of a switch:
+ * then it waits for that. What is of an older configuration is forgotten, since after a switch all are told anew; until
+ * then the flags of devices that stay (by id) stand. Never blocks.
  * generation  of the configuration that `device` is an index of; those of others than its devices are ignored
  */
 void davy_connection_alarm(struct davy_connection *connection, uint32_t generation, uint32_t device, bool in_alarm);
@@ -140,8 +140,8 @@ bool davy_connection_device(struct davy_connection *connection, size_t row, stru
 davy_span davy_connection_turn(struct davy_connection *connection);
 
 /*
- * The longest that a turn of any connection of a bus may take: every try to its end, with all that opening, the guard of a
- * serial line and its silences may add. Pure.
+ * The longest that a turn of any connection of a bus may take: every try to its end, with all that opening, the guard
+ * of a serial line and its silences may add. Pure.
  */
 davy_span davy_connection_longest_turn(const struct davy_config *config, uint32_t bus);
 
@@ -155,7 +155,8 @@ davy_span davy_connection_longest_beat(const struct davy_config *config, uint32_
 uint64_t davy_connection_beats(const struct davy_connection *connection);
 
 /*
- * The same with a beat at least each quarter of a second while an opening or an exchange waits for a name, a connection or
- * bytes: its thread runs, though it may be waiting for something that never comes. It stands where the kernel holds it.
+ * The same with a beat at least each quarter of a second while an opening or an exchange waits for a name, a connection
+ * or bytes: its thread runs, though it may be waiting for something that never comes. It stands where the kernel holds
+ * it.
  */
 uint64_t davy_connection_pulse(const struct davy_connection *connection);

@@ -26,13 +26,14 @@ void davy_estimate_fill(struct davy_config *config);
 
 /*
  * The longest time from a step at the sensor's register to its reading, for one request. The step comes just after the
- * register was read: one interval, and from when it is due again the longest time to its reply. That is all reads of the
- * connection that earliest-deadline-first may take before it, the one that is going on, and `dead` other devices (those
- * that hold the bus longest) that fall silent at that moment: the first miss of each, of several all three until they
- * are only probed (a line where they come and go may be taken for a noisy one), what the account for retries and probes
- * holds, and the tenth of the time that it grows by (acquire/quarantine.h). Devices that answer take the assumed
+ * register was read: one interval, and from when it is due again the longest time to its reply. That is all reads of
+ * the connection that earliest-deadline-first may take before it, the one that is going on, and `dead` other devices
+ * (those that hold the bus longest) that fall silent at that moment: the first miss of each, of several all three until
+ * they are only probed (a line where they come and go may be taken for a noisy one), what the account for retries and
+ * probes holds, and the tenth of the time that it grows by (acquire/quarantine.h). Devices that answer take the assumed
  * turn-around, none is slow (acquire/quarantine.h); what people ask for meanwhile is not in it, at most one exchange
- * (acquire/poller.h). Where a bus is all but full the waiting of hours or days is rounded up; never more than ten years.
+ * (acquire/poller.h). Where a bus is all but full the waiting of hours or days is rounded up; never more than ten
+ * years.
  */
 davy_span davy_estimate_detection(const struct davy_config *config, const struct davy_request *request, unsigned dead);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What is heard on a line that nobody should hear: when to say so, and how. At once, then at most once a minute with the
- * counts since. Pure. Thread: one caller at a time per object.
+ * What is heard on a line that nobody should hear: when to say so, and how. At once, then at most once a minute with
+ * the counts since. Pure. Thread: one caller at a time per object.
  */
 #pragma once
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * How long a device takes to answer: percentiles over its last 32 answers. Pure. Thread: one caller at a time per object.
+ * How long a device takes to answer: percentiles over its last 32 answers. Pure. Thread: one caller at a time per
+ * object.
  */
 #pragma once
 

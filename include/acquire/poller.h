@@ -46,8 +46,8 @@ void davy_poller_alarm(struct davy_poller *poller, uint32_t generation, uint32_t
 int davy_poller_demand(struct davy_poller *poller, const struct davy_poller_demand *demand) DAVY_MUST_CHECK;
 
 /*
- * All connections together: counters are summed, utilization is the busiest one's, the state and the last error are of the
- * connection that is worst off: backoff, closed, opening, degraded, up.
+ * All connections together: counters are summed, utilization is the busiest one's, the state and the last error are of
+ * the connection that is worst off: backoff, closed, opening, degraded, up.
  */
 void davy_poller_status(struct davy_poller *poller, struct davy_poller_status *ret_status);
 

@@ -4,12 +4,12 @@
  * its memory. Thread: one caller.
  *
  * A device that missed is not read at its raster any more but probed: after its interval (1 s at most), from the third
- * miss in a row on after 1 s, 2 s, 4 s, then every 5 s; where nobody answers, every 2 s. Probes and retries that are not
- * answered are paid, with the time that they took, from an account that grows by a tenth of the time that passes and
- * holds at most max(retries, 1) × C, C being the longest miss of the devices here: max(timeout, max_reply) on a line,
- * timeout on TCP. What is answered is free, as is a probe that ends before the next poll is due. Nothing is begun on an
- * account that is not positive; the device that waits longest goes first. A device that misses more than one poll in
- * seven, by a moving mean, pays for each miss, and while the account is empty it waits in that line too.
+ * miss in a row on after 1 s, 2 s, 4 s, then every 5 s; where nobody answers, every 2 s. Probes and retries that are
+ * not answered are paid, with the time that they took, from an account that grows by a tenth of the time that passes
+ * and holds at most max(retries, 1) × C, C being the longest miss of the devices here: max(timeout, max_reply) on a
+ * line, timeout on TCP. What is answered is free, as is a probe that ends before the next poll is due. Nothing is begun
+ * on an account that is not positive; the device that waits longest goes first. A device that misses more than one poll
+ * in seven, by a moving mean, pays for each miss, and while the account is empty it waits in that line too.
  *
  * Where many devices miss now and then and answer again, or half of them often, the line is bad and nobody is to be
  * protected from anybody: then only those that missed three times in a row are silent, and retries are free.
@@ -18,11 +18,12 @@
  * takes at most
  *     d × C + (max(retries, 1) + 1) × C + T / 10
  * of it, a probe that the adapter encloses by others (acquire/bus.h) counting as it took, where it is the last one. The
- * first term is the first miss of each, that nobody can foresee. Each poll of the others is late by at most that; once it
- * is caught up with, they lose a tenth of the time. A device that is back is seen within 5 s and one exchange, or within
+ * first term is the first miss of each, that nobody can foresee. Each poll of the others is late by at most that; once
+ * it is caught up with, they lose a tenth of the time. A device that is back is seen within 5 s and one exchange, or
+ * within
  * 10 C × (devices silent) where that is longer. One that missed often and has answered each time since, be it a probe for
- * want of money, is read at its interval again after 15 answers at most; a read that it never answers is not held against
- * it.
+ * want of money, is read at its interval again after 15 answers at most; a read that it never answers is not held
+ * against it.
  *
  * Several devices that come back together after a miss or two look like noise, for about six of their polls. Who falls
  * silent meanwhile takes up to (retries + 3) × C instead of its C: its three misses, the first with its retries.

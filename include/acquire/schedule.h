@@ -59,16 +59,16 @@ struct davy_schedule {
 #define DAVY_SCHEDULE_INIT ((struct davy_schedule){.count = 0})
 
 /*
- * The requests of a share of a bus, the first ones due at `start`, all within 5 s of it; over TCP at the next point of the
- * clock's raster behind that, at most 250 ms later.
+ * The requests of a share of a bus, the first ones due at `start`, all within 5 s of it; over TCP at the next point of
+ * the clock's raster behind that, at most 250 ms later.
  * returns   0 or -ENOMEM
  */
 int davy_schedule_init(struct davy_schedule *schedule, const struct davy_config *config, const struct davy_share *share,
                        davy_mono start) DAVY_MUST_CHECK;
 
 /*
- * Take over from `old` what stayed: due times, parts and misses of the same reads of the same device (by id, and behind the
- * same unit number), whether that is slow, alarm flags, the count.
+ * Take over from `old` what stayed: due times, parts and misses of the same reads of the same device (by id, and behind
+ * the same unit number), whether that is slow, alarm flags, the count.
  */
 void davy_schedule_keep(struct davy_schedule *schedule, struct davy_schedule *old);
 

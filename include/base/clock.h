@@ -85,8 +85,8 @@ static inline davy_mono davy_mono_min(davy_mono a, davy_mono b)
 }
 
 /*
- * When `then` was, by the wall clock as it is `now`: it may have been set since, as after a boot at 1970. As it was told where
- * that is no more than a second off.
+ * When `then` was, by the wall clock as it is `now`: it may have been set since, as after a boot at 1970. As it was
+ * told where that is no more than a second off.
  */
 davy_wall davy_wall_as_of(struct davy_stamp then, struct davy_stamp now);
 

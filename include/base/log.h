@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Log to standard error, one line an entry. Under systemd (JOURNAL_STREAM is set) each line has its priority prefix
- * "<3>", else time and level. Control bytes, also those of terminals beyond ASCII, and what is not UTF-8 are escaped, so
- * that a device name cannot forge a line nor move a cursor. Thread: any. Never waits: a line that standard error does not
- * take at once (a full pipe, a journal that is stopped) is lost and counted, and the next one that gets out is led by
- * how many were.
+ * "<3>", else time and level. Control bytes, also those of terminals beyond ASCII, and what is not UTF-8 are escaped,
+ * so that a device name cannot forge a line nor move a cursor. Thread: any. Never waits: a line that standard error
+ * does not take at once (a full pipe, a journal that is stopped) is lost and counted, and the next one that gets out is
+ * led by how many were.
  */
 #pragma once
 

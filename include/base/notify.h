@@ -16,7 +16,9 @@
  */
 int davy_notify(const char *state);
 
-/* A reload begins; READY=1 ends it. Carries the clock that Type=notify-reload compares (CLOCK_MONOTONIC). Like above. */
+/*
+ * A reload begins; READY=1 ends it. Carries the clock that Type=notify-reload compares (CLOCK_MONOTONIC). Like above.
+ */
 int davy_notify_reloading(void);
 
 /* How long the manager waits for WATCHDOG=1 of this process before it restarts it; ns = 0: it does not watch. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * SHA-256 (FIPS 180-4) by libcrypto. Its older calls are used, which OpenSSL 3 calls deprecated: the newer ones load the
- * library's providers and configuration, 1.7 MiB resident, and can fail. Thread: one caller at a time per object.
+ * SHA-256 (FIPS 180-4) by libcrypto. Its older calls are used, which OpenSSL 3 calls deprecated: the newer ones load
+ * the library's providers and configuration, 1.7 MiB resident, and can fail. Thread: one caller at a time per object.
  */
 #pragma once
 

@@ -51,7 +51,10 @@ void davy_thread_done(struct davy_thread *thread);
 /* Before the start: prepare for davy_thread_done_within(). 0 or a negative errno. */
 int davy_thread_bound(struct davy_thread *thread) DAVY_MUST_CHECK;
 
-/* Like davy_thread_done(), for a thread that is bound, but give up after `timeout`. 0 or -ETIMEDOUT (the thread runs on). */
+/*
+ * Like davy_thread_done(), for a thread that is bound, but give up after `timeout`. 0 or -ETIMEDOUT (the thread runs
+ * on).
+ */
 int davy_thread_done_within(struct davy_thread *thread, davy_span timeout) DAVY_MUST_CHECK;
 
 /* In the body. */

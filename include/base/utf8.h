@@ -22,8 +22,8 @@ size_t davy_utf8_next(const char *text, uint32_t *ret_code);
 bool davy_utf8_is_control(uint32_t code);
 
 /*
- * Foreign text for a line of a log or a terminal: controls, newlines too, and bytes that are not UTF-8 become \xHH. Appended,
- * cut off where there is no room.
+ * Foreign text for a line of a log or a terminal: controls, newlines too, and bytes that are not UTF-8 become \xHH.
+ * Appended, cut off where there is no room.
  */
 void davy_utf8_escape(struct davy_buf *out, const char *text);
 

@@ -25,15 +25,17 @@
  *                                             "character_us":F,"frames":[
  *                                             {"number","exchange","time","mono_us","kind","verdict","kept","length","bytes"}]}
  *   {"verb":"log-level","level":L}            {"ok":true}
- * The answer of any may be {"ok":false,"error":…}. A, how a read ended: ok, exception (then N, else null), timeout, invalid,
- * down. Of a frame, `kind` is sent, heard or foreign, `verdict` the A of its exchange or null while it is under way, `bytes`
- * hexadecimal, at most 260 of `length`; `character_us` is 0 where the line's speed is not known. Connections count from 0;
- * without one it is the first. One scan at a time owns a bus, until it ends or asks nothing for a minute.
+ * The answer of any may be {"ok":false,"error":…}. A, how a read ended: ok, exception (then N, else null), timeout,
+ * invalid, down. Of a frame, `kind` is sent, heard or foreign, `verdict` the A of its exchange or null while it is
+ * under way, `bytes` hexadecimal, at most 260 of `length`; `character_us` is 0 where the line's speed is not known.
+ * Connections count from 0; without one it is the first. One scan at a time owns a bus, until it ends or asks nothing
+ * for a minute.
  *
  * ALARM is an occurrence's id or RULE:DEVICE.POINT. `id` and `level` of an ack name what the person saw: an ack of what
  * has risen since is refused. Globs are resolved by the client, which lists first.
  * A point:  {"point","name","zone","value","unit","quality","reason","time","age_s","level"}
- * An alarm: {"alarm","id","rule","measure","zone","device","point","state","level","active","acknowledged","latched","since",
+ * An alarm:
+ * {"alarm","id","rule","measure","zone","device","point","state","level","active","acknowledged","latched","since",
  *            "count","value","unit","limit","condition","quality","reason","message","below","by","note",
  *            "shelved_until","inhibited_until","out_of_service"}
  * A setting: {"path","value"}, sorted; `from` counts them from 0, HASH tells when they are of another configuration.

@@ -40,8 +40,8 @@ struct davy_decoder *davy_decoder_free(struct davy_decoder *decoder);
 size_t davy_decode_block(struct davy_decoder *decoder, const struct davy_block *block, struct davy_reading *readings);
 
 /*
- * The point was silent for its max_age, which the engine has made a bad reading of (`made` in evaluate/engine.h): what comes
- * next has to settle as behind any other bad one.
+ * The point was silent for its max_age, which the engine has made a bad reading of (`made` in evaluate/engine.h): what
+ * comes next has to settle as behind any other bad one.
  */
 void davy_decoder_stale(struct davy_decoder *decoder, uint32_t point);
 
@@ -93,8 +93,9 @@ bool davy_decoder_tell_device(struct davy_decoder *decoder, uint32_t device, dav
                               struct davy_alarm_memory *ret_memory);
 
 /*
- * What of a point survives a restart: its over-range latch and, while one of its alarms is active, that readings have to
- * settle. Without it a restart could clear an alarm on the first value of a sensor that has not settled, or is burnt.
+ * What of a point survives a restart: its over-range latch and, while one of its alarms is active, that readings have
+ * to settle. Without it a restart could clear an alarm on the first value of a sensor that has not settled, or is
+ * burnt.
  * in_alarm  whether an alarm of a rule on the point is active
  * returns   true with the memory filled when it is no longer what was last told; its key, "=DEVICE.POINT", is of no alarm
  */
@@ -102,8 +103,8 @@ bool davy_decoder_tell(struct davy_decoder *decoder, uint32_t point, bool in_ala
                        struct davy_alarm_memory *ret_memory);
 
 /*
- * Before a reload takes devices and points away: an empty memory for each of which something was kept, so that nothing of them
- * comes back with a later configuration and a restart.
+ * Before a reload takes devices and points away: an empty memory for each of which something was kept, so that nothing
+ * of them comes back with a later configuration and a restart.
  */
 void davy_decoder_tell_gone(const struct davy_decoder *decoder, const struct davy_config *next,
                             void (*tell)(void *context, const struct davy_alarm_memory *memory), void *context);

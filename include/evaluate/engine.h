@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The alarm engine (ARCHITECTURE.md, Rules and limits): readings and commands in, events out. Pure: no clock, no I/O, no
- * log; time is a parameter, so replay and life run the same code. All memory is taken at _new.
+ * The alarm engine (ARCHITECTURE.md, Rules and limits): readings and commands in, events out. Pure: no clock, no I/O,
+ * no log; time is a parameter, so replay and life run the same code. All memory is taken at _new.
  *
  * Each input is one cause at one instant. Timers that are due at or before it fire first, in order of their due time.
  * All limits of an alarm are brought to the same instant before its level is judged, so a cause gives at most one event
@@ -27,7 +27,8 @@ struct davy_engine_options {
     void (*event)(void *context, const struct davy_event *event);
     /*
      * The memory of an alarm whose memory is no longer what was last given (timers, causes without event). Called after
-     * the events of a cause. Returns false when it is not taken: it is told again by davy_engine_tell_untold(). May be NULL.
+     * the events of a cause. Returns false when it is not taken: it is told again by davy_engine_tell_untold(). May be
+     * NULL.
      */
     bool (*memory)(void *context, const struct davy_alarm_memory *memory);
     /* The id of a new occurrence, asked right before its `raised`. NULL: random UUIDv7. */
@@ -68,7 +69,9 @@ davy_span davy_engine_raise_lookback(const struct davy_engine *engine);
 /* Tell the memory of every alarm that is not at rest, or whose memory was not taken. */
 void davy_engine_tell_all(struct davy_engine *engine);
 
-/* Only those whose memory was not taken: where all that there is does not fit at once, the next try has less to tell. */
+/*
+ * Only those whose memory was not taken: where all that there is does not fit at once, the next try has less to tell.
+ */
 void davy_engine_tell_untold(struct davy_engine *engine);
 
 /* Whether the configuration has an alarm of this key. */
@@ -174,7 +177,7 @@ const struct davy_reading *davy_engine_newest(const struct davy_engine *engine, 
 enum davy_level davy_engine_point_level(const struct davy_engine *engine, uint32_t point);
 
 /*
- * Whether that is not NONE, or the point votes, or is what could end an alarm that is active elsewhere: its `when` looks at the
- * point, or its `difference` subtracts it.
+ * Whether that is not NONE, or the point votes, or is what could end an alarm that is active elsewhere: its `when`
+ * looks at the point, or its `difference` subtracts it.
  */
 bool davy_engine_point_in_alarm(const struct davy_engine *engine, uint32_t point);

@@ -83,6 +83,9 @@ const char *davy_why_name(enum davy_why why);
 void davy_explain_sentence(const struct davy_config *config, const struct davy_explanation *explanation, char *text,
                            size_t size);
 
-/* The unit of the measure and its limits: "ppm", of a rate "ppm/1min", of stuck "s"; "" where there is none. Returns text. */
+/*
+ * The unit of the measure and its limits: "ppm", of a rate "ppm/1min", of stuck "s"; "" where there is none. Returns
+ * text.
+ */
 char *davy_explain_unit(const struct davy_config *config, const struct davy_explanation *explanation, char *text,
                         size_t size);

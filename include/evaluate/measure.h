@@ -16,7 +16,9 @@
 #include "model/config.h"
 #include "model/names.h"
 
-/* Readings that a window holds at most: an hour at 100 readings a second, and more. Beyond, the oldest fall out early. */
+/*
+ * Readings that a window holds at most: an hour at 100 readings a second, and more. Beyond, the oldest fall out early.
+ */
 #define DAVY_WINDOW_READINGS 524288
 
 /* The state of one measure on one point. */

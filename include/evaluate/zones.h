@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The live colour of each zone: the highest level of its alarms, built-in ones too, that are not normal, a covered or
- * suppressed one counting as yellow; yellow at least while a bus of its devices is in fault or a point has had no reading
- * yet; else blue. It rises at once and falls to the highest that it would have been in the last 60 s, also over a restart.
- * Pure: time is a parameter.
- * Thread: one caller at a time per object (the evaluator).
+ * suppressed one counting as yellow; yellow at least while a bus of its devices is in fault or a point has had no
+ * reading yet; else blue. It rises at once and falls to the highest that it would have been in the last 60 s, also over
+ * a restart. Pure: time is a parameter. Thread: one caller at a time per object (the evaluator).
  */
 #pragma once
 
@@ -46,12 +45,15 @@ void davy_zones_keep(struct davy_zones *zones, const struct davy_zones *old);
 struct davy_zones *davy_zones_free(struct davy_zones *zones);
 
 /*
- * An event of the engine: what its alarm was until then, and is from then on, counts for the 60 s to the moment, however
- * short it was. To be called for each.
+ * An event of the engine: what its alarm was until then, and is from then on, counts for the 60 s to the moment,
+ * however short it was. To be called for each.
  */
 void davy_zones_event(struct davy_zones *zones, const struct davy_event *event);
 
-/* Judge all zones; tell each whose colour or causes are no longer what was told. The engine must be of the same configuration. */
+/*
+ * Judge all zones; tell each whose colour or causes are no longer what was told. The engine must be of the same
+ * configuration.
+ */
 void davy_zones_judge(struct davy_zones *zones, const struct davy_engine *engine, struct davy_stamp now,
                       void (*tell)(void *context, uint32_t zone, const struct davy_zone_view *view), void *context);
 

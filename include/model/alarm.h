@@ -105,7 +105,9 @@ struct davy_limit_memory {
 
 /* What survives a restart of one alarm; stored whole whenever it changed. */
 struct davy_alarm_memory {
-    /* "RULE:DEVICE.POINT" (also of a vote's member), "RULE:_" (a vote), "RULE.fault:_", "fault:BUS", "storage:gateway" */
+    /*
+     * "RULE:DEVICE.POINT" (also of a vote's member), "RULE:_" (a vote), "RULE.fault:_", "fault:BUS", "storage:gateway"
+     */
     char key[DAVY_KEY_SIZE];
     struct davy_uuid id; /* nil: no occurrence */
     uint32_t count;

@@ -244,7 +244,9 @@ static inline const struct davy_limit *davy_rule_limits(const struct davy_rule *
     return rule->limits + (rule->per_point ? index * rule->limit_count : 0);
 }
 
-/* Beside how many devices of its bus that do not answer a detection time is told: none, one, a distribution box full. */
+/*
+ * Beside how many devices of its bus that do not answer a detection time is told: none, one, a distribution box full.
+ */
 enum davy_dead {
     DAVY_DEAD_NONE,
     DAVY_DEAD_ONE,

@@ -46,8 +46,8 @@ struct davy_block {
     uint32_t generation; /* davy_config.generation of the plan that it belongs to */
     uint32_t request;    /* index into davy_config.requests */
     /*
-     * The part of the request that was asked for: the device refused the whole, or some other part of it. Nothing is said
-     * of the rest. count 0: the whole request.
+     * The part of the request that was asked for: the device refused the whole, or some other part of it. Nothing is
+     * said of the rest. count 0: the whole request.
      */
     uint16_t start; /* zero-based, as that of the request */
     uint16_t count; /* registers or bits */

@@ -86,8 +86,8 @@ int davy_remote_address(const struct davy_config *config, const struct davy_mqtt
                         struct davy_remote *remote) DAVY_MUST_CHECK;
 
 /*
- * Read the payload of a command whose verb is known (COUNT_: only its nonce and name are of interest). What can be read is
- * filled in also where the rest is wrong.
+ * Read the payload of a command whose verb is known (COUNT_: only its nonce and name are of interest). What can be read
+ * is filled in also where the rest is wrong.
  * payload   NULL: longer than DAVY_REMOTE_PAYLOAD_MAX
  * returns   0 or -EINVAL with remote->refusal
  */

@@ -47,7 +47,7 @@ int davy_endpoint_password(const struct davy_mqtt *mqtt, char *ret_password, cha
 int davy_endpoint_check_files(const struct davy_mqtt *mqtt, char *error) DAVY_MUST_CHECK;
 
 /*
- * A number that is another one when any of the settings' files (authority, certificate, key, password) is another one than
- * before, by device, inode, size and time of change; a file that is missing counts as one.
+ * A number that is another one when any of the settings' files (authority, certificate, key, password) is another one
+ * than before, by device, inode, size and time of change; a file that is missing counts as one.
  */
 uint64_t davy_endpoint_fingerprint(const struct davy_mqtt *mqtt);

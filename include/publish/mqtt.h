@@ -55,7 +55,8 @@ struct davy_mqtt_will {
 struct davy_mqtt_ops {
     /*
      * Begin to connect to one url; the outcome comes as a notice. Never waits for the network. All files are read anew.
-     * What an earlier CONNACK of that url demands of a connect (will, keep alive) is heeded. Also what is wrong with a file (missing, readable by others) comes as a notice, for its text.
+     * What an earlier CONNACK of that url demands of a connect (will, keep alive) is heeded. Also what is wrong with a
+     * file (missing, readable by others) comes as a notice, for its text.
      * 0 or a negative errno (-EBUSY: a connection that was dropped is not gone yet; -ENOMEM): then no notice follows.
      */
     int (*connect)(void *client, const char *url, const struct davy_mqtt_will *will);
@@ -64,7 +65,9 @@ struct davy_mqtt_ops {
      * -EINVAL: this message can never be sent; any other: none can be sent now
      */
     int (*publish)(void *client, const struct davy_message *message, uint64_t token);
-    /* QoS 1; what arrives goes into the queue of incoming messages. 0 or a negative errno; a refusal comes as a notice. */
+    /*
+     * QoS 1; what arrives goes into the queue of incoming messages. 0 or a negative errno; a refusal comes as a notice.
+     */
     int (*subscribe)(void *client, const char *filter);
     /* Leave cleanly (the will is not sent); waits at most `timeout`. */
     void (*disconnect)(void *client, davy_span timeout);

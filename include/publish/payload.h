@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The JSON of the payloads in conf/schema, one function a schema: keys always present, null where unknown. Pure; bounded;
- * written into a davy_buf whose overflow the caller asks for.
+ * The JSON of the payloads in conf/schema, one function a schema: keys always present, null where unknown. Pure;
+ * bounded; written into a davy_buf whose overflow the caller asks for.
  */
 #pragma once
 

@@ -24,7 +24,10 @@ struct davy_publisher_options {
     const struct davy_clock *clock;
     const struct davy_mqtt_client *client; /* NULL: paho; else ownership passes (tests) */
     struct davy_queue *deliveries;         /* of struct davy_delivery; sized for the window and DAVY_PUBLISHER_ROOM */
-    /* struct davy_remote *, owned by who takes it out; NULL: no commands are taken. When it is full the answer is `busy`. */
+    /*
+     * struct davy_remote *, owned by who takes it out; NULL: no commands are taken. When it is full the answer is
+     * `busy`.
+     */
     struct davy_queue *commands;
     const char *boot_id;
     uint64_t seed;
@@ -89,8 +92,8 @@ size_t davy_publisher_waiting(struct davy_publisher *publisher, enum davy_messag
 int davy_publisher_switch(struct davy_publisher *publisher, const struct davy_config *config) DAVY_MUST_CHECK;
 
 /*
- * Before this start acks were taken that were issued up to then: by a clock ahead of ours that may lie behind the start, and
- * their nonces are forgotten. Any thread, also before the start.
+ * Before this start acks were taken that were issued up to then: by a clock ahead of ours that may lie behind the
+ * start, and their nonces are forgotten. Any thread, also before the start.
  */
 void davy_publisher_issued_until(struct davy_publisher *publisher, davy_wall until);
 

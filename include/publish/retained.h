@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Private to the floor `publish`: the latest retained message of each topic, to be sent when it changes and again at each
- * connect. Pure but for memory. Thread: the publisher's.
+ * Private to the floor `publish`: the latest retained message of each topic, to be sent when it changes and again at
+ * each connect. Pure but for memory. Thread: the publisher's.
  */
 #pragma once
 

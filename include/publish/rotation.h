@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Private to the floor `publish`: whether certificate, key, authority or password on disk are others than those that the
- * connection was made with. A change counts when it has stood from one look to the next, since a certificate and its key
- * are two files, and when key and certificate belong together: a connection that works is not given up for files that
- * cannot. Thread: the publisher's. Blocks on the file system only.
+ * Private to the floor `publish`: whether certificate, key, authority or password on disk are others than those that
+ * the connection was made with. A change counts when it has stood from one look to the next, since a certificate and
+ * its key are two files, and when key and certificate belong together: a connection that works is not given up for
+ * files that cannot. Thread: the publisher's. Blocks on the file system only.
  */
 #pragma once
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A copy of a database as it is at one instant, while the daemon writes it or without one: read-only, by SQLite's backup
- * interface. A plain copy of the file alone lacks what is in its -wal. Thread: any; blocks on both disks.
+ * A copy of a database as it is at one instant, while the daemon writes it or without one: read-only, by SQLite's
+ * backup interface. A plain copy of the file alone lacks what is in its -wal. Thread: any; blocks on both disks.
  */
 #pragma once
 
@@ -14,10 +14,10 @@
 enum davy_backup_kind { DAVY_BACKUP_LEDGER, DAVY_BACKUP_READINGS };
 
 /*
- * Copy the database `from` into the new file `to`, mode 0640. It is written beside `to`, checked (quick_check; of a ledger
- * davy_ledger_verify() besides), flushed, and only then gets its name: what is at `to` is whole. Nothing is overwritten. The
- * copy of a ledger notes that it is one, so that davy_ledger_open() gives no number twice that `ledger.mark` knows of.
- * While it runs, the daemon's -wal grows by what is written meanwhile.
+ * Copy the database `from` into the new file `to`, mode 0640. It is written beside `to`, checked (quick_check; of a
+ * ledger davy_ledger_verify() besides), flushed, and only then gets its name: what is at `to` is whole. Nothing is
+ * overwritten. The copy of a ledger notes that it is one, so that davy_ledger_open() gives no number twice that
+ * `ledger.mark` knows of. While it runs, the daemon's -wal grows by what is written meanwhile.
  * step       each some hundred pages; false stops. May be NULL.
  * ret_bytes  of the copy
  * ret_error  a sentence, where the result is below 0

@@ -22,9 +22,9 @@ struct davy_ledger;
 
 /*
  * Open or create DIRECTORY/ledger.db, migrate forward, check the pragmas by reading them back. A corrupt file is
- * renamed to ledger.db.corrupt-TIME and a new one begun whose first seq follows the last that could be read, or the mark
- * beside the file. A file that is empty although it was there counts as corrupt. A link in place of the file is refused
- * (-ELOOP).
+ * renamed to ledger.db.corrupt-TIME and a new one begun whose first seq follows the last that could be read, or the
+ * mark beside the file. A file that is empty although it was there counts as corrupt. A link in place of the file is
+ * refused (-ELOOP).
  * ret_set_aside   true where one was set aside; may be NULL
  */
 int davy_ledger_open(const char *directory, davy_wall now, bool *ret_set_aside,
@@ -37,8 +37,8 @@ const char *davy_ledger_reason(int error);
 struct davy_ledger *davy_ledger_close(struct davy_ledger *ledger);
 
 /*
- * Close the file, so that a disk that failed can be taken out and put back: the next davy_ledger_begin() opens it again, and
- * goes on where it was. What is open in a transaction is rolled back.
+ * Close the file, so that a disk that failed can be taken out and put back: the next davy_ledger_begin() opens it
+ * again, and goes on where it was. What is open in a transaction is rolled back.
  */
 void davy_ledger_let_go(struct davy_ledger *ledger);
 
@@ -102,8 +102,8 @@ int davy_ledger_forget(struct davy_ledger *ledger, const char *key) DAVY_MUST_CH
 
 /*
  * In a transaction: the occurrence of an alarm that the configuration does not know any more ends: event `retired` with
- * the next seq, made from the latest payload of the alarm, its retained message cleared, its memory forgotten. Without an
- * occurrence or a cover only the memory goes. 0 or an error.
+ * the next seq, made from the latest payload of the alarm, its retained message cleared, its memory forgotten. Without
+ * an occurrence or a cover only the memory goes. 0 or an error.
  */
 int davy_ledger_retire(struct davy_ledger *ledger, const struct davy_alarm_memory *memory, davy_wall now,
                        const char *boot_id, const char *config_hash) DAVY_MUST_CHECK;
@@ -114,9 +114,9 @@ int davy_ledger_retire(struct davy_ledger *ledger, const struct davy_alarm_memor
 /*
  * All memories, in order of their keys, their times brought to this boot, so that `now` minus a start is what has run.
  * Down time, by the monotonic clock within one boot, else by the wall clock, 0 where that went backwards, counts for
- * on-delays, the first raise, a `when` that is going true and the end of a shelf; an off-delay and a `when` that is going
- * false stand still. Where the wall clock went backwards a shelf ends at `now`. Wall starts move only where they must, so
- * that start plus delay is the due time; that of the first raise never does.
+ * on-delays, the first raise, a `when` that is going true and the end of a shelf; an off-delay and a `when` that is
+ * going false stand still. Where the wall clock went backwards a shelf ends at `now`. Wall starts move only where they
+ * must, so that start plus delay is the due time; that of the first raise never does.
  * returns   0, DAVY_LEDGER_PARTLY or an error
  */
 int davy_ledger_recall(struct davy_ledger *ledger, struct davy_stamp now, const char *boot_id,
@@ -198,14 +198,15 @@ int davy_ledger_outbox_due(struct davy_ledger *ledger, int64_t after, davy_mono 
                            struct davy_outbox_row *ret_row) DAVY_MUST_CHECK;
 
 /*
- * The first event that is kept with a seq above `after` and was to be sent, delivered or not. 0, DAVY_OUTBOX_EMPTY or an
- * error.
+ * The first event that is kept with a seq above `after` and was to be sent, delivered or not. 0, DAVY_OUTBOX_EMPTY or
+ * an error.
  */
 int davy_ledger_event_next(struct davy_ledger *ledger, int64_t after, struct davy_outbox_row *ret_row) DAVY_MUST_CHECK;
 
 /*
- * The platform's watermark: up to this seq it has everything. confirm: in a transaction; a lower one than there is changes
- * nothing, one beyond the last event means the last; the caller sees to it that it was sent. _confirmed_seq: as committed;
+ * The platform's watermark: up to this seq it has everything. confirm: in a transaction; a lower one than there is
+ * changes nothing, one beyond the last event means the last; the caller sees to it that it was sent. _confirmed_seq: as
+ * committed;
  * 0 for none.
  */
 int davy_ledger_confirm(struct davy_ledger *ledger, int64_t seq) DAVY_MUST_CHECK;
@@ -215,8 +216,8 @@ int64_t davy_ledger_confirmed_seq(const struct davy_ledger *ledger);
 int davy_ledger_outbox_done(struct davy_ledger *ledger, int64_t row, davy_wall at) DAVY_MUST_CHECK;
 
 /*
- * In a transaction: refused; it and the later rows of its topic wait for 60 s, doubling to 10 min with each refusal, by the
- * monotonic clock. To be called _unpark at a connect, so also after a restart: all of them are due again.
+ * In a transaction: refused; it and the later rows of its topic wait for 60 s, doubling to 10 min with each refusal, by
+ * the monotonic clock. To be called _unpark at a connect, so also after a restart: all of them are due again.
  */
 int davy_ledger_outbox_refused(struct davy_ledger *ledger, int64_t row, uint8_t reason_code,
                                davy_mono now) DAVY_MUST_CHECK;
@@ -238,27 +239,27 @@ int davy_ledger_snapshot(struct davy_ledger *ledger, void (*each)(void *context,
                          void *context) DAVY_MUST_CHECK;
 
 /*
- * Key and topic (empty: not known any more) of the latest event of each of these alarms, by seq, and one more row for each
- * place that davy_ledger_place() told of since. `each` must not call the ledger.
+ * Key and topic (empty: not known any more) of the latest event of each of these alarms, by seq, and one more row for
+ * each place that davy_ledger_place() told of since. `each` must not call the ledger.
  */
 int davy_ledger_topics(struct davy_ledger *ledger, void (*each)(void *context, const char *key, const char *topic),
                        void *context) DAVY_MUST_CHECK;
 
 /*
- * In a transaction: the latest event of an alarm that is not normal is told under this topic, too. Nothing where the alarm is
- * normal.
+ * In a transaction: the latest event of an alarm that is not normal is told under this topic, too. Nothing where the
+ * alarm is normal.
  */
 int davy_ledger_place(struct davy_ledger *ledger, const char *key, const char *topic) DAVY_MUST_CHECK;
 
 /*
- * The topic that the latest event of this alarm was sent to; empty: not known any more. Texts of rows that were handed out
- * live on. returns 0, DAVY_OUTBOX_EMPTY where the alarm is normal, or an error
+ * The topic that the latest event of this alarm was sent to; empty: not known any more. Texts of rows that were handed
+ * out live on. returns 0, DAVY_OUTBOX_EMPTY where the alarm is normal, or an error
  */
 int davy_ledger_latest_topic(struct davy_ledger *ledger, const char *key, char *topic, size_t size) DAVY_MUST_CHECK;
 
 /*
- * The latest `issued_at`, to the millisecond, of an `ack` over MQTT among the last ten thousand actions; ns = 0: none. 0 or
- * an error.
+ * The latest `issued_at`, to the millisecond, of an `ack` over MQTT among the last ten thousand actions; ns = 0: none.
+ * 0 or an error.
  */
 int davy_ledger_issued_until(struct davy_ledger *ledger, davy_wall *ret_until) DAVY_MUST_CHECK;
 
@@ -274,8 +275,8 @@ struct davy_standing_row {
 };
 
 /*
- * The next alarm that is not normal, by the seq of its latest event; the next topic whose last event has ended its alarm, or
- * is not the latest one of its alarm, which has moved.
+ * The next alarm that is not normal, by the seq of its latest event; the next topic whose last event has ended its
+ * alarm, or is not the latest one of its alarm, which has moved.
  * after   0 for the first
  * returns 0, DAVY_OUTBOX_EMPTY or an error
  */

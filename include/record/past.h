@@ -43,8 +43,8 @@ int davy_past_readings(const char *file, const struct davy_past_readings *what,
                        davy_wall *ret_from, char *ret_error, size_t error_size) DAVY_MUST_CHECK;
 
 /*
- * The events `raised` with since <= time <= until, ascending by seq: the key of the alarm and the time, which never goes
- * back. Only of the newest DAVY_PAST_EVENTS events. file: the ledger.db. Returns 0 or a negative errno.
+ * The events `raised` with since <= time <= until, ascending by seq: the key of the alarm and the time, which never
+ * goes back. Only of the newest DAVY_PAST_EVENTS events. file: the ledger.db. Returns 0 or a negative errno.
  */
 int davy_past_raises(const char *file, davy_wall since, davy_wall until,
                      void (*each)(void *context, const char *alarm, davy_wall time), void *context, char *ret_error,

@@ -49,10 +49,10 @@ struct davy_history_row {
 
 /*
  * The readings of one point, ascending by time; with `every` above 0 one row per step that has readings: mean, min and
- * max of those with a value, the worst quality. Roll-ups serve where `every` is a multiple of their step, and where finer
- * ones are gone: there the rows are as coarse as they are. Of roll-ups all steps are given that overlap the time. Where
- * the clock was set back, readings are in the order in which they came, and a step that is no multiple of a minute may be
- * given twice.
+ * max of those with a value, the worst quality. Roll-ups serve where `every` is a multiple of their step, and where
+ * finer ones are gone: there the rows are as coarse as they are. Of roll-ups all steps are given that overlap the time.
+ * Where the clock was set back, readings are in the order in which they came, and a step that is no multiple of a
+ * minute may be given twice.
  * returns   0; 1: the point has never been recorded; or a negative errno
  */
 int davy_query_history(const char *file, const char *point, davy_wall since, davy_wall until, davy_span every,

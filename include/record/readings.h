@@ -101,8 +101,8 @@ struct davy_readings_loss {
 const struct davy_readings_loss *davy_readings_loss(const struct davy_readings *readings, enum davy_readings_kind kind);
 
 /*
- * In a transaction: of it, so many are declared where that is kept for good. A kill between the two declares them twice,
- * never not at all.
+ * In a transaction: of it, so many are declared where that is kept for good. A kill between the two declares them
+ * twice, never not at all.
  */
 int davy_readings_told(struct davy_readings *readings, enum davy_readings_kind kind, uint64_t count) DAVY_MUST_CHECK;
 
@@ -114,8 +114,8 @@ int davy_readings_told(struct davy_readings *readings, enum davy_readings_kind k
 int davy_readings_prune(struct davy_readings *readings, davy_wall now) DAVY_MUST_CHECK;
 
 /*
- * Outside a transaction: the disk has room for `bytes` (more than 0) of the file and its -wal, whatever max_size says. The
- * file does not shrink: the oldest go, and what they took is used again. 0 or a negative errno.
+ * Outside a transaction: the disk has room for `bytes` (more than 0) of the file and its -wal, whatever max_size says.
+ * The file does not shrink: the oldest go, and what they took is used again. 0 or a negative errno.
  */
 int davy_readings_room(struct davy_readings *readings, int64_t bytes) DAVY_MUST_CHECK;
 

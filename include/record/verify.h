@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Proving a ledger.db: that nothing in it was changed, taken out or put in since it was written, and that each event that
- * was decided is delivered, pending or declared lost. Read-only, from another process, beside a daemon that writes and
- * prunes, or without one; in short transactions. Thread: any.
+ * Proving a ledger.db: that nothing in it was changed, taken out or put in since it was written, and that each event
+ * that was decided is delivered, pending or declared lost. Read-only, from another process, beside a daemon that writes
+ * and prunes, or without one; in short transactions. Thread: any.
  *
  * Without a secret no file can prove that it was not made anew as a whole: who changes a row and computes all hashes
  * behind it again, and the ends that are kept apart, is found only by comparing `hash` with one noted earlier, or with
- * the events that a subscriber holds; so is a beginning that was cut off with the checkpoint moved along, since retention
- * does no other. Of what is not hashed, `sent_us`, the outbox, topics and memories, only that is
- * found which contradicts something else.
+ * the events that a subscriber holds; so is a beginning that was cut off with the checkpoint moved along, since
+ * retention does no other. Of what is not hashed, `sent_us`, the outbox, topics and memories, only that is found which
+ * contradicts something else.
  */
 #pragma once
 

@@ -20,8 +20,8 @@
 #define OPENING_TIMEOUTS 5
 
 /*
- * A read of a unit that owes replies (guard.h): two probes, the read, a probe; silence before it, holding back until three
- * times max_reply, listening behind it. A request and a reply take half a second at 9600 baud.
+ * A read of a unit that owes replies (guard.h): two probes, the read, a probe; silence before it, holding back until
+ * three times max_reply, listening behind it. A request and a reply take half a second at 9600 baud.
  */
 #define GUARD_EXCHANGES   4
 #define GUARD_REPLIES     5

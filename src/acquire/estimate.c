@@ -132,10 +132,10 @@ static bool is_tcp(const struct davy_config *config, const struct davy_request *
 }
 
 /*
- * What a device that falls silent costs in any case: the first miss, that nobody can foresee. Where it is one of several
- * that have missed lately the line may seem noisy, and then nobody pays for anything before the third miss: that is all
- * three, the first with its retries. On a line, once it answers again, each read is enclosed by two short ones until
- * nothing late can come (acquire/guard.h).
+ * What a device that falls silent costs in any case: the first miss, that nobody can foresee. Where it is one of
+ * several that have missed lately the line may seem noisy, and then nobody pays for anything before the third miss:
+ * that is all three, the first with its retries. On a line, once it answers again, each read is enclosed by two short
+ * ones until nothing late can come (acquire/guard.h).
  */
 static int64_t misses_ns(const struct davy_config *config, const struct davy_request *request, bool noisy)
 {
@@ -223,8 +223,8 @@ static int64_t divided_up(int64_t a, int64_t b)
 }
 
 /*
- * Reads that may go first while `own` waits for `waiting`: as often as each is due meanwhile, but none whose deadline is
- * later than that of `own`, which is its due time and interval (acquire/schedule.h); and the read that is going on.
+ * Reads that may go first while `own` waits for `waiting`: as often as each is due meanwhile, but none whose deadline
+ * is later than that of `own`, which is its due time and interval (acquire/schedule.h); and the read that is going on.
  */
 static int64_t ahead_ns(const struct davy_config *config, const struct davy_request *own, int64_t waiting)
 {
@@ -245,7 +245,9 @@ static int64_t ahead_ns(const struct davy_config *config, const struct davy_requ
     return sum + going_on;
 }
 
-/* How long `own` waits at most, where what is due while it waits for `waiting` may go before it. Never falls with that. */
+/*
+ * How long `own` waits at most, where what is due while it waits for `waiting` may go before it. Never falls with that.
+ */
 static int64_t needed_ns(const struct davy_config *config, const struct davy_request *own, int64_t held,
                          int64_t waiting)
 {
@@ -255,8 +257,8 @@ static int64_t needed_ns(const struct davy_config *config, const struct davy_req
 }
 
 /*
- * A waiting above `low` that suffices for what it needs, so that it is no shorter than the least such. A bus that is all
- * but full has it hours away, which would be millions of steps.
+ * A waiting above `low` that suffices for what it needs, so that it is no shorter than the least such. A bus that is
+ * all but full has it hours away, which would be millions of steps.
  */
 static int64_t enough_ns(const struct davy_config *config, const struct davy_request *own, int64_t held, int64_t low)
 {
@@ -271,7 +273,9 @@ static int64_t enough_ns(const struct davy_config *config, const struct davy_req
     return high;
 }
 
-/* From the due time of `own` to its reply: the least waiting that suffices, from below; or one that is a little longer. */
+/*
+ * From the due time of `own` to its reply: the least waiting that suffices, from below; or one that is a little longer.
+ */
 static int64_t response_ns(const struct davy_config *config, const struct davy_request *own, unsigned dead)
 {
     const int64_t held = all_dead_ns(config, own, dead);
@@ -290,7 +294,9 @@ davy_span davy_estimate_detection(const struct davy_config *config, const struct
     return (davy_span){request->interval.ns + response_ns(config, request, dead)};
 }
 
-/* Of n connections the i-th has every n-th enabled device in file order (acquire/share.h); requests are in that order. */
+/*
+ * Of n connections the i-th has every n-th enabled device in file order (acquire/share.h); requests are in that order.
+ */
 static void assign_connections(struct davy_config *config, uint32_t bus)
 {
     uint32_t connections = davy_share_connections(&config->buses[bus]), rank = 0;

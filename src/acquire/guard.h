@@ -2,8 +2,8 @@
 /*
  * The guard of a serial line: no reply is ever taken for that of another request.
  *
- * Nothing in a serial reply says which request it belongs to: only unit, function and byte count, its shape. So the guard
- * remembers, for each unit, which requests are still owed a reply. What it does about them:
+ * Nothing in a serial reply says which request it belongs to: only unit, function and byte count, its shape. So the
+ * guard remembers, for each unit, which requests are still owed a reply. What it does about them:
  *
  *   silence   after an error nothing is sent until the device's max_reply is over, counted from the end of the request
  *             that failed, and the read that failed lasts so long; what comes meanwhile is thrown away, and where it is
@@ -18,13 +18,13 @@
  *             listened to for max_reply behind its answer, for a second one.
  *
  * The probe is, what is known first: another read that the unit has answered; the same with one register less (one more
- * where there is but one); another table. What a unit puts up with is learned. A unit that was heard without having been
- * asked, because another device has its address, is read between probes until none shows any more.
+ * where there is but one); another table. What a unit puts up with is learned. A unit that was heard without having
+ * been asked, because another device has its address, is read between probes until none shows any more.
  *
- * What is assumed: each request is answered at most once, and within max_reply; no order. Where the device is later than
- * that, a wrong value still needs one that is out of order, and loses the very request, or answers it behind the probe
- * that follows; or that is out of order and later than 3 times max_reply; or that ignores probes and is later than that.
- * Replies later than max_reply are counted: a count above 0 says that max_reply is set too short.
+ * What is assumed: each request is answered at most once, and within max_reply; no order. Where the device is later
+ * than that, a wrong value still needs one that is out of order, and loses the very request, or answers it behind the
+ * probe that follows; or that is out of order and later than 3 times max_reply; or that ignores probes and is later
+ * than that. Replies later than max_reply are counted: a count above 0 says that max_reply is set too short.
  *
  * Cost of an error: max_reply less what has passed, and two short requests with each read of that shape until 3 times
  * max_reply are over; where the unit refuses probes and other registers of the same shape are read, up to 3 times

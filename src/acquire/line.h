@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Modbus RTU over an open descriptor: a serial port, or a socket to a server that speaks RTU. One exchange at a time; what
- * came before a request is thrown away, what comes after it is searched for the reply until the deadline: other frames
- * and noise are dropped, counted, and do not stop the timer (Modbus over Serial Line V1.02, 2.4.1). A reply is over when
- * the line has been silent for 3.5 characters; a second one before that, or the request of another master between our
- * request and the reply, make it INVALID. Which requests may follow is the guard's business (acquire/guard.h).
- * Thread: one caller at a time per object.
+ * Modbus RTU over an open descriptor: a serial port, or a socket to a server that speaks RTU. One exchange at a time;
+ * what came before a request is thrown away, what comes after it is searched for the reply until the deadline: other
+ * frames and noise are dropped, counted, and do not stop the timer (Modbus over Serial Line V1.02, 2.4.1). A reply is
+ * over when the line has been silent for 3.5 characters; a second one before that, or the request of another master
+ * between our request and the reply, make it INVALID. Which requests may follow is the guard's business
+ * (acquire/guard.h). Thread: one caller at a time per object.
  */
 #pragma once
 

@@ -27,7 +27,9 @@
 
 #define ADDRESSES 2000
 
-/* What an address of a request is. BOUND and GROUPED: a cut behind it would split a value, or part it from its status. */
+/*
+ * What an address of a request is. BOUND and GROUPED: a cut behind it would split a value, or part it from its status.
+ */
 enum mark { WANTED = 1, BOUND = 2, GROUPED = 4, STATUS = 8 };
 
 static bool is_bits(enum davy_table table)

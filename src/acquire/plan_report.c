@@ -170,7 +170,9 @@ static bool is_alike(const struct davy_config *config, const struct davy_rule *r
            strcmp(unit_at(config, rule, one), unit_at(config, rule, other)) == 0;
 }
 
-/* The places of the rule that have different values of the limit, the first of each; returns how many, at most `size`. */
+/*
+ * The places of the rule that have different values of the limit, the first of each; returns how many, at most `size`.
+ */
 static size_t find_values(const struct davy_config *config, const struct davy_rule *rule, size_t index, size_t *firsts,
                           size_t size)
 {

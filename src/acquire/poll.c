@@ -333,7 +333,10 @@ static void log_event(struct davy_connection *connection, const struct davy_slot
 
 /* ---- polls ---- */
 
-/* True where asking is pointless, with *reply filled: the link is down, the device or the request is known not to answer. */
+/*
+ * True where asking is pointless, with *reply filled: the link is down, the device or the request is known not to
+ * answer.
+ */
 static bool fails_unasked(struct davy_connection *connection, const struct davy_slot *slot,
                           struct davy_bus_reply *reply)
 {
@@ -385,7 +388,10 @@ static bool do_task(struct davy_connection *connection, struct davy_slot *slot, 
     return asked;
 }
 
-/* When a slow device may go before others again, one having been asked since `begun`. A night's sleep was not its doing. */
+/*
+ * When a slow device may go before others again, one having been asked since `begun`. A night's sleep was not its
+ * doing.
+ */
 static davy_mono slow_again(const struct davy_connection *connection, davy_mono begun)
 {
     const davy_mono now = now_of(connection);

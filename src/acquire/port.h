@@ -21,8 +21,8 @@ enum davy_port_step {
 };
 
 /*
- * Make an open port ready: locked against others (flock, TIOCEXCL), closed on exec, its settings checked, RS-485 switched
- * on where that is asked for, low latency where the driver knows it.
+ * Make an open port ready: locked against others (flock, TIOCEXCL), closed on exec, its settings checked, RS-485
+ * switched on where that is asked for, low latency where the driver knows it.
  * ret_step  what failed
  * returns   0 or a negative errno: -EBUSY when another process holds it, -EINVAL for settings that the driver did not
  *           take, -ENOTSUP or what the driver says for RS-485. The port is then the caller's to close.
@@ -41,8 +41,9 @@ struct davy_port_settings {
 void davy_port_note(int fd, struct davy_port_settings *ret_settings);
 
 /*
- * Whether somebody has changed them since: the lock does not keep root from it (`stty -F`), and a port with another speed,
- * or one that is a terminal again, brings no answer any more. False where the port is gone: that shows by itself.
+ * Whether somebody has changed them since: the lock does not keep root from it (`stty -F`), and a port with another
+ * speed, or one that is a terminal again, brings no answer any more. False where the port is gone: that shows by
+ * itself.
  */
 bool davy_port_is_changed(int fd, const struct davy_port_settings *settings);
 

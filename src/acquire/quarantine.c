@@ -22,9 +22,9 @@
 #define FLAPPING   150 /* of 1000 */
 
 /*
- * A miss that is followed by an answer is noise where many devices have it now and then, lately: within about six polls;
- * many: more than one in ten. Where some have it often, it is them; where half have, it is the line. So few may as well
- * fall silent together (acquire/estimate.h counts on what they cost then), unless there are no others.
+ * A miss that is followed by an answer is noise where many devices have it now and then, lately: within about six
+ * polls; many: more than one in ten. Where some have it often, it is them; where half have, it is the line. So few may
+ * as well fall silent together (acquire/estimate.h counts on what they cost then), unless there are no others.
  */
 #define LATELY 60 /* of 1000 */
 #define MANY   10
@@ -130,7 +130,10 @@ bool davy_quarantine_can_pay(struct davy_quarantine *quarantine, davy_mono now)
     return quarantine->credit_ns > 0;
 }
 
-/* No exchange takes so long: the machine slept, or the process stood, in the middle of one. No device is to blame for that. */
+/*
+ * No exchange takes so long: the machine slept, or the process stood, in the middle of one. No device is to blame for
+ * that.
+ */
 static bool has_slept(const struct davy_quarantine *quarantine, davy_span took)
 {
     return took.ns > SLEPT_TIMES * quarantine->credit_max_ns;

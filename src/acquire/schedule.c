@@ -10,8 +10,8 @@
 
 /*
  * Over TCP reads lie on a raster of the clock, the same for all buses: a thread that wakes once for several reads, all
- * threads at about the same time, costs less than half of one that wakes for each. The raster is a part of the interval, so
- * that a tick carries at most that part of the reads. A line is slower than that, and has none.
+ * threads at about the same time, costs less than half of one that wakes for each. The raster is a part of the
+ * interval, so that a tick carries at most that part of the reads. A line is slower than that, and has none.
  */
 #define RASTERS_EACH  4
 #define RASTER_MIN_NS (50 * DAVY_NS_PER_MS)

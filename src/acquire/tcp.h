@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Modbus TCP over a connected socket: one request, one reply. Transaction, protocol, length, unit, function and byte
- * count of the reply must be those of the request. Whatever else comes, and however an exchange fails, the connection is
- * not to be used again: the next reply on it could be that of another request. Thread: one caller at a time per object.
+ * count of the reply must be those of the request. Whatever else comes, and however an exchange fails, the connection
+ * is not to be used again: the next reply on it could be that of another request. Thread: one caller at a time per
+ * object.
  */
 #pragma once
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Waiting for a descriptor or for an instant. Each wait ends within a quarter of a second once *stop is true; `stop` may
- * be NULL. Instants are those of davy_system_clock. Thread: any.
+ * Waiting for a descriptor or for an instant. Each wait ends within a quarter of a second once *stop is true; `stop`
+ * may be NULL. Instants are those of davy_system_clock. Thread: any.
  */
 #pragma once
 
@@ -15,8 +15,8 @@
 davy_mono davy_wait_now(void);
 
 /*
- * From now on each wait of the calling thread adds to *beats, at least once a quarter of a second: who waits is not stuck.
- * *beats must outlive the thread.
+ * From now on each wait of the calling thread adds to *beats, at least once a quarter of a second: who waits is not
+ * stuck. *beats must outlive the thread.
  */
 void davy_wait_beat_into(atomic_uint_fast64_t *beats);
 

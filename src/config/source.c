@@ -94,8 +94,8 @@ static int open_regular(const char *file, struct davy_buf *why)
 }
 
 /*
- * Said at each start and check, but no error: a gateway that refuses to start for the mode of a file watches nothing, which
- * is the greater evil.
+ * Said at each start and check, but no error: a gateway that refuses to start for the mode of a file watches nothing,
+ * which is the greater evil.
  */
 static void warn_of_mode(struct davy_loader *loader, const char *file, int fd)
 {

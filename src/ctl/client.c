@@ -13,7 +13,9 @@
 /* The daemon's bound on a reply, with its newline. */
 #define REPLY_BYTES ((size_t)1024 * 1024 + 1)
 
-/* Longer than a bus may take to answer `read`: after one without a reply, polls have the line for nine times as long. */
+/*
+ * Longer than a bus may take to answer `read`: after one without a reply, polls have the line for nine times as long.
+ */
 static const struct timeval patience = {.tv_sec = 60};
 
 static int unreachable(const struct ctl *ctl, const char *what)

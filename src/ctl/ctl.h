@@ -140,8 +140,8 @@ void davy_table_init(struct table *table, const char *const *heads, bool colour)
 void davy_table_add(struct table *table, char *cell, const char *level);
 
 /*
- * For a screen of so many columns, before the first flush of all rows: columns in which nothing stands ("-") are left out, and
- * the last one is cut where it does not fit. 0: print all.
+ * For a screen of so many columns, before the first flush of all rows: columns in which nothing stands ("-") are left
+ * out, and the last one is cut where it does not fit. 0: print all.
  */
 void davy_table_fit(struct table *table, size_t room);
 

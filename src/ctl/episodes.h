@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What a run of the engine has to tell of its alarms: episodes, each from when an alarm becomes active until none of its
- * conditions is true. Not occurrences: in a replay nobody acknowledges, so one occurrence may have many episodes.
+ * What a run of the engine has to tell of its alarms: episodes, each from when an alarm becomes active until none of
+ * its conditions is true. Not occurrences: in a replay nobody acknowledges, so one occurrence may have many episodes.
  * Alarms and rules have numbers that all lanes of a run share.
  */
 #pragma once

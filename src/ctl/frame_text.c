@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Functions and frames: Modbus Application Protocol V1.1b3, 6; Modbus over Serial Line V1.02, 2.3; Messaging on TCP/IP V1.0b, 3. */
+/*
+ * Functions and frames: Modbus Application Protocol V1.1b3, 6; Modbus over Serial Line V1.02, 2.3; Messaging on TCP/IP
+ * V1.0b, 3.
+ */
 #include "ctl/frame_text.h"
 
 #include <string.h>

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* replay: the verb. Prints the events of one configuration, or what another one would have made of the same readings. */
+/*
+ * replay: the verb. Prints the events of one configuration, or what another one would have made of the same readings.
+ */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The points that one or two configurations know, each under one number: those of the first in its order, then what only
- * the second has. With one configuration the number is the index of the point. The configurations must outlive it.
+ * The points that one or two configurations know, each under one number: those of the first in its order, then what
+ * only the second has. With one configuration the number is the index of the point. The configurations must outlive it.
  */
 #pragma once
 

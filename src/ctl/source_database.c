@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The readings that a daemon has recorded, as a source. Points that no configuration knows are left out and told of
- * once. Stale readings are those of the record, so that time in which the daemon was down is not silence. Readings of two buses cross by some
- * milliseconds: time then stands still for them. Where the clock was set back, time goes on from there.
+ * once. Stale readings are those of the record, so that time in which the daemon was down is not silence. Readings of
+ * two buses cross by some milliseconds: time then stands still for them. Where the clock was set back, time goes on
+ * from there.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -119,7 +120,9 @@ static int take_time(const struct ctl *ctl, const char *option, const char *text
     return CTL_DONE;
 }
 
-/* The period. Without --until, and behind the newest reading, time ends with the last one: nothing says it was silent. */
+/*
+ * The period. Without --until, and behind the newest reading, time ends with the last one: nothing says it was silent.
+ */
 static int take_period(const struct ctl *ctl, struct database_source *self, const struct source_request *request)
 {
     struct source *source = &self->source;

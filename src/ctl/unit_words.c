@@ -76,7 +76,8 @@ static bool is_there(const struct read_answer *answer)
 }
 
 /*
- * Some devices do not answer for registers that they do not have, and nobody has answered yet: whether it is there at all.
+ * Some devices do not answer for registers that they do not have, and nobody has answered yet: whether it is there at
+ * all.
  */
 static int probe(struct unit_words *words, struct read_answer *answer)
 {

@@ -21,7 +21,8 @@ void davy_unit_words_init(struct unit_words *words, struct ctl *ctl, const char 
 void davy_unit_words_done(struct unit_words *words);
 
 /*
- * Read what was not asked for of them. Where the device does not give `count` at once nothing is known of the single ones.
+ * Read what was not asked for of them. Where the device does not give `count` at once nothing is known of the single
+ * ones.
  * returns  CTL_DONE also where the device does not give them; else an exit code, told
  */
 int davy_unit_words_fetch(struct unit_words *words, enum davy_table table, int start, int count) DAVY_MUST_CHECK;

@@ -25,12 +25,15 @@ void davy_units_all(struct units *units);
 int davy_units_parse(const char *text, int lowest, int highest, struct units *ret_units) DAVY_MUST_CHECK;
 
 /*
- * How long it takes as if nobody answered. Polls come first (acquire/poller): a step that fits between two of them goes at
- * once, of the others each is followed by nine times its length for the polls.
+ * How long it takes as if nobody answered. Polls come first (acquire/poller): a step that fits between two of them goes
+ * at once, of the others each is followed by nine times its length for the polls.
  * timeout      of one step
  * polls_per_s  requests of the bus's plan in a second; polls are taken to be spread evenly
  */
 davy_span davy_scan_time(size_t units, davy_span timeout, double polls_per_s);
 
-/* Whether an answer ("ok", "exception" …, with its code) says that a device is there: a gateway answers for absent ones. */
+/*
+ * Whether an answer ("ok", "exception" …, with its code) says that a device is there: a gateway answers for absent
+ * ones.
+ */
 bool davy_scan_is_there(const char *answer, int exception);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What hides an alarm or holds the limits of a device, and what ends that: shelve, unshelve, out-of-service, in-service,
- * inhibit, uninhibit.
+ * What hides an alarm or holds the limits of a device, and what ends that: shelve, unshelve, out-of-service,
+ * in-service, inhibit, uninhibit.
  */
 #include <stdio.h>
 #include <stdlib.h>

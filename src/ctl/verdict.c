@@ -346,7 +346,9 @@ static bool is_first(const struct davy_status *statuses, size_t i)
     return true;
 }
 
-/* What is left of a status word's weight: nothing where it is refused or tells a fault, half where it tells anything. */
+/*
+ * What is left of a status word's weight: nothing where it is refused or tells a fault, half where it tells anything.
+ */
 static double status_fit(const struct davy_status *statuses, size_t count, const struct davy_status *word,
                          const struct word_map *map)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Whether what a device's registers hold looks like what its profile says, and what else would. Pure but for the memory of
- * a decoder while it judges.
+ * Whether what a device's registers hold looks like what its profile says, and what else would. Pure but for the memory
+ * of a decoder while it judges.
  */
 #pragma once
 
@@ -63,8 +63,8 @@ bool davy_verdict_all_zero(const struct davy_config *config, uint32_t device, co
 
 /*
  * How much speaks for a profile, 0 to 1. A float that looks like a measurement says much, a whole number, which any
- * register is, little; so one of many points that all fit comes before one of a few. A device that tells a fault, which is
- * how profiles tell that it is another one, has half of it.
+ * register is, little; so one of many points that all fit comes before one of a few. A device that tells a fault, which
+ * is how profiles tell that it is another one, has half of it.
  */
 double davy_verdict_score(const struct davy_config *config, uint32_t device, const struct word_map *map,
                           const struct judgement *judgements);

@@ -182,7 +182,9 @@ static davy_mono round_ends(const struct again *again)
     return davy_mono_add(again->moved, patience_now(again));
 }
 
-/* What is out was lost, or nobody is there to confirm it: from the oldest on again, half as much, after a longer time. */
+/*
+ * What is out was lost, or nobody is there to confirm it: from the oldest on again, half as much, after a longer time.
+ */
 static void give_up_round(struct again *again)
 {
     again->window = again->window > 1 ? again->window / 2 : 1;

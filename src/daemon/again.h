@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * When an event that the platform does not confirm is published again: `confirm_within` after the broker's acknowledgement,
- * oldest first, in a window that grows with what is confirmed and shrinks without. What a broker drops between us and a
- * platform that is slow or was away is always the end of a window, so each window gets something through. How long a
- * window is waited for follows from how long the platform took so far (RFC 6298), within 0.3 s and `confirm_within`, and
- * doubles without an answer. Of a fixed size, however much is unconfirmed. Pure: no ledger, no publisher, no clock. Thread:
- * one caller.
+ * When an event that the platform does not confirm is published again: `confirm_within` after the broker's
+ * acknowledgement, oldest first, in a window that grows with what is confirmed and shrinks without. What a broker drops
+ * between us and a platform that is slow or was away is always the end of a window, so each window gets something
+ * through. How long a window is waited for follows from how long the platform took so far (RFC 6298), within 0.3 s and
+ * `confirm_within`, and doubles without an answer. Of a fixed size, however much is unconfirmed. Pure: no ledger, no
+ * publisher, no clock. Thread: one caller.
  */
 #pragma once
 
@@ -15,7 +15,9 @@
 
 #include "base/clock.h"
 
-/* Events that are out again at most, the window at the start, and what it grows to by doubling before anything is lost. */
+/*
+ * Events that are out again at most, the window at the start, and what it grows to by doubling before anything is lost.
+ */
 #define AGAIN_WINDOW_MAX   256
 #define AGAIN_WINDOW_FIRST 8
 #define AGAIN_DOUBLES_TO   64
@@ -84,8 +86,8 @@ void again_confirmed(struct again *again, int64_t settled, davy_mono now);
 void again_connected(struct again *again);
 
 /*
- * Whether another event may go out now: the first acknowledged one in (*ret_after, *ret_upto]. The caller says which it was
- * with again_sent(), or that there is none with again_none().
+ * Whether another event may go out now: the first acknowledged one in (*ret_after, *ret_upto]. The caller says which it
+ * was with again_sent(), or that there is none with again_none().
  */
 bool again_next(struct again *again, davy_mono now, int64_t *ret_after, int64_t *ret_upto);
 void again_sent(struct again *again, int64_t seq, davy_mono now);

@@ -10,8 +10,8 @@
  *    "when":{"point","condition","bound","for_s","answer","value","quality","reason","left_s"},
  *    "vote":{"votes","needed","healthy","count","members":[{"point","vote","by_fault","value","quality"}]},
  *    "ladder":[{"step","after_s","unless","owner","level","done","left_s"}]}
- * `reading`, `when` and `vote` are null where there is none. Of a vote the limits are those of its members, `bound` null
- * where they differ, and `needed` tells how many of them; it is null elsewhere.
+ * `reading`, `when` and `vote` are null where there is none. Of a vote the limits are those of its members, `bound`
+ * null where they differ, and `needed` tells how many of them; it is null elsewhere.
  */
 #include <stdlib.h>
 #include <string.h>

@@ -23,7 +23,9 @@ static void do_status(struct daemon *daemon, uint64_t ticket)
     davy_control_reply(daemon->control, ticket, text);
 }
 
-/* A page of settings: a reply ends at 1 MiB (control/server.h). What a setting leaves to its end is for the rest of it. */
+/*
+ * A page of settings: a reply ends at 1 MiB (control/server.h). What a setting leaves to its end is for the rest of it.
+ */
 #define SETTINGS_SIZE ((size_t)1000 * 1024)
 #define SETTING_ROOM  1024
 

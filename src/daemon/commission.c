@@ -299,7 +299,10 @@ static void scan_begin(struct daemon *daemon, struct scan *scan, const struct da
     tell_begin(daemon, peer->ticket, bus);
 }
 
-/* Nobody scans with 0 or with 248 to 255 on a serial line: they are the broadcast and what all devices of a maker answer. */
+/*
+ * Nobody scans with 0 or with 248 to 255 on a serial line: they are the broadcast and what all devices of a maker
+ * answer.
+ */
 static void scan_step(struct daemon *daemon, struct scan *scan, uint64_t ticket,
                       const struct davy_request_line *request, const struct davy_bus *bus)
 {

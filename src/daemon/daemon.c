@@ -82,8 +82,8 @@ static void take_notices(struct daemon *daemon)
 }
 
 /*
- * A restart helps against a stuck thread: the manager is asked for it at once, since its own patience is for this loop, which no
- * alarm waits for.
+ * A restart helps against a stuck thread: the manager is asked for it at once, since its own patience is for this loop,
+ * which no alarm waits for.
  */
 static void ask_for_restart(struct daemon *daemon, const char *stuck)
 {
@@ -112,7 +112,10 @@ static void feed_watchdog(struct daemon *daemon, davy_mono now)
         davy_notify("WATCHDOG=1");
 }
 
-/* A manager that has much to read takes nothing for a while: without READY=1 it would end us as one that does not start. */
+/*
+ * A manager that has much to read takes nothing for a while: without READY=1 it would end us as one that does not
+ * start.
+ */
 void daemon_tell_ready(struct daemon *daemon, const char *state)
 {
     const int rc = davy_notify(state);
@@ -175,8 +178,8 @@ static davy_mono next_turn(const struct daemon *daemon)
 }
 
 /*
- * Signals, rings of the stages, clients, a tick a second, and what the watchdog needs beside it. 0 after a signal to stop, or
- * a negative errno.
+ * Signals, rings of the stages, clients, a tick a second, and what the watchdog needs beside it. 0 after a signal to
+ * stop, or a negative errno.
  */
 static int loop(struct daemon *daemon)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the recorder knows of its disk: what troubles it, since when it is at work on it, how much space there is and who
- * may have it, and what was lost for want of it. Belongs to the recorder's thread.
+ * What the recorder knows of its disk: what troubles it, since when it is at work on it, how much space there is and
+ * who may have it, and what was lost for want of it. Belongs to the recorder's thread.
  *
  * Space, by need: readings stop at a floor, then the ledger has the rest, then the reserve in steps.
  */
@@ -47,7 +47,10 @@ void disk_rests(struct disk *disk);
 /* What began at `since` is done: too slow is a trouble. */
 void disk_took(struct disk *disk, davy_mono since, davy_span patience, const char *what);
 
-/* Where the directory is ours: space, whether it can be written, or is in memory; keeps the reserve where there is room. */
+/*
+ * Where the directory is ours: space, whether it can be written, or is in memory; keeps the reserve where there is
+ * room.
+ */
 void disk_measure(struct disk *disk);
 
 /* The ledger found no space: whether some of the reserve could be given back, so that another try is worth it. */

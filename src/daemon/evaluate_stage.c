@@ -61,8 +61,8 @@ static void flag_points(struct evaluate_stage *stage, const uint32_t *points, si
 }
 
 /*
- * Devices whose alarm_interval the event may begin or end: that of the point, or of each member of a vote. And those that
- * its `when` looks at or its `difference` subtracts, whose readings have to settle over a restart too.
+ * Devices whose alarm_interval the event may begin or end: that of the point, or of each member of a vote. And those
+ * that its `when` looks at or its `difference` subtracts, whose readings have to settle over a restart too.
  */
 static void flag_devices(struct evaluate_stage *stage, const struct davy_event *event)
 {
@@ -115,8 +115,8 @@ static void tell_all(struct evaluate_stage *stage)
 }
 
 /*
- * After a start, and when the wall clock has stepped: what is kept is told once more, with the boot and the clock of now. Else
- * a later restart would count its age by a clock that has stepped since.
+ * After a start, and when the wall clock has stepped: what is kept is told once more, with the boot and the clock of
+ * now. Else a later restart would count its age by a clock that has stepped since.
  */
 static void tell_kept(struct evaluate_stage *stage)
 {
@@ -250,8 +250,8 @@ static void tell_of_point(struct evaluate_stage *stage, uint32_t point)
 }
 
 /*
- * Devices in alarm are polled at their alarm_interval; and what their readings have to settle is worth keeping from then on,
- * also where it is a timer or silence that has raised the alarm.
+ * Devices in alarm are polled at their alarm_interval; and what their readings have to settle is worth keeping from
+ * then on, also where it is a timer or silence that has raised the alarm.
  */
 static void tell_of_alarms(struct evaluate_stage *stage)
 {

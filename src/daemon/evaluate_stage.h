@@ -18,7 +18,8 @@ int evaluate_stage_new(struct route *route, struct davy_thread *thread, const st
                        struct davy_poller **pollers, struct evaluate_stage **ret_stage) DAVY_MUST_CHECK;
 
 /*
- * Before the start, from the thread that recalls: put an alarm, or what the decoder knew of a point, back. Called for each.
+ * Before the start, from the thread that recalls: put an alarm, or what the decoder knew of a point, back. Called for
+ * each.
  * returns   false when the configuration knows no such alarm or point any more
  */
 bool evaluate_stage_restore(struct evaluate_stage *stage, const struct davy_alarm_memory *memory);

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The main thread's state, shared by daemon.c (loop), commands.c and commission.c (control requests), reload.c and selfwatch.c. */
+/*
+ * The main thread's state, shared by daemon.c (loop), commands.c and commission.c (control requests), reload.c and
+ * selfwatch.c.
+ */
 #pragma once
 
 #include "base/queue.h"
@@ -70,8 +73,8 @@ void daemon_switched(struct daemon *daemon, bool switched);
 void daemon_watch_self(struct daemon *daemon, struct davy_stamp now);
 
 /*
- * selfwatch.c: a reload was refused, for a reason, or done, NULL: told at once, since the next one may follow before anybody
- * looks.
+ * selfwatch.c: a reload was refused, for a reason, or done, NULL: told at once, since the next one may follow before
+ * anybody looks.
  */
 void daemon_watch_config(struct daemon *daemon, const char *refusal);
 

@@ -13,7 +13,9 @@
 /* Who asks does so each second; after this long, the machine slept or the process stood. */
 #define SLEPT (5 * DAVY_NS_PER_S)
 
-/* How long a clock must have been right, or at least steady, before ages are reckoned by it; what is no step to that. */
+/*
+ * How long a clock must have been right, or at least steady, before ages are reckoned by it; what is no step to that.
+ */
 #define TRUST         (6 * 3600 * DAVY_NS_PER_S)
 #define STEADY        (30 * 86400 * DAVY_NS_PER_S)
 #define STEADY_WITHIN (60 * DAVY_NS_PER_S)

@@ -45,9 +45,10 @@ bool clock_corrected(struct clock_corrections *corrections, bool synchronized, s
                      int64_t *ret_moved_ns);
 
 /*
- * Whether ages may be reckoned by the wall clock, so that what is older than its retention may go: after 6 h synchronized
- * without a step of more than a minute; without synchronization, 30 d without one. Till then nobody has had time to see
- * that the year is wrong (a receiver of GPS whose week number rolled over is synchronized, and 20 years off).
+ * Whether ages may be reckoned by the wall clock, so that what is older than its retention may go: after 6 h
+ * synchronized without a step of more than a minute; without synchronization, 30 d without one. Till then nobody has
+ * had time to see that the year is wrong (a receiver of GPS whose week number rolled over is synchronized, and 20 years
+ * off).
  */
 struct clock_trust {
     struct davy_stamp last;       /* mono.ns = 0: not asked yet */
@@ -69,7 +70,9 @@ struct unconfirmed_watch {
     davy_mono since;
 };
 
-/* Whether it waits for 10 min or longer. oldest: its wall time, ns = 0: nothing waits. To be asked about once a second. */
+/*
+ * Whether it waits for 10 min or longer. oldest: its wall time, ns = 0: nothing waits. To be asked about once a second.
+ */
 bool unconfirmed_judge(struct unconfirmed_watch *watch, davy_wall oldest, struct davy_stamp now);
 
 /* `overload`: true once a queue is over half full for 10 s, or points are slow; false after a minute without both. */
@@ -104,7 +107,7 @@ struct heartbeat {
 };
 
 /*
- * Whether beats came within `patience`. What passed without this being asked for 5 s does not count: the machine slept, or
- * the process stood, and its threads with it. To be asked about once a second.
+ * Whether beats came within `patience`. What passed without this being asked for 5 s does not count: the machine slept,
+ * or the process stood, and its threads with it. To be asked about once a second.
  */
 bool heartbeat_judge(struct heartbeat *heartbeat, uint64_t beats, davy_span patience, davy_mono now);

@@ -80,8 +80,8 @@ static int run_uninhibit(const struct operate *operate, const struct ask *ask, s
 }
 
 /*
- * Add the alarm that may have been meant to the refusal of one that there is not: the nearest name, or where only a rule
- * is named its first, as of a vote.
+ * Add the alarm that may have been meant to the refusal of one that there is not: the nearest name, or where only a
+ * rule is named its first, as of a vote.
  */
 static void hint_alarm(const struct operate *operate, const char *name, struct outcome *outcome)
 {

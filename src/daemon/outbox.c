@@ -113,8 +113,8 @@ static bool post_event(struct outbox *outbox, const struct davy_outbox_row *row)
 }
 
 /*
- * Outcomes wait here for a transaction. With the disk away nothing more is handed over once half of the room is used: a full
- * pile stops the publisher, and with it what is announced before it is stored.
+ * Outcomes wait here for a transaction. With the disk away nothing more is handed over once half of the room is used: a
+ * full pile stops the publisher, and with it what is announced before it is stored.
  */
 static bool has_room(const struct pile *pile)
 {
@@ -140,7 +140,9 @@ static bool is_in_hand(const struct outbox *outbox, int64_t row)
     return false;
 }
 
-/* What was refused, or waits behind a refusal, oldest first; those that are with the publisher already are passed over. */
+/*
+ * What was refused, or waits behind a refusal, oldest first; those that are with the publisher already are passed over.
+ */
 static void hand_over_refused(struct outbox *outbox, davy_mono now)
 {
     struct davy_outbox_row row;

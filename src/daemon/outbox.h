@@ -38,8 +38,8 @@ int outbox_settle_telemetry(struct outbox *outbox) DAVY_MUST_CHECK;
 void outbox_telemetry_settled(struct outbox *outbox);
 
 /*
- * Publish the snapshot of alarms now. 0, -EIO without a ledger, or -EAGAIN: it cannot be read as a whole, of which nothing is
- * published then, or the publisher takes no more.
+ * Publish the snapshot of alarms now. 0, -EIO without a ledger, or -EAGAIN: it cannot be read as a whole, of which
+ * nothing is published then, or the publisher takes no more.
  */
 int outbox_snapshot(struct outbox *outbox, const struct davy_config *config, davy_mono now) DAVY_MUST_CHECK;
 

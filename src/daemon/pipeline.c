@@ -400,8 +400,8 @@ int pipeline_reload(struct pipeline *pipeline, const struct davy_config *config)
 }
 
 /*
- * Old pollers end before new ones begin: they may want the same serial port. New ones were made while the old ones lived,
- * so that an address is of one of them. Nothing here may fail: who goes on must not be started once more.
+ * Old pollers end before new ones begin: they may want the same serial port. New ones were made while the old ones
+ * lived, so that an address is of one of them. Nothing here may fail: who goes on must not be started once more.
  */
 static void switch_pollers(struct pipeline *pipeline)
 {

@@ -22,8 +22,8 @@ int pipeline_new(const struct davy_config *config, const struct state_place *pla
 int pipeline_start(struct pipeline *pipeline) DAVY_MUST_CHECK;
 
 /*
- * Within about 4 s: all are asked to stop at once; the evaluator takes what blocks it can in one more turn, recorder and
- * publisher are drained.
+ * Within about 4 s: all are asked to stop at once; the evaluator takes what blocks it can in one more turn, recorder
+ * and publisher are drained.
  * farewell   the last status, retained; may be NULL
  * Accepts NULL, returns NULL.
  */
@@ -53,6 +53,7 @@ void pipeline_switched(struct pipeline *pipeline);
 
 /*
  * Whether evaluator, pollers and, with much more patience, the publisher turn; `ret_stuck` names one that does not. The
- * recorder is not asked: a restart repairs no disk, and would be blind for as long as it hangs. To be called each second.
+ * recorder is not asked: a restart repairs no disk, and would be blind for as long as it hangs. To be called each
+ * second.
  */
 bool pipeline_turns(struct pipeline *pipeline, davy_mono now, const char **ret_stuck);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What the platform asks of the ledger over MQTT: the snapshot now, events again, its watermark; and, where events are
- * delivered to it, what it does not confirm goes again by itself (daemon/again.h). Belongs to the record stage's thread.
+ * delivered to it, what it does not confirm goes again by itself (daemon/again.h). Belongs to the record stage's
+ * thread.
  */
 #pragma once
 

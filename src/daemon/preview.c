@@ -7,7 +7,9 @@
 #include "publish/payload.h"
 #include "publish/topic.h"
 
-/* Events that may wait for the disk, or for the publisher: at first, and at most, as many as the recorder's queue has. */
+/*
+ * Events that may wait for the disk, or for the publisher: at first, and at most, as many as the recorder's queue has.
+ */
 #define WAITING_LEAST 256
 #define WAITING_MOST  ROUTE_RECORDS
 

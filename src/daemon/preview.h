@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Where the disk is slower than announce_within, the missed alarm is the greater evil: the event is announced before it
- * is stored, with durable false and seq null (ARCHITECTURE.md, Degraded routes). So is an alarm before which the events of
- * an outage are on their way: it does not queue behind them. Belongs to the evaluator's thread.
+ * is stored, with durable false and seq null (ARCHITECTURE.md, Degraded routes). So is an alarm before which the events
+ * of an outage are on their way: it does not queue behind them. Belongs to the evaluator's thread.
  */
 #pragma once
 
@@ -14,8 +14,8 @@ int preview_new(struct route *route, struct preview **ret_preview) DAVY_MUST_CHE
 struct preview *preview_free(struct preview *preview);
 
 /*
- * The event number `ordinal` was handed to the recorder at `now`. All that wait are announced when they are due, in order,
- * as the publisher takes them; of more than ROUTE_RECORDS the oldest come only when they are stored.
+ * The event number `ordinal` was handed to the recorder at `now`. All that wait are announced when they are due, in
+ * order, as the publisher takes them; of more than ROUTE_RECORDS the oldest come only when they are stored.
  */
 void preview_add(struct preview *preview, const struct davy_event *event, uint64_t ordinal, davy_mono now);
 

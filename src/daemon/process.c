@@ -20,7 +20,10 @@
 /* select() of the Modbus library ends the process at descriptor 1024. */
 #define DESCRIPTORS_MOST 1000
 
-/* Databases with their logs, wakers, control clients, broker, resolver, certificates, and room for what is read in between. */
+/*
+ * Databases with their logs, wakers, control clients, broker, resolver, certificates, and room for what is read in
+ * between.
+ */
 #define DESCRIPTORS_FIXED 64
 
 /* Of a connection: port or socket, waker, and the one that is opened before the old one is closed. */
@@ -34,9 +37,9 @@
 #endif
 
 /*
- * Memory that is not used must not be resident. Large blocks are mappings of their own, also after a larger one was freed
- * (glibc would raise its threshold, and take queues from pages that the configuration's loading has touched); threads
- * share two arenas: few of them allocate, and seldom at once.
+ * Memory that is not used must not be resident. Large blocks are mappings of their own, also after a larger one was
+ * freed (glibc would raise its threshold, and take queues from pages that the configuration's loading has touched);
+ * threads share two arenas: few of them allocate, and seldom at once.
  */
 static void limit_memory(void)
 {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The recorder's part that keeps readings and telemetry: one transaction per commit_interval. Where the disk takes none,
- * readings wait in their queue, which keeps the newest; what goes for it is counted (daemon/disk.h). Never in the way of
- * the ledger. Belongs to the recorder's thread.
+ * The recorder's part that keeps readings and telemetry: one transaction per commit_interval. Where the disk takes
+ * none, readings wait in their queue, which keeps the newest; what goes for it is counted (daemon/disk.h). Never in the
+ * way of the ledger. Belongs to the recorder's thread.
  */
 #pragma once
 

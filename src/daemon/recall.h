@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What alarms were before the start: the recorder reads it from the ledger, and it goes to main, which waits for it a while
- * before the evaluator starts; or, where the disk is slow or away, to the evaluator that runs by then (ASK_RESTORE).
+ * What alarms were before the start: the recorder reads it from the ledger, and it goes to main, which waits for it a
+ * while before the evaluator starts; or, where the disk is slow or away, to the evaluator that runs by then
+ * (ASK_RESTORE).
  */
 #pragma once
 
@@ -21,12 +22,18 @@ struct recall {
     bool done;                 /* they were read */
 };
 
-/* Keeps the pointers. returns 0 or a negative errno; recall_done() in both cases, and where it was never called and is all 0 */
+/*
+ * Keeps the pointers. returns 0 or a negative errno; recall_done() in both cases, and where it was never called and is
+ * all 0
+ */
 int recall_init(struct recall *recall, struct route *route, struct disk *disk,
                 struct standing *standing) DAVY_MUST_CHECK;
 void recall_done(struct recall *recall);
 
-/* Recorder, at its start: read them. ledger: NULL while it cannot be opened. Then, with all known that main judges by, settle. */
+/*
+ * Recorder, at its start: read them. ledger: NULL while it cannot be opened. Then, with all known that main judges by,
+ * settle.
+ */
 void recall_begin(struct recall *recall, struct davy_ledger *ledger, const struct davy_config *config);
 void recall_settle(struct recall *recall);
 

@@ -244,7 +244,10 @@ static void forget_records(struct record_stage *stage, size_t count)
     memmove(stage->batch, stage->batch + count, stage->batch_count * sizeof *stage->batch);
 }
 
-/* All up to the last ordinal count as stored: those between that the queue refused are lost, and nobody may wait for them. */
+/*
+ * All up to the last ordinal count as stored: those between that the queue refused are lost, and nobody may wait for
+ * them.
+ */
 static void note_events(struct record_stage *stage, size_t count)
 {
     for (size_t i = 0; i < count; i++)
@@ -279,7 +282,10 @@ static void committed(struct record_stage *stage, size_t count)
     put_status(stage); /* before anything is sent: nobody announces any more what is stored */
 }
 
-/* A full disk: once more at once, since the next transaction empties the -wal first; then from the reserve, step by step. */
+/*
+ * A full disk: once more at once, since the next transaction empties the -wal first; then from the reserve, step by
+ * step.
+ */
 static bool is_worth_another_try(struct record_stage *stage, int rc, bool *was_full)
 {
     if (rc != -ENOSPC)
@@ -318,7 +324,10 @@ static size_t before_switch(const struct record_stage *stage)
     return count;
 }
 
-/* The records that can be written now, as whole causes; one that is larger than a batch, or whose end is lost, in parts. */
+/*
+ * The records that can be written now, as whole causes; one that is larger than a batch, or whose end is lost, in
+ * parts.
+ */
 static size_t writable(struct record_stage *stage)
 {
     size_t whole = records_whole(stage->batch, stage->batch_count);

@@ -2,8 +2,8 @@
 /*
  * The disk thread: records → one transaction → outbox window → publisher; acknowledgements back into the outbox. It is
  * the only user of SQLite in the process, so nothing is ever locked. An event commits at once; readings each
- * commit_interval (daemon/reading_store.h). A disk that fails keeps its batch in memory and is tried again; what piles up
- * meanwhile waits in the queues.
+ * commit_interval (daemon/reading_store.h). A disk that fails keeps its batch in memory and is tried again; what piles
+ * up meanwhile waits in the queues.
  */
 #pragma once
 
@@ -14,7 +14,8 @@
 struct record_stage;
 
 /*
- * Opens nothing yet: the thread does, and a store that cannot be opened is tried again by it; that never stops the start.
+ * Opens nothing yet: the thread does, and a store that cannot be opened is tried again by it; that never stops the
+ * start.
  */
 int record_stage_new(struct route *route, struct davy_thread *thread, const struct davy_config *config,
                      const struct state_place *place, struct record_stage **ret_stage) DAVY_MUST_CHECK;

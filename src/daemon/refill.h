@@ -6,8 +6,8 @@
 #include "evaluate/engine.h"
 
 /*
- * Readings of readings.db and raises of ledger.db in `directory`, brought to the monotonic clock by what it is now. What
- * cannot be read leaves the windows uncovered, and is logged.
+ * Readings of readings.db and raises of ledger.db in `directory`, brought to the monotonic clock by what it is now.
+ * What cannot be read leaves the windows uncovered, and is logged.
  */
 void refill(struct davy_engine *engine, const struct davy_config *config, const char *directory,
             const struct davy_clock *clock);

@@ -67,7 +67,9 @@ static bool differs(const char *a, const char *b)
     return strcmp(a ? a : "", b ? b : "") != 0;
 }
 
-/* What cannot change under a running daemon: the identity that seq belongs to, and where the state is. NULL: nothing. */
+/*
+ * What cannot change under a running daemon: the identity that seq belongs to, and where the state is. NULL: nothing.
+ */
 static const char *needs_restart(const struct davy_config *from, const struct davy_config *to)
 {
     if (differs(from->gateway.id, to->gateway.id))

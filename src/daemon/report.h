@@ -14,8 +14,8 @@ void report_status_reply(struct davy_buf *out, struct pipeline *pipeline, const 
 
 /*
  * Member "plan" of that reply: of each bus the planned utilization and the devices that are only probed; of
- * the slowest limits the detection times, and how many limits more there are, in seconds, rounded up to milliseconds; of the devices that
- * are slowest to turn around what was measured, and how many more there are.
+ * the slowest limits the detection times, and how many limits more there are, in seconds, rounded up to milliseconds;
+ * of the devices that are slowest to turn around what was measured, and how many more there are.
  */
 void report_plan(struct davy_buf *out, struct pipeline *pipeline);
 

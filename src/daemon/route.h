@@ -157,8 +157,8 @@ struct recorder_status {
 #define ROUTE_TASKS    64
 
 /*
- * Of these the recorder takes what is there when it wakes for an event or a commit, and is woken only when so many wait:
- * early enough for the queue, and for the publisher, whose next messages wait for it. Other deliveries ring for
+ * Of these the recorder takes what is there when it wakes for an event or a commit, and is woken only when so many
+ * wait: early enough for the queue, and for the publisher, whose next messages wait for it. Other deliveries ring for
  * themselves.
  */
 #define ROUTE_READINGS_RING   1024

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The alarms of the gateway about itself: `storage`, `mqtt`, `config`, `clock`, `overload` (ARCHITECTURE.md, Built-in alarms). */
+/*
+ * The alarms of the gateway about itself: `storage`, `mqtt`, `config`, `clock`, `overload` (ARCHITECTURE.md, Built-in
+ * alarms).
+ */
 #include <stdio.h>
 #include <string.h>
 
@@ -202,8 +205,8 @@ static void watch_storage(struct daemon *daemon, davy_mono now)
 }
 
 /*
- * What was recorded keeps its times. That they were wrong, and by how much, is an action of the ledger: `before` is what the clock
- * would show now without its steps, `last_seq` the last event that was stored by then.
+ * What was recorded keeps its times. That they were wrong, and by how much, is an action of the ledger: `before` is
+ * what the clock would show now without its steps, `last_seq` the last event that was stored by then.
  */
 static void record_correction(struct daemon *daemon, bool synchronized, int64_t moved_ns, struct davy_stamp now)
 {

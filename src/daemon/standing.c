@@ -128,8 +128,8 @@ static bool is_ours(const struct davy_config *config, const char *topic)
 }
 
 /*
- * Under `from`, the event `retired` clears the topic of an alarm that is gone. After a start it does so only where the latest
- * event was sent, not where that was told since.
+ * Under `from`, the event `retired` clears the topic of an alarm that is gone. After a start it does so only where the
+ * latest event was sent, not where that was told since.
  */
 static void note_moved(void *context, const char *key, const char *stored)
 {

@@ -380,8 +380,8 @@ static enum davy_reason judge(const struct davy_point *point, const struct evide
 }
 
 /*
- * A change that the process cannot make: the device began anew, or broke. Up or down, the reading can raise and not clear,
- * as long as it has to settle.
+ * A change that the process cannot make: the device began anew, or broke. Up or down, the reading can raise and not
+ * clear, as long as it has to settle.
  */
 static bool jumped(const struct davy_point *point, const struct memory *memory, double value, davy_mono now)
 {

@@ -96,7 +96,9 @@ int davy_decoder_reset(struct davy_decoder *decoder, uint32_t point)
     return 0;
 }
 
-/* The form of an alarm's memory serves: tripped is the latch, held is "still to settle", and count how many readings. */
+/*
+ * The form of an alarm's memory serves: tripped is the latch, held is "still to settle", and count how many readings.
+ */
 bool davy_decoder_tell(struct davy_decoder *decoder, uint32_t point, bool in_alarm,
                        struct davy_alarm_memory *ret_memory)
 {

@@ -159,7 +159,9 @@ static void tell_of_raise(struct davy_engine *engine, struct alarm *alarm, struc
         davy_engine_count_raise(engine, alarm, at);
 }
 
-/* A suppressed occurrence keeps its level, whatever latches hold and a reload makes of them; the ladder may raise it. */
+/*
+ * A suppressed occurrence keeps its level, whatever latches hold and a reload makes of them; the ladder may raise it.
+ */
 static void show_level(struct alarm *alarm, enum davy_event_type event)
 {
     bool keeps = alarm->state == DAVY_STATE_SUPPRESSED;

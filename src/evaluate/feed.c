@@ -135,8 +135,8 @@ static struct alarm *group_of(struct davy_engine *engine, struct alarm *alarm)
 }
 
 /*
- * What is counted by `occurrences` may be raised by the same reading, in an earlier rule: it waits for the judgement, which
- * comes in the order of rules.
+ * What is counted by `occurrences` may be raised by the same reading, in an earlier rule: it waits for the judgement,
+ * which comes in the order of rules.
  */
 static bool waits(struct davy_engine *engine, uint32_t index)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The built-in alarms about the alarms of rules: `flood`, 10 raises in 10 min until fewer than 5 are, and `chatter`, 3 of
- * one alarm in 1 min until there was none of it for 10 min (ISA-18.2; ARCHITECTURE.md, Built-in alarms).
+ * The built-in alarms about the alarms of rules: `flood`, 10 raises in 10 min until fewer than 5 are, and `chatter`, 3
+ * of one alarm in 1 min until there was none of it for 10 min (ISA-18.2; ARCHITECTURE.md, Built-in alarms).
  */
 #include <string.h>
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * `when`: a rule applies only while its answer is true. The answer is true at first and changes when the new one has held
- * for `for`, either way; a reading that is not good counts as true (ARCHITECTURE.md, When a rule applies).
+ * `when`: a rule applies only while its answer is true. The answer is true at first and changes when the new one has
+ * held for `for`, either way; a reading that is not good counts as true (ARCHITECTURE.md, When a rule applies).
  */
 #include <string.h>
 

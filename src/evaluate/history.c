@@ -76,8 +76,8 @@ void davy_engine_past_raise(struct davy_engine *engine, const char *key, struct 
 }
 
 /*
- * Of flood and chatter: 10 min, and where one stands, since before it began. What came to an end while it was down then ends
- * at that time.
+ * Of flood and chatter: 10 min, and where one stands, since before it began. What came to an end while it was down then
+ * ends at that time.
  */
 static davy_span flood_lookback(const struct davy_engine *engine)
 {

@@ -268,10 +268,16 @@ enum davy_lack davy_engine_measure(const struct davy_engine *engine, const struc
 /* Settle every `when` that looks at the reading's point. */
 void davy_engine_settle_gates(struct davy_engine *engine, const struct davy_reading *reading);
 
-/* A number for what the `when` asks, without `for`: of another one the answer does not go on over a restart. 0: nothing. */
+/*
+ * A number for what the `when` asks, without `for`: of another one the answer does not go on over a restart. 0:
+ * nothing.
+ */
 uint64_t davy_engine_gate_question(const struct davy_config *config, const struct gate *gate);
 
-/* Whether there is a `when` that gets answers: of a device that is switched off there is no reading that could be false. */
+/*
+ * Whether there is a `when` that gets answers: of a device that is switched off there is no reading that could be
+ * false.
+ */
 bool davy_engine_gate_asks(const struct davy_config *config, const struct gate *gate);
 
 /* When a pending answer comes to count; DAVY_MONO_NEVER. And let it, where it is due. */
@@ -374,15 +380,15 @@ void davy_engine_expire_flood(struct davy_engine *engine, uint32_t index, davy_m
 uint32_t davy_engine_find_key(const struct davy_engine *engine, const char *key);
 
 /*
- * Which limit of the alarm each one of the memory is now: the same when level (as in the file) and kind of condition are,
- * else in order. DAVY_LIMITS_MAX: it is gone.
+ * Which limit of the alarm each one of the memory is now: the same when level (as in the file) and kind of condition
+ * are, else in order. DAVY_LIMITS_MAX: it is gone.
  */
 void davy_engine_match_limits(const struct davy_engine *engine, const struct alarm *alarm,
                               const struct davy_alarm_memory *memory, uint8_t partners[DAVY_LIMITS_MAX]);
 
 /*
- * The limit that the alarm's events tell of, where that of the memory gave the level last: what it has become, and where it
- * is gone the highest one in force that is not above it.
+ * The limit that the alarm's events tell of, where that of the memory gave the level last: what it has become, and
+ * where it is gone the highest one in force that is not above it.
  */
 uint8_t davy_engine_shown_after(const struct davy_engine *engine, const struct alarm *alarm,
                                 const struct davy_alarm_memory *memory);

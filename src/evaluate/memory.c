@@ -17,8 +17,8 @@ void davy_engine_remark(struct alarm *alarm, const char *by, const char *note)
 }
 
 /*
- * A member of a vote that is bad or inhibited counts otherwise than one that was not read yet; an inhibit of a point stays
- * until the point says otherwise, also over a restart.
+ * A member of a vote that is bad or inhibited counts otherwise than one that was not read yet; an inhibit of a point
+ * stays until the point says otherwise, also over a restart.
  */
 static bool is_well(const struct alarm *alarm)
 {
@@ -91,8 +91,8 @@ void davy_engine_memory_of(const struct davy_engine *engine, const struct alarm 
 }
 
 /*
- * A fault that is not raised, below something that fails as well, is not worth remembering: the delay above it is, and with
- * each hiccup of a line thousands begin and end.
+ * A fault that is not raised, below something that fails as well, is not worth remembering: the delay above it is, and
+ * with each hiccup of a line thousands begin and end.
  */
 static bool worth_telling(struct davy_engine *engine, const struct alarm *alarm)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Another configuration while the engine runs: alarms go on or are retired, windows and timers go along, what has changed is
- * judged against the newest reading (ARCHITECTURE.md, Configuration and reload).
+ * Another configuration while the engine runs: alarms go on or are retired, windows and timers go along, what has
+ * changed is judged against the newest reading (ARCHITECTURE.md, Configuration and reload).
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -240,7 +240,9 @@ static unsigned changed_limits(const struct davy_engine *old, const struct davy_
     return changed;
 }
 
-/* What has changed for the group or for one member is judged of all: a delay is the group's, the evidence the members'. */
+/*
+ * What has changed for the group or for one member is judged of all: a delay is the group's, the evidence the members'.
+ */
 static void judge_vote(struct davy_engine *old, struct davy_engine *new, struct alarm *group, struct davy_stamp now)
 {
     unsigned changed = changed_limits(old, new, group);

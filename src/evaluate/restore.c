@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What alarms were, taken up from their memories by key: after a restart those of the ledger, over a reload those of the
- * old engine (ARCHITECTURE.md, Storage).
+ * What alarms were, taken up from their memories by key: after a restart those of the ledger, over a reload those of
+ * the old engine (ARCHITECTURE.md, Storage).
  */
 #include <string.h>
 
@@ -233,7 +233,9 @@ static bool goes_on(const struct alarm *alarm, const struct davy_alarm_memory *m
     return (alarm->state == DAVY_STATE_RETURNED || alarm->state == DAVY_STATE_SUPPRESSED) && !was_tripped(memory);
 }
 
-/* The levels that the memory stands for, under the limits of its time: what differs now is told by the next settle(). */
+/*
+ * The levels that the memory stands for, under the limits of its time: what differs now is told by the next settle().
+ */
 static void restore_levels(struct alarm *alarm, const struct davy_alarm_memory *memory)
 {
     alarm->level = alarm->true_level = DAVY_LEVEL_NONE;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Votes, M of N: a member votes while its condition is true; delays run on the count. A bad or inhibited member keeps the
- * vote that it had; without one, on_bad says what it is (ARCHITECTURE.md, Votes).
+ * Votes, M of N: a member votes while its condition is true; delays run on the count. A bad or inhibited member keeps
+ * the vote that it had; without one, on_bad says what it is (ARCHITECTURE.md, Votes).
  */
 #include "evaluate/internal.h"
 
@@ -53,10 +53,10 @@ uint32_t davy_engine_healthy(const struct davy_engine *engine, const struct vote
 }
 
 /*
- * Count, and where the limit is to be `fed` hold the count against it; returns whether anything changed. Only a good reading
- * begins a return, or lets one go on that stood still over a restart: fewer votes than are needed may be the doing of a
- * reload, or of a member that is back with a value that proves nothing. No reading cancels one but by its vote: a dead
- * member would keep the others in alarm.
+ * Count, and where the limit is to be `fed` hold the count against it; returns whether anything changed. Only a good
+ * reading begins a return, or lets one go on that stood still over a restart: fewer votes than are needed may be the
+ * doing of a reload, or of a member that is back with a value that proves nothing. No reading cancels one but by its
+ * vote: a dead member would keep the others in alarm.
  */
 static bool count_limit(struct davy_engine *engine, struct vote *vote, uint8_t limit, bool fed, enum davy_feed cause,
                         davy_mono now)

@@ -4,7 +4,10 @@
 
 #include "evaluate/window_slide.h"
 
-/* weight: readings; numbers: mean time (ns) and mean value from the origin, sums of time^2 and of time*value around them */
+/*
+ * weight: readings; numbers: mean time (ns) and mean value from the origin, sums of time^2 and of time*value around
+ * them
+ */
 extern const struct davy_slide_kind davy_line_kind;
 
 struct davy_line {

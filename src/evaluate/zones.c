@@ -108,8 +108,9 @@ struct share {
 };
 
 /*
- * The zones of an alarm, some more than once: that of its point, of a vote that of its members. Of a device or a bus those
- * of all its points, too, which may lie elsewhere than the device: nothing below its fault tells that they are blind.
+ * The zones of an alarm, some more than once: that of its point, of a vote that of its members. Of a device or a bus
+ * those of all its points, too, which may lie elsewhere than the device: nothing below its fault tells that they are
+ * blind.
  */
 static void each_zone(struct davy_zones *zones, const struct davy_subject *subject,
                       void (*act)(struct davy_zones *zones, uint32_t index, const struct share *share),
@@ -183,7 +184,9 @@ static void add_alarms(struct davy_zones *zones, const struct davy_engine *engin
     }
 }
 
-/* There is no event of a first reading: the zone was yellow for the want of it until its newest reading at the latest. */
+/*
+ * There is no event of a first reading: the zone was yellow for the want of it until its newest reading at the latest.
+ */
 static void add_unread_points(struct davy_zones *zones, const struct davy_engine *engine)
 {
     const struct davy_config *config = zones->config;
@@ -260,9 +263,10 @@ void davy_zones_judge(struct davy_zones *zones, const struct davy_engine *engine
 /* ---- the restart ---- */
 
 /*
- * The form of an alarm's memory serves: each level is a limit whose on-delay began when the level was last held, so that
- * it goes on over the restart as a delay does. The first is blue and holds nothing; it keeps the colour and its time. The
- * level that the zone is at is tripped: it is not told again while it stands, so it was held until the daemon ended.
+ * The form of an alarm's memory serves: each level is a limit whose on-delay began when the level was last held, so
+ * that it goes on over the restart as a delay does. The first is blue and holds nothing; it keeps the colour and its
+ * time. The level that the zone is at is tripped: it is not told again while it stands, so it was held until the daemon
+ * ended.
  */
 bool davy_zones_tell(struct davy_zones *zones, uint32_t index, struct davy_alarm_memory *ret_memory)
 {

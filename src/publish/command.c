@@ -339,8 +339,8 @@ static bool is_flat(const char *payload, size_t length)
 }
 
 /*
- * A whole number beyond 64 bits is an error of the parser, which would hide the nonce with it: then all numbers are read as
- * fractions, which no member takes.
+ * A whole number beyond 64 bits is an error of the parser, which would hide the nonce with it: then all numbers are
+ * read as fractions, which no member takes.
  */
 static json_t *load_flat(const char *payload, size_t length)
 {

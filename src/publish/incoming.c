@@ -107,8 +107,8 @@ static void refuse(struct davy_remote *remote, const char *why)
 }
 
 /*
- * One that was taken before the start, by a sender whose clock is ahead, may come again with a time behind the start. To the
- * millisecond; what is beyond the window was issued by a clock that has been set since.
+ * One that was taken before the start, by a sender whose clock is ahead, may come again with a time behind the start.
+ * To the millisecond; what is beyond the window was issued by a clock that has been set since.
  */
 static bool may_be_known(const struct davy_incoming *in, const struct davy_remote *remote, davy_wall now)
 {

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Private to the client over paho: what its files share. Each operation stands with the callbacks that end it. Callbacks
- * run on paho's threads, under its mutex: they copy into a queue and return. All else is the publisher's thread.
+ * Private to the client over paho: what its files share. Each operation stands with the callbacks that end it.
+ * Callbacks run on paho's threads, under its mutex: they copy into a queue and return. All else is the publisher's
+ * thread.
  */
 #pragma once
 
@@ -91,9 +92,9 @@ void davy_paho_destroy(struct paho *paho);
 void davy_paho_set_tls(struct paho *paho, MQTTAsync_SSLOptions *ret_options);
 
 /*
- * paho_tls.c: watch how OpenSSL judges the certificates of servers: certificate_error and certificate_end. The judgement
- * itself is OpenSSL's. Before the first TLS connection, since it makes OpenSSL come into being; without memory the causes
- * have poorer names. Both are repeatable.
+ * paho_tls.c: watch how OpenSSL judges the certificates of servers: certificate_error and certificate_end. The
+ * judgement itself is OpenSSL's. Before the first TLS connection, since it makes OpenSSL come into being; without
+ * memory the causes have poorer names. Both are repeatable.
  */
 void davy_paho_watch_tls(struct paho *paho);
 void davy_paho_unwatch_tls(struct paho *paho);

@@ -8,9 +8,9 @@
 #include "publish/reason.h"
 
 /*
- * Acknowledgements of telemetry wake the publisher when so many have come, when none is awaited any more, and when the window
- * was full: more may wait for it, and a broker that sends without TCP_NODELAY (mosquitto by default) holds the next
- * acknowledgements back until we send something, or for the 40 ms that our kernel delays an ACK.
+ * Acknowledgements of telemetry wake the publisher when so many have come, when none is awaited any more, and when the
+ * window was full: more may wait for it, and a broker that sends without TCP_NODELAY (mosquitto by default) holds the
+ * next acknowledgements back until we send something, or for the 40 ms that our kernel delays an ACK.
  */
 #define PATIENCE 8
 

@@ -8,8 +8,8 @@
 #include "ledger_internal.h"
 
 /*
- * The hash covers the payload, so the event before it with its hash stands in there: neither strand can be moved against
- * the other, or be cut alone, and the rule of the hash is the same for both, and for rows older than this.
+ * The hash covers the payload, so the event before it with its hash stands in there: neither strand can be moved
+ * against the other, or be cut alone, and the rule of the hash is the same for both, and for rows older than this.
  */
 static void action_text(struct davy_buf *out, const struct davy_ledger_action *action, int64_t seq,
                         const struct ledger_chain *event)

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* How it is noticed that a file is not what it was; a damaged one and its -wal get another name, so that a new one can begin. */
+/*
+ * How it is noticed that a file is not what it was; a damaged one and its -wal get another name, so that a new one can
+ * begin.
+ */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -29,7 +32,9 @@ bool davy_db_moved(const struct davy_db *db)
     return lstat(db->path, &now) < 0 || now.st_dev != db->device || now.st_ino != db->inode || !has_header(db);
 }
 
-/* A -wal that stands there alone is of a file that was taken away: beside another one it would be read as that one's. */
+/*
+ * A -wal that stands there alone is of a file that was taken away: beside another one it would be read as that one's.
+ */
 static bool is_free(const char *path)
 {
     char wal[DAVY_DB_PATH + 8];

@@ -141,7 +141,10 @@ static void remove_companions(const struct backup *backup)
     }
 }
 
-/* Never over a file that is there: by a link, or on a file system without links (FAT) by a rename that replaces nothing. */
+/*
+ * Never over a file that is there: by a link, or on a file system without links (FAT) by a rename that replaces
+ * nothing.
+ */
 static int name_copy(const struct backup *backup)
 {
     if (link(backup->part, backup->to) == 0) {

@@ -274,7 +274,10 @@ static int exec_at_open(struct davy_db *db, const char *sql)
     return r;
 }
 
-/* A damaged schema can be said to lack memory, each time and though there is some; what was short for a moment is no damage. */
+/*
+ * A damaged schema can be said to lack memory, each time and though there is some; what was short for a moment is no
+ * damage.
+ */
 static int set_pragma(struct davy_db *db, const char *sql)
 {
     int r = exec_at_open(db, sql);
@@ -405,7 +408,9 @@ int davy_db_finish(struct davy_db *db)
     return 0;
 }
 
-/* A file that was made just now and took nothing, as on a full disk, must not be taken for a truncated one next time. */
+/*
+ * A file that was made just now and took nothing, as on a full disk, must not be taken for a truncated one next time.
+ */
 static void unmake_file(const struct davy_db *db)
 {
     struct stat found;
@@ -547,9 +552,10 @@ static int sync_wal(const struct davy_db *db)
 }
 
 /*
- * What a killed process wrote and did not sync is committed here, and must be on the disk before anybody hears of it. After
- * a sync that failed another one proves nothing: Linux takes the pages for written. So they are written once more, into
- * the database, and the -wal begins anew. Where a reader stands in the way of that, a sync will do if none has failed.
+ * What a killed process wrote and did not sync is committed here, and must be on the disk before anybody hears of it.
+ * After a sync that failed another one proves nothing: Linux takes the pages for written. So they are written once
+ * more, into the database, and the -wal begins anew. Where a reader stands in the way of that, a sync will do if none
+ * has failed.
  */
 static int settle(struct davy_db *db)
 {

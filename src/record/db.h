@@ -23,8 +23,8 @@
 #define DAVY_CLOCK_SET_US INT64_C(1577836800000000)
 
 /*
- * Of a file, and of one that was made and does not have yet what it is to have, or that is being set aside: the sticky bit
- * has no other use there. Readers refuse the second.
+ * Of a file, and of one that was made and does not have yet what it is to have, or that is being set aside: the sticky
+ * bit has no other use there. Readers refuse the second.
  */
 #define DAVY_DB_MODE  0640
 #define DAVY_DB_BEGUN (S_ISVTX | DAVY_DB_MODE)
@@ -62,16 +62,17 @@ struct davy_db {
 #define DAVY_DB_INIT ((struct davy_db){.handle = NULL})
 
 /*
- * Open or create DIRECTORY/schema->file, mode 0640, and migrate it forward in one transaction. What is found in the -wal is
- * on the disk when this returns 0. `db` is DAVY_DB_INIT, or was closed.
+ * Open or create DIRECTORY/schema->file, mode 0640, and migrate it forward in one transaction. What is found in the
+ * -wal is on the disk when this returns 0. `db` is DAVY_DB_INIT, or was closed.
  * returns   0; -EUCLEAN damaged; -EPROTONOSUPPORT of a newer schema or another program; -ELOOP, -EINVAL no regular
  * file; -EIO where a pragma does not hold; or as of davy_db_result(). On failure nothing is open.
  */
 int davy_db_open(struct davy_db *db, const char *directory, const struct davy_db_schema *schema) DAVY_MUST_CHECK;
 
 /*
- * The open file has all that it is to have: from now on it is DAVY_DB_MODE, and readers believe it. davy_db_open() does so
- * itself, unless `filled` is set: then its owner. 0 also where that was done; or a negative errno, and may be tried again.
+ * The open file has all that it is to have: from now on it is DAVY_DB_MODE, and readers believe it. davy_db_open() does
+ * so itself, unless `filled` is set: then its owner. 0 also where that was done; or a negative errno, and may be tried
+ * again.
  */
 int davy_db_finish(struct davy_db *db) DAVY_MUST_CHECK;
 
@@ -79,8 +80,8 @@ int davy_db_finish(struct davy_db *db) DAVY_MUST_CHECK;
 void davy_db_close(struct davy_db *db);
 
 /*
- * Rename the closed file and its -wal to FILE.corrupt-TIME (a number is added where that exists). Until both have that name
- * no reader takes the file for whole.
+ * Rename the closed file and its -wal to FILE.corrupt-TIME (a number is added where that exists). Until both have that
+ * name no reader takes the file for whole.
  * ret_path   DAVY_DB_PATH bytes: the new name
  * returns    0 or a negative errno (-ENOENT: there was none)
  */
@@ -93,8 +94,8 @@ int davy_db_sync_directory(const char *path) DAVY_MUST_CHECK;
 int davy_db_result(struct davy_db *db, int result);
 
 /*
- * Outside a transaction: empty the -wal where it has grown beyond what is kept of it (journal_size_limit), without waiting: a
- * reader that holds it makes that fail until it is gone. Returns the bytes that the -wal has then.
+ * Outside a transaction: empty the -wal where it has grown beyond what is kept of it (journal_size_limit), without
+ * waiting: a reader that holds it makes that fail until it is gone. Returns the bytes that the -wal has then.
  */
 int64_t davy_db_trim_wal(struct davy_db *db);
 

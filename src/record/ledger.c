@@ -13,8 +13,8 @@ static int64_t micros(davy_wall t)
 }
 
 /*
- * The last row of `table`, or where there is none the row that the strand starts after; further on where the noted end is:
- * no number is given twice because rows were taken away.
+ * The last row of `table`, or where there is none the row that the strand starts after; further on where the noted end
+ * is: no number is given twice because rows were taken away.
  */
 static int load_chain(struct davy_ledger *ledger, const char *table, struct ledger_chain *ret)
 {

@@ -134,8 +134,8 @@ int davy_ledger_put_end(struct davy_ledger *ledger, enum ledger_statement which,
 int davy_ledger_put_heads(struct davy_ledger *ledger);
 
 /*
- * After the first opening: a file that is damaged, or older than its mark, is set aside; in a new one the numbers go on after the ledger that was
- * set aside last, now or before. ret_renewed: so it was.
+ * After the first opening: a file that is damaged, or older than its mark, is set aside; in a new one the numbers go on
+ * after the ledger that was set aside last, now or before. ret_renewed: so it was.
  */
 int davy_ledger_found(struct davy_ledger *ledger, bool damaged, bool *ret_renewed);
 
@@ -154,12 +154,17 @@ int davy_topic_touch(struct davy_ledger *ledger, const char *topic, int64_t last
 /* davy_ledger_act() without the rollback. */
 int davy_action_append(struct davy_ledger *ledger, const struct davy_ledger_action *action);
 
-/* The platform's watermark (delivery.c): read, carried into a new file, and what the broker's acknowledgement means to it. */
+/*
+ * The platform's watermark (delivery.c): read, carried into a new file, and what the broker's acknowledgement means to
+ * it.
+ */
 int davy_delivery_load(struct davy_ledger *ledger, struct ledger_state *state);
 int davy_delivery_carry(struct davy_ledger *ledger, const struct ledger_state *before);
 void davy_delivery_acknowledged(struct davy_ledger *ledger, int64_t seq);
 
-/* One step of a statement whose columns are those of an outbox row, which is copied. 0, DAVY_OUTBOX_EMPTY or an error. */
+/*
+ * One step of a statement whose columns are those of an outbox row, which is copied. 0, DAVY_OUTBOX_EMPTY or an error.
+ */
 int davy_outbox_step(struct davy_ledger *ledger, sqlite3_stmt *statement, struct davy_outbox_row *ret_row);
 
 /* The only number of a bound statement that gives one row, or 0 where it gives none. 0 or an error. */

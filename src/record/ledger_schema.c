@@ -42,8 +42,8 @@ static const char version_3[] =
     "INSERT INTO loss (what) VALUES ('readings'), ('telemetry'), ('events');";
 
 /*
- * confirmed.platform: events are delivered to the platform, not just the broker; asked: up to there it is not asked. The
- * view is what is not delivered.
+ * confirmed.platform: events are delivered to the platform, not just the broker; asked: up to there it is not asked.
+ * The view is what is not delivered.
  */
 static const char version_4[] =
     "ALTER TABLE confirmed ADD COLUMN platform INTEGER NOT NULL DEFAULT 0;"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Losses, declared. Three places, so that nothing is counted twice or forgotten: `declared` in memory until a commit has
- * it, table `loss` until a minute is over since the last row of that kind, then a row of the actions.
+ * Losses, declared. Three places, so that nothing is counted twice or forgotten: `declared` in memory until a commit
+ * has it, table `loss` until a minute is over since the last row of that kind, then a row of the actions.
  */
 #include <stdio.h>
 #include <string.h>

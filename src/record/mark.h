@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * `ledger.mark` beside ledger.db: a number that no event has passed, DAVY_MARK_AHEAD ahead and written anew when it is
- * reached; after an orderly end the last one itself, behind a "=". It is read where the ledger cannot say any more how far it
- * was, and shows that it is an old copy: a number that is given twice would be taken for an old event by who has seen
- * the first. Private to this floor. Thread: the ledger's.
+ * reached; after an orderly end the last one itself, behind a "=". It is read where the ledger cannot say any more how
+ * far it was, and shows that it is an old copy: a number that is given twice would be taken for an old event by who has
+ * seen the first. Private to this floor. Thread: the ledger's.
  */
 #pragma once
 
@@ -29,8 +29,8 @@ static inline bool davy_mark_behind(const struct ledger_mark *mark, int64_t last
 }
 
 /*
- * No event can have passed this number: the mark, and what may be stored while it cannot be written (a disk that has room
- * for the ledger and for no file more). What a damaged ledger says beyond it is damage.
+ * No event can have passed this number: the mark, and what may be stored while it cannot be written (a disk that has
+ * room for the ledger and for no file more). What a damaged ledger says beyond it is damage.
  */
 static inline int64_t davy_mark_most(const struct ledger_mark *mark)
 {

@@ -300,8 +300,8 @@ static int64_t not_zero(int64_t ns)
 }
 
 /*
- * The start of what goes on while the daemon is down, or of what stands still. The wall start of what stood still, or of
- * a clock that went backwards, moves along, so that start plus delay is the due time on both clocks.
+ * The start of what goes on while the daemon is down, or of what stands still. The wall start of what stood still, or
+ * of a clock that went backwards, moves along, so that start plus delay is the due time on both clocks.
  */
 static struct davy_stamp start_over(struct davy_stamp start, const struct gap *gap, bool stands)
 {

@@ -50,8 +50,8 @@ static int is_old_behind(struct davy_ledger *ledger, const struct age *age, cons
 }
 
 /*
- * Stops at the first row that is young enough: the clock may have been stepped, the chain has no holes. A row of a clock
- * that was not set, or ran ahead, is as old as the one behind it that was recorded by a clock that was right.
+ * Stops at the first row that is young enough: the clock may have been stepped, the chain has no holes. A row of a
+ * clock that was not set, or ran ahead, is as old as the one behind it that was recorded by a clock that was right.
  */
 static int find_cut(struct davy_ledger *ledger, const struct age *age, struct cut *cut)
 {

@@ -68,8 +68,8 @@ static int connect_reader(struct reader *reader)
 }
 
 /*
- * A file that is begun may lack what was to be taken over into it, one that is being set aside its -wal; and behind another
- * file's name it may have got that one's -wal.
+ * A file that is begun may lack what was to be taken over into it, one that is being set aside its -wal; and behind
+ * another file's name it may have got that one's -wal.
  */
 static int check_is_whole(struct reader *reader, const struct stat *before)
 {

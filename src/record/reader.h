@@ -20,8 +20,8 @@ struct reader {
 #define READER_INIT ((struct reader){.error = NULL})
 
 /*
- * Open `file`, which must be a database of `schema`, of this version or an older one. -EAGAIN where that file is begun anew
- * or set aside meanwhile: it is not whole.
+ * Open `file`, which must be a database of `schema`, of this version or an older one. -EAGAIN where that file is begun
+ * anew or set aside meanwhile: it is not whole.
  * error     takes a sentence at each failure; must outlive the reader
  */
 int davy_reader_open(struct reader *reader, const char *file, const struct davy_db_schema *schema, char *error,

@@ -23,8 +23,8 @@ static const char version_1[] =
  * Roll-ups: a row a point and step, in order of time, so that they are appended. `count` are all readings; `worst` is 0
  * good, 1 uncertain, 2 bad; `quality` is of the first reading that was it. rollup_state holds the place up to which
  * readings are rolled up, how many rows there are, since when they hold all (a file of version 1 may be large: its
- * readings are not rolled up any more; row -1: from the end of the partition on), and since when minutes are kept. loss is what the bound of the
- * size took and nobody was told of: kind 0 readings, 1 telemetry.
+ * readings are not rolled up any more; row -1: from the end of the partition on), and since when minutes are kept. loss
+ * is what the bound of the size took and nobody was told of: kind 0 readings, 1 telemetry.
  */
 #define ROLLUP_TABLE(name)                                                                                             \
     "CREATE TABLE rollup_" name " (step INTEGER NOT NULL, point INTEGER NOT NULL, count INTEGER NOT NULL,"             \

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A new ledger after one that is damaged or was taken away. Numbers and strands go on, what can be read goes along, the
- * rest is declared. All of it is one transaction of the new file: where that fails, or the power goes, the next try finds a
- * ledger that is empty beside one that was set aside. Until then the new file is one that is begun: no reader, and no
- * backup, takes it for a ledger that never had anything.
+ * rest is declared. All of it is one transaction of the new file: where that fails, or the power goes, the next try
+ * finds a ledger that is empty beside one that was set aside. Until then the new file is one that is begun: no reader,
+ * and no backup, takes it for a ledger that never had anything.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -164,8 +164,8 @@ static int set_aside(const struct davy_ledger *ledger)
 }
 
 /*
- * Whether it lacks events that it has had, or may lack some: an old copy, or its -wal lost its end. A backup that lacks none is
- * the ledger from now on.
+ * Whether it lacks events that it has had, or may lack some: an old copy, or its -wal lost its end. A backup that lacks
+ * none is the ledger from now on.
  */
 static int look_behind(struct davy_ledger *ledger, bool *ret_behind)
 {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * From a ledger that is damaged or was taken away into a new one. Events prove themselves by their hashes, from the end
- * backwards; memories and the outbox are taken as they are read. An error of the old file ends the reading of that table
- * and nothing else.
+ * backwards; memories and the outbox are taken as they are read. An error of the old file ends the reading of that
+ * table and nothing else.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -285,8 +285,8 @@ static int copy_rows(struct davy_ledger *ledger, sqlite3 *old, const char *from,
 }
 
 /*
- * What the broker refused waits apart, or nobody sends it: rows in line are handed over once. Where it cannot be read, all
- * that this process may have handed over already.
+ * What the broker refused waits apart, or nobody sends it: rows in line are handed over once. Where it cannot be read,
+ * all that this process may have handed over already.
  */
 static int keep_refused(struct davy_ledger *ledger, const struct ledger_rescue *rescue)
 {

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Roll-ups: of each point and minute, and of each point and hour, how many readings, how many with a value, mean, least,
- * greatest, covered time, worst quality. What comes within a minute is gathered in memory and merged into both tables when
- * a reading of another minute comes, by the transaction that holds it. Merging is associative, so that it may happen at
- * any time, and a clock that goes back only merges more often. The place up to which rows of readings are merged is
- * written with them: what is behind it after a kill is taken from the rows again, once.
+ * Roll-ups: of each point and minute, and of each point and hour, how many readings, how many with a value, mean,
+ * least, greatest, covered time, worst quality. What comes within a minute is gathered in memory and merged into both
+ * tables when a reading of another minute comes, by the transaction that holds it. Merging is associative, so that it
+ * may happen at any time, and a clock that goes back only merges more often. The place up to which rows of readings are
+ * merged is written with them: what is behind it after a kill is taken from the rows again, once.
  */
 #include <errno.h>
 #include <math.h>

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The size of readings.db: all of the file is bounded by pages, so that what is freed in it can be used where the disk is
- * full; its -wal by checkpoints, and by a refusal to write while a reader holds it. What is too old or too much goes: of
- * readings the oldest partition, of roll-ups the oldest rows. What went for the size alone is a loss, kept until it is told.
+ * The size of readings.db: all of the file is bounded by pages, so that what is freed in it can be used where the disk
+ * is full; its -wal by checkpoints, and by a refusal to write while a reader holds it. What is too old or too much
+ * goes: of readings the oldest partition, of roll-ups the oldest rows. What went for the size alone is a loss, kept
+ * until it is told.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -62,8 +63,8 @@ static int used_pages(struct davy_readings *readings, int64_t *ret_pages)
 }
 
 /*
- * Where the file has more in it than it may have from now on, it grows a little: without a free page nothing could go, for what
- * goes is rolled up first.
+ * Where the file has more in it than it may have from now on, it grows a little: without a free page nothing could go,
+ * for what goes is rolled up first.
  */
 static int set_bound(struct davy_readings *readings)
 {
@@ -223,8 +224,8 @@ static int step_for_size(struct davy_readings *readings, int64_t free_pages, enu
 }
 
 /*
- * When the oldest was written at the latest. What was recorded by a clock that was not set, or ran ahead, is as old as what
- * follows it.
+ * When the oldest was written at the latest. What was recorded by a clock that was not set, or ran ahead, is as old as
+ * what follows it.
  */
 static int64_t oldest_us(const struct davy_readings *readings, int64_t now_us)
 {

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What a ledger that is damaged or was taken away still tells, and what of it goes on in a new file. Private to this floor. */
+/*
+ * What a ledger that is damaged or was taken away still tells, and what of it goes on in a new file. Private to this
+ * floor.
+ */
 #pragma once
 
 #include "ledger_internal.h"
@@ -19,8 +22,8 @@ struct ledger_ends {
 struct ledger_ends davy_salvage_ends(const char *path, int64_t most);
 
 /*
- * Of the ledgers that were set aside in `directory` the one that ends last, where a new one has to go on: also where the
- * power went before it did. At most the eight newest are looked at.
+ * Of the ledgers that were set aside in `directory` the one that ends last, where a new one has to go on: also where
+ * the power went before it did. At most the eight newest are looked at.
  * most      as above
  * ret_path  DAVY_DB_PATH bytes
  * returns   false where there is none

@@ -272,7 +272,10 @@ static void a_busy_device_that_falls_silent_is_told_of_once_an_interval(void **s
     }
 }
 
-/* A thread that only waits is not to be taken for one that is stuck: the watchdog waits for the longest between two beats. */
+/*
+ * A thread that only waits is not to be taken for one that is stuck: the watchdog waits for the longest between two
+ * beats.
+ */
 static void no_turn_is_longer_than_the_longest(void **state)
 {
     (void)state;

@@ -241,7 +241,10 @@ static int64_t simulate(struct read *reads, size_t count, int64_t until_ns)
     return worst;
 }
 
-/* Random plans, also of more than the bus carries: never later than estimated, and in one of ten later than nine tenths. */
+/*
+ * Random plans, also of more than the bus carries: never later than estimated, and in one of ten later than nine
+ * tenths.
+ */
 static void no_schedule_is_later_than_estimated(void **state)
 {
     (void)state;

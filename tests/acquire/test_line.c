@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A serial line whose other end says what a test wants, as soon as a request is sent: what is taken for a reply, what is
- * dropped, and how it is counted. The value of each register is its address.
+ * A serial line whose other end says what a test wants, as soon as a request is sent: what is taken for a reply, what
+ * is dropped, and how it is counted. The value of each register is its address.
  */
 #include <setjmp.h>
 #include <stdarg.h>

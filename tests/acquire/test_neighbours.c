@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What devices that do not answer, or answer late, cost those beside them: a line in simulated time whose exchanges take
- * what the closed formula says, and a connection without a thread.
+ * What devices that do not answer, or answer late, cost those beside them: a line in simulated time whose exchanges
+ * take what the closed formula says, and a connection without a thread.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -123,7 +123,10 @@ static bool is_free_probe(const struct line *line, unsigned unit)
            line->clock.now.mono.ns <= davy_schedule_next(&line->connection->schedule).ns;
 }
 
-/* A line counts as bad for one and all: then no poll is paid, and those that missed three times are only probed as ever. */
+/*
+ * A line counts as bad for one and all: then no poll is paid, and those that missed three times are only probed as
+ * ever.
+ */
 static bool is_unpaid(const struct line *line, unsigned unit)
 {
     const struct davy_quarantine *quarantine = &line->connection->quarantine;
@@ -665,9 +668,9 @@ static unsigned count_back(const struct line *line, davy_mono since)
 }
 
 /*
- * Both bounds of acquire/quarantine.h, since the last reset, which was `passed` ago; `burst` is that of the first without
- * its last term. Where unit 1 is always well the line counts as bad only when more than three others came back, so lately
- * that their few polls since do not outweigh it: within two minutes.
+ * Both bounds of acquire/quarantine.h, since the last reset, which was `passed` ago; `burst` is that of the first
+ * without its last term. Where unit 1 is always well the line counts as bad only when more than three others came back,
+ * so lately that their few polls since do not outweigh it: within two minutes.
  */
 static void assert_bounds(const struct line *line, int64_t burst, davy_span passed)
 {
@@ -768,9 +771,10 @@ static unsigned draw_dead(struct davy_random *random, struct line *line, bool *r
 }
 
 /*
- * Any mixture on a line that is at most 70 % full, where devices change their ways at random: over two minutes after each
- * change the bounds of acquire/quarantine.h hold for what is lost and not free, and those that are well keep 90 % of their
- * polls once the transition, of (max(retries, 1) + 1 + d) × C and what is lost while the line counts as bad, is over.
+ * Any mixture on a line that is at most 70 % full, where devices change their ways at random: over two minutes after
+ * each change the bounds of acquire/quarantine.h hold for what is lost and not free, and those that are well keep 90 %
+ * of their polls once the transition, of (max(retries, 1) + 1 + d) × C and what is lost while the line counts as bad,
+ * is over.
  */
 static void any_mixture_leaves_those_that_are_well_nine_tenths(void **state)
 {

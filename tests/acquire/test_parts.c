@@ -342,8 +342,8 @@ static struct davy_config *random_plan(struct davy_random *random)
 }
 
 /*
- * Each point is told exactly once a turn; after some turns each that the device answers is read, each that it refuses is
- * told as refused; and when it refuses nothing any more the split ends within two hours.
+ * Each point is told exactly once a turn; after some turns each that the device answers is read, each that it refuses
+ * is told as refused; and when it refuses nothing any more the split ends within two hours.
  */
 static void all_that_a_device_answers_is_read(void **state)
 {

@@ -285,7 +285,10 @@ static void the_bound_holds_and_nobody_is_forgotten(void **state)
     }
 }
 
-/* Three may as well be dying; a fourth makes it the line, which is to blame then until devices miss three times in a row. */
+/*
+ * Three may as well be dying; a fourth makes it the line, which is to blame then until devices miss three times in a
+ * row.
+ */
 static void a_line_is_bad_when_a_fourth_device_misses_now_and_then(void **state)
 {
     (void)state;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A hostile Modbus TCP server: replies that are changed, cut, doubled, of another transaction, unit, length or protocol.
- * The value of each register tells its unit and address, so that what is good but not true shows.
+ * A hostile Modbus TCP server: replies that are changed, cut, doubled, of another transaction, unit, length or
+ * protocol. The value of each register tells its unit and address, so that what is good but not true shows.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -258,7 +258,10 @@ static void a_slow_resolver_costs_the_timeout_once_and_the_last_address_serves(v
     slave_stop(&server);
 }
 
-/* The kernel would send for a quarter of an hour to a host that lost its power; nor does keep-alive look at it meanwhile. */
+/*
+ * The kernel would send for a quarter of an hour to a host that lost its power; nor does keep-alive look at it
+ * meanwhile.
+ */
 static void what_nobody_acknowledges_ends_the_connection_soon(void **state)
 {
     (void)state;

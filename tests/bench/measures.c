@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What each measure costs alone: readings a second (taken and evaluated at each) and memory of one rule on one point, at
- * one reading a second that differs from the one before. Figures as JSON in the last line.
- * usage: bench_measures [READINGS]
+ * What each measure costs alone: readings a second (taken and evaluated at each) and memory of one rule on one point,
+ * at one reading a second that differs from the one before. Figures as JSON in the last line. usage: bench_measures
+ * [READINGS]
  */
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What a stored reading costs, through the append that davyd uses (with roll-ups) and through a bare SQLite loop beside it:
- * the same table, one prepared INSERT, one transaction a second. Rows a second of wall and of CPU time, and bytes that
- * reached the device for each (/proc/self/io: file, -wal, checkpoints). A second of readings is a commit; their times are
- * made up, so that nothing waits. Figures as JSON in the last line; exit 1 where a goal is missed.
+ * What a stored reading costs, through the append that davyd uses (with roll-ups) and through a bare SQLite loop beside
+ * it: the same table, one prepared INSERT, one transaction a second. Rows a second of wall and of CPU time, and bytes
+ * that reached the device for each (/proc/self/io: file, -wal, checkpoints). A second of readings is a commit; their
+ * times are made up, so that nothing waits. Figures as JSON in the last line; exit 1 where a goal is missed.
  * usage: bench_readings [FOLDER]    on the disk that is meant: /var/tmp by default, since a tmpfs writes nothing
  */
 #include <ftw.h>

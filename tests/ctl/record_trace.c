@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * usage: record_trace [--killed] CONFIG FOLDER TRACE...
- * Records the readings of the traces, one after the other, into FOLDER/readings.db as a daemon would: judged, in order of
- * arrival. Each trace may begin before the one before ended, as after a clock that was set back. --killed ends without
- * closing the database, as a daemon that runs or was killed leaves it.
+ * Records the readings of the traces, one after the other, into FOLDER/readings.db as a daemon would: judged, in order
+ * of arrival. Each trace may begin before the one before ended, as after a clock that was set back. --killed ends
+ * without closing the database, as a daemon that runs or was killed leaves it.
  */
 #undef NDEBUG
 #include <assert.h>

@@ -233,7 +233,9 @@ static void overdue_ends_when_that_event_is_confirmed(void **state)
     assert_false(again_overdue(&again));
 }
 
-/* ---- a broker that drops, a platform that is slow or away --------------------------------------------------------- */
+/*
+ * ---- a broker that drops, a platform that is slow or away ---------------------------------------------------------
+ */
 
 #define EVENTS 300
 #define QUEUE  32
@@ -294,7 +296,9 @@ static struct world new_world(uint64_t seed)
     return w;
 }
 
-/* Events come for a while, the platform goes and comes; then it stays. Returns the virtual ms until all is confirmed. */
+/*
+ * Events come for a while, the platform goes and comes; then it stays. Returns the virtual ms until all is confirmed.
+ */
 static int64_t live(uint64_t seed)
 {
     struct world w = new_world(seed);

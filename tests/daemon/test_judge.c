@@ -166,7 +166,9 @@ static void a_clock_that_nobody_keeps_is_believed_after_a_month_without_a_step(v
 
 /* ---- what nobody takes ----------------------------------------------------------------------------------------- */
 
-/* Asked each second over [from, to]; the oldest was recorded `age_s` before `to`, by a clock that is `then_ms` ahead. */
+/*
+ * Asked each second over [from, to]; the oldest was recorded `age_s` before `to`, by a clock that is `then_ms` ahead.
+ */
 static bool unconfirmed_over(struct unconfirmed_watch *watch, int64_t from, int64_t to, int64_t born_s, int64_t then_ms,
                              int64_t now_ms)
 {

@@ -153,7 +153,10 @@ static void fill_block(struct rig *rig, const struct vector_case *c, size_t each
     rig->block.request = index;
 }
 
-/* Two rounds over the plan by a decoder that knows nothing yet; the results of the second, by which all status is known. */
+/*
+ * Two rounds over the plan by a decoder that knows nothing yet; the results of the second, by which all status is
+ * known.
+ */
 static void decode_image(struct rig *rig, const struct vector_case *c, size_t each)
 {
     struct davy_decoder *decoder;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Steps of the wall clock, of any size and at any moment, change nothing of what an engine decides nor when: delays, ladders,
- * shelves, windows, staleness and floods run by the monotonic clock. One engine runs with a clock that is right, its twin over
- * the same course with one that is stepped all the time.
+ * Steps of the wall clock, of any size and at any moment, change nothing of what an engine decides nor when: delays,
+ * ladders, shelves, windows, staleness and floods run by the monotonic clock. One engine runs with a clock that is
+ * right, its twin over the same course with one that is stepped all the time.
  */
 #include "support/random_plant.h"
 #include "support/seed.h"

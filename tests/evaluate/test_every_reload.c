@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A reload in the middle of alarms (ARCHITECTURE.md, Configuration and reload): of the same configuration it is not to be
- * seen, with other things added or gone the rest does not see it, and a changed limit only raises.
+ * A reload in the middle of alarms (ARCHITECTURE.md, Configuration and reload): of the same configuration it is not to
+ * be seen, with other things added or gone the rest does not see it, and a changed limit only raises.
  */
 #include "support/bench.h"
 #include "support/random_plant.h"
@@ -390,7 +390,10 @@ static void a_changed_measure_empties_its_window(void **unused)
     }
 }
 
-/* What an event of nothing tripped tells: `returned` is acknowledged after the reload, or after a restart with the file. */
+/*
+ * What an event of nothing tripped tells: `returned` is acknowledged after the reload, or after a restart with the
+ * file.
+ */
 static void check_limit_told(const struct davy_limit *old, size_t old_count, const struct davy_limit *new,
                              size_t new_count, double told)
 {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A restart after any event must not be seen in what comes after (ARCHITECTURE.md, Storage). One engine runs through. At each
- * of its causes that made an event a twin is begun anew from what a ledger would hold, as if the first had been killed there;
- * it goes on for the next LOOK events, every FULL-th one to the end.
+ * A restart after any event must not be seen in what comes after (ARCHITECTURE.md, Storage). One engine runs through.
+ * At each of its causes that made an event a twin is begun anew from what a ledger would hold, as if the first had been
+ * killed there; it goes on for the next LOOK events, every FULL-th one to the end.
  */
 #include "support/random_plant.h"
 #include "support/seed.h"
@@ -53,8 +53,8 @@ static void fail_at(const struct trial *trial, size_t killed, const struct kept_
 }
 
 /*
- * What was read last is only kept with what else changes of an alarm, and not at all at rest: value, quality and reason are
- * the same once the twin has read the point.
+ * What was read last is only kept with what else changes of an alarm, and not at all at rest: value, quality and reason
+ * are the same once the twin has read the point.
  */
 static bool same_event(const struct run *twin, const struct kept_event *a, const struct kept_event *b)
 {
@@ -156,7 +156,9 @@ static void a_restart_after_any_event_changes_none_of_the_next(void **unused)
     end(&trial);
 }
 
-/* What follows is of off-delays and `when` with `for`, which stand still over a restart: alarms may only last longer. */
+/*
+ * What follows is of off-delays and `when` with `for`, which stand still over a restart: alarms may only last longer.
+ */
 
 #define FEW_INPUTS 1500
 #define CAUSES     (8 * FEW_INPUTS)

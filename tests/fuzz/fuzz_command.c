@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Anybody whom the broker lets may publish anything as a command. The input is a verb (its first line) and a payload, and
- * the response topic is the payload's beginning. Whatever comes: bounds hold, a refusal has a reason, an answer is one
- * JSON object to a topic that is nobody's.
+ * Anybody whom the broker lets may publish anything as a command. The input is a verb (its first line) and a payload,
+ * and the response topic is the payload's beginning. Whatever comes: bounds hold, a refusal has a reason, an answer is
+ * one JSON object to a topic that is nobody's.
  */
 #undef NDEBUG
 #include <assert.h>

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the ledger remembers of an alarm is read back at a start, perhaps from a disk that has rotted. The input is the text
- * of one memory: it is left out, or it is one that the engine can live with, and that is stored again as it was read.
+ * What the ledger remembers of an alarm is read back at a start, perhaps from a disk that has rotted. The input is the
+ * text of one memory: it is left out, or it is one that the engine can live with, and that is stored again as it was
+ * read.
  */
 #undef NDEBUG
 #include <assert.h>

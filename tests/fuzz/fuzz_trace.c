@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A trace comes from anywhere: a spreadsheet, another plant, a mail. The input is the file. Each row that is taken is of a
- * point that there is, with a quality that is one and a time that is one; the first that is not ends it, with a sentence.
+ * A trace comes from anywhere: a spreadsheet, another plant, a mail. The input is the file. Each row that is taken is
+ * of a point that there is, with a quality that is one and a time that is one; the first that is not ends it, with a
+ * sentence.
  */
 #undef NDEBUG
 #include <assert.h>

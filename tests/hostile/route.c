@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The way from the wire to a reading (connection, planner's requests, guard, decoder) against servers that lie: whatever
- * is told as a good reading must be what the register holds, and when the servers are honest again every point must be
- * good again.
+ * The way from the wire to a reading (connection, planner's requests, guard, decoder) against servers that lie:
+ * whatever is told as a good reading must be what the register holds, and when the servers are honest again every point
+ * must be good again.
  *
  * usage: hostile_route BUS FRAMES LANES      BUS: rtu, tcp or rtu-over-tcp
  */

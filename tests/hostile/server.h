@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A Modbus server that lies, on a pty or a socket: each fault that a line, a device or a gateway was seen to have, drawn
- * at random. A register says whose it is, so that a value in the wrong place shows: 2 bits of table, 3 of unit, 11 of
- * address. A bit is the parity of that.
+ * A Modbus server that lies, on a pty or a socket: each fault that a line, a device or a gateway was seen to have,
+ * drawn at random. A register says whose it is, so that a value in the wrong place shows: 2 bits of table, 3 of unit,
+ * 11 of address. A bit is the parity of that.
  *
  * One thread serves one client. What it promises even at its worst: no answer leaves later than `latest` after its
  * request, and no fault makes a frame that is whole, checked and of the right form, with another register's values:

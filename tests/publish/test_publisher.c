@@ -444,7 +444,9 @@ static void connections_that_do_not_hold_are_called_unstable(void **state)
     assert_false(out.status.unstable);
 }
 
-/* A box without a battery for its clock boots at 1970: what was told of that hour must not stay until the next connect. */
+/*
+ * A box without a battery for its clock boots at 1970: what was told of that hour must not stay until the next connect.
+ */
 static void since_when_a_connection_stands_follows_a_clock_that_is_set(void **state)
 {
     char text[DAVY_WALL_TEXT];

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A VFS between SQLite and the disk that lets the n-th write, truncation or sync fail, once or from then on, or the n-th
- * read; or cuts the power there: of what was written since the last sync of its file, each sector of 512 bytes is lost or
- * not by chance. What a sync that failed should have written is lost for certain, whatever later syncs say, unless its page
- * is written again: that is what Linux does (https://wiki.postgresql.org/wiki/Fsync_Errors).
+ * A VFS between SQLite and the disk that lets the n-th write, truncation or sync fail, once or from then on, or the
+ * n-th read; or cuts the power there: of what was written since the last sync of its file, each sector of 512 bytes is
+ * lost or not by chance. What a sync that failed should have written is lost for certain, whatever later syncs say,
+ * unless its page is written again: that is what Linux does (https://wiki.postgresql.org/wiki/Fsync_Errors).
  */
 #pragma once
 

@@ -125,7 +125,9 @@ static void what_the_broker_has_is_pending_until_the_platform_confirms_it(void *
     assert_int_equal(davy_ledger_settled_seq(f->ledger), 3);
 }
 
-/* The platform may have been faster than the broker's acknowledgement: the row is sent until that comes, all the same. */
+/*
+ * The platform may have been faster than the broker's acknowledgement: the row is sent until that comes, all the same.
+ */
 static void a_watermark_before_the_acknowledgement_leaves_the_row(void **state)
 {
     struct fixture *f = *state;

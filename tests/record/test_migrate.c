@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A ledger of the first released schemas becomes one of today: in one transaction, whatever fails in the middle of it, with
- * every event, action, outbox row and memory it had. Never back.
+ * A ledger of the first released schemas becomes one of today: in one transaction, whatever fails in the middle of it,
+ * with every event, action, outbox row and memory it had. Never back.
  */
 #include "record_support.h"
 

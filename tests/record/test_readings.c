@@ -293,7 +293,10 @@ static int64_t pages(struct fixture *f)
     return look_number(file_of(f), "PRAGMA page_count");
 }
 
-/* Partitions are a 64th of max_size, of which the disk has far less. The file stays as large as it is, what is in it goes. */
+/*
+ * Partitions are a 64th of max_size, of which the disk has far less. The file stays as large as it is, what is in it
+ * goes.
+ */
 static void where_the_disk_has_less_room_the_newest_stay(void **state)
 {
     struct fixture *f = *state;

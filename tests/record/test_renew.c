@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A ledger that is damaged, taken away or replaced goes on in a new file: no number twice, what was pending is still sent,
- * memories are kept, what cannot be read is declared. A thousand damaged copies, and every write of a renewal that fails.
+ * A ledger that is damaged, taken away or replaced goes on in a new file: no number twice, what was pending is still
+ * sent, memories are kept, what cannot be read is declared. A thousand damaged copies, and every write of a renewal
+ * that fails.
  */
 #include "record_support.h"
 

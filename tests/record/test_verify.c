@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What is done to a ledger behind the daemon's back is found and named. A thousand seeds change, delete, swap, double, cut and
- * hash anew; the few things that nobody can find are listed, and have to stay few.
+ * What is done to a ledger behind the daemon's back is found and named. A thousand seeds change, delete, swap, double,
+ * cut and hash anew; the few things that nobody can find are listed, and have to stay few.
  */
 #include "verify_deeds.h"
 
@@ -118,7 +118,9 @@ static void commit(struct fixture *f)
     assert_int_equal(davy_ledger_commit(f->ledger), 0);
 }
 
-/* Events with actions in between, a loss, all but the last delivered; ends with events, then an action, then an event. */
+/*
+ * Events with actions in between, a loss, all but the last delivered; ends with events, then an action, then an event.
+ */
 static void fill(struct fixture *f)
 {
     for (int64_t seq = 1; seq <= EVENTS; seq++) {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Preloaded into a program: its clocks are those of the machine plus what stands in a file that the test has mapped, and a
- * step takes effect in the middle of a wait, as a real one does. libfaketime translates a deadline once, so that a step
- * during a wait has no effect and hides the very faults that are looked for.
+ * Preloaded into a program: its clocks are those of the machine plus what stands in a file that the test has mapped,
+ * and a step takes effect in the middle of a wait, as a real one does. libfaketime translates a deadline once, so that
+ * a step during a wait has no effect and hides the very faults that are looked for.
  *
  *   DAVY_CLOCK_SHIM  the file, struct shim
  *   DAVY_CLOCK_BOOT  a boot id instead of the kernel's

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * LD_PRELOAD: a disk that fails or hangs where a test says so. What a program does to files below $DISK_FOLDER is counted
- * and, by the table in the file $DISK_CONTROL that storage.py writes, fails with an error at the n-th operation, once or
- * from then on, or waits. Nothing is done where an operation fails, as a disk does that refuses it.
+ * LD_PRELOAD: a disk that fails or hangs where a test says so. What a program does to files below $DISK_FOLDER is
+ * counted and, by the table in the file $DISK_CONTROL that storage.py writes, fails with an error at the n-th
+ * operation, once or from then on, or waits. Nothing is done where an operation fails, as a disk does that refuses it.
  */
 #undef _FILE_OFFSET_BITS /* pwrite() and pwrite64() are two names here */
 #include <dlfcn.h>

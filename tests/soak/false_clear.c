@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * No false all-clear: random schedules of readings, faults, kills, reloads, removals, operators and clock steps through the
- * real decoder, engine and memories, judged by false_clear_oracle.h.
+ * No false all-clear: random schedules of readings, faults, kills, reloads, removals, operators and clock steps through
+ * the real decoder, engine and memories, judged by false_clear_oracle.h.
  *
  * false_clear [--schedules N] [--seed FIRST] [--jobs J] [--trace SEED]
  *
- * Prints each seed that fails, the first ones with a schedule made as short as it goes, and figures as JSON in the last line.
- * Exit 1 on any.
+ * Prints each seed that fails, the first ones with a schedule made as short as it goes, and figures as JSON in the last
+ * line. Exit 1 on any.
  */
 #include <errno.h>
 #include <stdlib.h>

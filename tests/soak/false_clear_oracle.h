@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Who judges whether an alarm may look calmer than it did. Written from the alarm contract (ARCHITECTURE.md, Readings and
- * quality, Rules and limits, When a rule applies, Votes, States of an alarm, Storage: Restart) without a look at the engine,
- * and far simpler: it does not know which events come. For each alarm it keeps a floor, the least that people must see, and
- * holds against it whatever they are told: events, views of the live alarms, colours of zones.
+ * Who judges whether an alarm may look calmer than it did. Written from the alarm contract (ARCHITECTURE.md, Readings
+ * and quality, Rules and limits, When a rule applies, Votes, States of an alarm, Storage: Restart) without a look at
+ * the engine, and far simpler: it does not know which events come. For each alarm it keeps a floor, the least that
+ * people must see, and holds against it whatever they are told: events, views of the live alarms, colours of zones.
  *
  * The floor rises
  *   - with a limit whose trip side has held for its on-delay: "the trip condition must hold from the reading at t0 until
@@ -22,9 +22,9 @@
  *   - to nothing, by `retired`, where a reload has removed the rule, the point or all limits that are tripped.
  *   - of a vote, when good readings have taken so many votes away that the count is below what is needed for off_delay.
  *   - of `fault`, after three in a row; of `inhibit`, when no reading is inhibited; of a vote's fault, when M are healthy.
- * And: nobody but a person acknowledges, resets, shelves or takes out of service ("acknowledged", "covers"); a shelf ends by
- * itself, or when what may not be shelved trips; nothing leaves or changes without an event; a zone is no calmer than the
- * highest of its alarms in the last 60 s.
+ * And: nobody but a person acknowledges, resets, shelves or takes out of service ("acknowledged", "covers"); a shelf
+ * ends by itself, or when what may not be shelved trips; nothing leaves or changes without an event; a zone is no
+ * calmer than the highest of its alarms in the last 60 s.
  */
 #pragma once
 

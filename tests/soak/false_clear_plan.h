@@ -132,7 +132,10 @@ struct plan {
 /* Everything from the seed. */
 void plan_make(struct plan *plan, uint64_t seed);
 
-/* The configuration of one version; to be freed with davy_config_unref(). Devices and points that are not there are left out. */
+/*
+ * The configuration of one version; to be freed with davy_config_unref(). Devices and points that are not there are
+ * left out.
+ */
 struct davy_config *plan_config(const struct plant_spec *spec, uint32_t generation);
 
 /* Index of a device or point in that configuration, DAVY_NONE; and back. */

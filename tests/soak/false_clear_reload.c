@@ -44,7 +44,9 @@ static bool same_count(const struct rule_spec *a, const struct rule_spec *b)
     return a->vote == b->vote && a->on_bad == b->on_bad && a->measure == b->measure && same_width(a, b);
 }
 
-/* "Running timers keep their start"; what a changed limit makes of the newest reading is looked at with the next one. */
+/*
+ * "Running timers keep their start"; what a changed limit makes of the newest reading is looked at with the next one.
+ */
 static void carry_limits(struct oracle *oracle, unsigned s, const struct rule_spec *old, const struct rule_spec *new)
 {
     struct slot *slot = &oracle->slots[s];
@@ -303,7 +305,10 @@ static bool votes_now(const struct oracle *oracle, unsigned rule, unsigned point
     return any && oracle_exists(oracle->spec, slot_of_rule(rule, PLAN_POINTS));
 }
 
-/* An alarm on the point, of its own or of a vote, or one that depends on it, is active, or it votes: it still has to settle. */
+/*
+ * An alarm on the point, of its own or of a vote, or one that depends on it, is active, or it votes: it still has to
+ * settle.
+ */
 static bool matters(const struct oracle *oracle, unsigned point)
 {
     for (unsigned s = 0; s < SLOT_RULES; s++) {

@@ -23,7 +23,9 @@ static unsigned oldest(const struct window *window)
     return window->from > kept ? window->from : kept;
 }
 
-/* The part of the window that a sample covers: "each value holds until the next reading of any quality or for max_age". */
+/*
+ * The part of the window that a sample covers: "each value holds until the next reading of any quality or for max_age".
+ */
 static int64_t covers(const struct window *window, unsigned i, int64_t *ret_until)
 {
     const struct sample *sample = sample_at(window->past, i);

@@ -23,7 +23,9 @@
 
 #define BEGIN_S INT64_C(1790000000)
 
-/* Memory may grow so much after the first tenth: caches fill, the heap settles. AddressSanitizer keeps what was freed. */
+/*
+ * Memory may grow so much after the first tenth: caches fill, the heap settles. AddressSanitizer keeps what was freed.
+ */
 #ifdef __SANITIZE_ADDRESS__
 #define GROWTH_KIB (1024 * 1024)
 #else

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A plant with a rule of every sort, a random course of inputs to it, and runs of an engine over that course that can be
- * compared event by event. No stale readings are made: their time is that of the first reading after a restart.
+ * A plant with a rule of every sort, a random course of inputs to it, and runs of an engine over that course that can
+ * be compared event by event. No stale readings are made: their time is that of the first reading after a restart.
  */
 #pragma once
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The seed of a randomised test. A gate must fail for what a change did and for nothing else: so each test has a seed that
- * stays, and others are tried on purpose (`tools/dev seeds`).
+ * The seed of a randomised test. A gate must fail for what a change did and for nothing else: so each test has a seed
+ * that stays, and others are tried on purpose (`tools/dev seeds`).
  *
  * DAVY_SEED=NUMBER repeats a run, DAVY_SEED=random draws a number.
  */
@@ -15,7 +15,10 @@
 
 #include "base/num.h"
 
-/* Once in a program, so that one number repeats all of its tests; short, so that people can type it and count on from it. */
+/*
+ * Once in a program, so that one number repeats all of its tests; short, so that people can type it and count on from
+ * it.
+ */
 static inline uint64_t davy_test_seed_drawn(void)
 {
     static uint64_t drawn;
