@@ -57,8 +57,8 @@ class Platform:
     """Keeps each event once, confirms as far as it has all, and says it again when something comes twice."""
 
     def __init__(self, port, rng):
-        self.rng, self.messages, self.events, self.topics = rng, [], {}, {}
-        self.kept = {}  # like topics, since the broker was killed: it may be back with an old save
+        self.rng, self.messages, self.events = rng, [], {}
+        self.topics = {}  # the latest of each, since the broker was killed: it may be back with an old save, and its old queue
         self.whole = self.confirmed = self.twice = 0
         self.problems = []
         self.lock = threading.Lock()
@@ -71,12 +71,13 @@ class Platform:
             return
         seq = data["seq"]
         with self.lock:
-            if message.retain and data["replayed"] and seq < self.kept.get(message.topic, 0):
-                self.problems.append(f"{message.topic}: {seq} was sent again, retained, after {self.kept[message.topic]}")
-            if not data["replayed"] and not message.retain and seq < self.topics.get(message.topic, 0):
-                self.problems.append(f"{message.topic}: first sending of {seq} after {self.topics[message.topic]}")
-            self.topics[message.topic] = max(seq, self.topics.get(message.topic, 0))
-            self.kept[message.topic] = max(seq, self.kept.get(message.topic, 0))
+            latest = self.topics.get(message.topic, 0)
+            if message.retain and data["replayed"] and seq < latest:
+                self.problems.append(f"{message.topic}: {seq} was sent again, retained, after {latest}")
+            if not data["replayed"] and not message.retain and seq < latest:
+                again = "once more" if seq in self.events else "for the first time"
+                self.problems.append(f"{message.topic}: first sending of {seq}, {again}, after {latest}")
+            self.topics[message.topic] = max(seq, latest)
             self.twice += seq in self.events
             again = self.events.setdefault(seq, message.payload) is not message.payload
             before = self.whole
@@ -152,7 +153,7 @@ class Run:
         self.pulse(2)
         time.sleep(self.rng.uniform(0, 1))
         with self.platform.lock:
-            self.platform.kept.clear()
+            self.platform.topics.clear()
         self.plant.broker.start()
 
     def pulse(self, times):
