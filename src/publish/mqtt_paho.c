@@ -4,7 +4,8 @@
  *   - callbacks run under paho's global mutex: they copy a notice into a queue and return
  *   - automaticReconnect waits on the wall clock and dies with a step of it: off; the publisher connects
  *   - paho has no deadline for acknowledgements and its own window stalls: both are the publisher's
- *   - MQTTAsync_destroy races with paho's threads: one handle for life, a drop is a disconnect that ends by callback
+ *   - MQTTAsync_destroy races with paho's threads: a handle is replaced between two connections only (paho_session.c), or
+ *     where eight connects in a row found it busy; a drop is a disconnect that ends by callback
  *   - what was in flight comes back as a failure without a reason code when the next session begins: by then the
  *     publisher has other tokens
  * Not reachable through paho 1.3.12: the socket (TCP_USER_TIMEOUT), the second address of a host name, lists of revoked
