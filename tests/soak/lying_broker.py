@@ -6,6 +6,7 @@ BEHAVIOURS. What the other side does wrong (a packet above the limit that it was
 flight than allowed) is a line in `Broker.offences`.
 """
 import collections
+import contextlib
 import json
 import os
 import random
@@ -449,16 +450,16 @@ class Connection:
         body = struct.pack(">H", publish.packet)
         self.send(PUBACK << 4, body + bytes((reason, 0)) if reason and self.version == 5 else body)
 
-    def close(self):
+    def cut(self):
+        """Also from another thread. Its own closes the descriptor: else that may be another's while TLS still reads from it."""
         self.closed = True
-        try:
-            self.link.shutdown(socket.SHUT_RDWR)
-        except OSError:
-            pass
-        try:
+        with contextlib.suppress(OSError):
+            socket.socket.shutdown(self.link, socket.SHUT_RDWR)
+
+    def close(self):
+        self.cut()
+        with contextlib.suppress(OSError):
             self.link.close()
-        except OSError:
-            pass
 
     # ---- in
 
@@ -596,7 +597,7 @@ class Broker:
                 self.kept.clear()
             connections = list(self.connections)
         for connection in connections:
-            connection.close()
+            connection.cut()
         return behaviour
 
     def run(self):
@@ -682,7 +683,7 @@ class Broker:
         self.ended = True
         self.listener.close()
         for connection in list(self.connections):
-            connection.close()
+            connection.cut()
         self.thread.join(2)
 
 
