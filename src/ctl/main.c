@@ -37,7 +37,7 @@ static const struct verb verbs[] = {
     {"inhibit", 1, 2, " reason=", "DEVICE [DURATION] --reason TEXT",
      "hold all limits of a device, for 30min unless said, at most 8h", davy_ctl_inhibit},
     {"uninhibit", 1, 1, " note=", "DEVICE [--note TEXT]", "end that", davy_ctl_uninhibit},
-    {"explain", 1, 2, "", "RULE [POINT|GLOB] | DEVICE.POINT",
+    {"explain", 1, 2, "", "RULE [POINT|GLOB] | DEVICE[.POINT]",
      "why it is, or is not, in alarm; of a point, what watches it", davy_ctl_explain},
     {"events", 0, 0, " since= until= zone= level= database= limit=",
      "[--since T] [--until T] [--zone Z] [--level L] [--limit N] [--database FILE]", "what happened", davy_ctl_events},

@@ -371,44 +371,66 @@ static int find_watchers(struct ctl *ctl, const char *point, json_t *watchers)
     return code;
 }
 
-static int explain_point(struct ctl *ctl, const char *point)
+static int explain_points(struct ctl *ctl, const json_t *points)
 {
-    json_t *watchers = json_array();
-    const int code = find_watchers(ctl, point, watchers);
-    if (code == CTL_DONE && json_array_size(watchers) == 0 && !ctl->json)
-        printf("no rule watches %s: only the fault of its device is an alarm\n", point);
-    else if (code == CTL_DONE)
+    json_t *watchers = json_array(), *point;
+    int code = CTL_DONE;
+    size_t i;
+    json_array_foreach(points, i, point)
+    {
+        const char *name = davy_ctl_text(point, "point");
+        const size_t before = json_array_size(watchers);
+        code = code == CTL_DONE ? find_watchers(ctl, name, watchers) : code;
+        if (code == CTL_DONE && json_array_size(watchers) == before && !ctl->json)
+            printf("no rule watches %s: only the fault of its device is an alarm\n", name);
+    }
+    if (code == CTL_DONE && (ctl->json || json_array_size(watchers) > 0))
         print_alarms(ctl, watchers);
     json_decref(watchers);
     return code;
 }
 
-/* Whether what stands in place of a rule is a point: no alarm's name, and the daemon has it. */
-static int ask_point(struct ctl *ctl, const char *name, bool *ret_point)
+static int is_rule(struct ctl *ctl, const char *name, bool *ret_rule)
 {
     json_t *reply = NULL;
-    *ret_point = false;
-    if (ctl->argument_count != 1 || !strchr(name, '.') || strpbrk(name, ":*?["))
-        return CTL_DONE;
-    const int code = davy_ctl_exchange(ctl, json_pack("{s:s,s:s}", "verb", "points", "glob", name), &reply);
+    const int code = davy_ctl_exchange(ctl, json_pack("{s:s,s:s}", "verb", "explain", "rule", name), &reply);
     if (code == CTL_DONE)
-        *ret_point = json_array_size(json_object_get(reply, "points")) == 1;
+        *ret_rule = json_is_true(json_object_get(reply, "ok"));
     json_decref(reply);
+    return code;
+}
+
+/* What stands in place of a rule may be a point, or a device, which is all its points: those that the daemon has. */
+static int ask_points(struct ctl *ctl, const char *name, json_t **ret_points)
+{
+    const bool device = !strchr(name, '.');
+    bool rule = false;
+    *ret_points = json_array();
+    if (ctl->argument_count != 1 || strpbrk(name, ":*?["))
+        return CTL_DONE;
+    int code = device ? is_rule(ctl, name, &rule) : CTL_DONE;
+    if (code != CTL_DONE || rule)
+        return code;
+    char *glob = davy_ctl_format("%s%s", name, device ? ".*" : "");
+    json_decref(*ret_points);
+    code = davy_ctl_pages(ctl, json_pack("{s:s,s:s}", "verb", "points", "glob", glob), "points", "point", ret_points);
+    free(glob);
     return code;
 }
 
 int davy_ctl_explain(struct ctl *ctl)
 {
     const char *first = davy_ctl_argument(ctl, 0);
-    json_t *alarms = NULL;
-    bool point;
-    int code = ask_point(ctl, first, &point);
-    if (code == CTL_DONE && point)
-        return explain_point(ctl, first);
-    if (code == CTL_DONE)
+    json_t *alarms = NULL, *points = NULL;
+    int code = ask_points(ctl, first, &points);
+    if (code == CTL_DONE && json_array_size(points) > 0) {
+        code = explain_points(ctl, points);
+    } else if (code == CTL_DONE) {
         code = davy_ctl_pages(ctl, make_request(ctl), "alarms", "alarm", &alarms);
-    if (code == CTL_DONE)
-        print_alarms(ctl, alarms);
+        if (code == CTL_DONE)
+            print_alarms(ctl, alarms);
+    }
     json_decref(alarms);
+    json_decref(points);
     return code;
 }

@@ -291,19 +291,18 @@ static void add_point(struct table *table, const json_t *point)
     davy_table_add(table, davy_ctl_cell(point, "name"), NULL);
 }
 
-static int no_point(const struct ctl *ctl, const char *glob)
+/* A name without a dot is a device: all its points. */
+static char *point_glob(const char *glob)
 {
-    if (!strchr(glob, '.'))
-        return davy_ctl_fail(ctl, CTL_REFUSED,
-                             "no point matches '%s': it has no dot; globs are over DEVICE.POINT, like 'GT-1*.*'", glob);
-    return davy_ctl_fail(ctl, CTL_REFUSED, "no point matches '%s'", glob);
+    return davy_ctl_format("%s%s", glob, strpbrk(glob, ".*?[") ? "" : ".*");
 }
 
 int davy_ctl_points(struct ctl *ctl)
 {
     static const char *const heads[] = {"POINT", "ZONE", ">VALUE", "UNIT", "QUALITY", "LEVEL", ">AGE", "NAME", NULL};
     json_t *request = verb_request("points"), *points = NULL;
-    const char *glob = davy_ctl_argument(ctl, 0);
+    const char *given = davy_ctl_argument(ctl, 0);
+    DAVY_AUTO_FREE char *glob = given ? point_glob(given) : NULL;
     if (glob)
         json_object_set_new(request, "glob", json_string(glob));
     int code = davy_ctl_pages(ctl, request, "points", "point", &points);
@@ -311,7 +310,7 @@ int davy_ctl_points(struct ctl *ctl)
         return code;
     if (glob && json_array_size(points) == 0) {
         json_decref(points);
-        return no_point(ctl, glob);
+        return davy_ctl_fail(ctl, CTL_REFUSED, "no point matches '%s'", glob);
     }
     if (ctl->json) {
         print_list("points", points);

@@ -255,7 +255,7 @@ def listings(b):
     columns = [sum(2 if "\u4e00" <= c <= "\u9fff" else 1 for c in line[:line.index("A1")]) for line in lines[1:5]]
     b.check(len(set(columns)) == 1, "wide characters line up", result.stdout)
     b.check("bad:comm" in result.stdout, "quality with its reason", result.stdout)
-    for glob, hint in (("XX", "no dot"), ("XX-*.h2s", "no point matches")):
+    for glob, hint in (("XX", "no point matches 'XX.*'"), ("XX-*.h2s", "no point matches")):
         result = b.expect(1, "points", glob)
         b.check(hint in result.stderr and not result.stdout, "a glob that matches nothing", result)
     b.expect(0, "points", "GT-*")
@@ -348,7 +348,7 @@ def explaining(b):
             b.daemon.requests)
     lines = b.expect(0, "explain", "h2s").stdout.splitlines()
     b.check(len(lines) == 4 and lines[2].startswith("h2s:GT-102.h2s") and "does not reply" in lines[2], "a line each", lines)
-    b.check([r.get("after") for r in b.daemon.requests] == [None, "h2s:GT-102.h2s"], "pages", b.daemon.requests)
+    b.check([r.get("after") for r in b.daemon.requests] == [None, None, "h2s:GT-102.h2s"], "is it a rule? pages", b.daemon.requests)
     text = b.expect(0, "explain", "tank:_").stdout
     for part in ("1 of 3, 2 needed, 3 healthy", "≥ 14 ppm, 2 needed", "being bad", "GT-1.running = 1: false; it is 0, good; changes in 12", "shift-leader",
                  "done", "in 60min"):

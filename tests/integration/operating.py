@@ -222,7 +222,9 @@ def explains_why():
         assert "built-in" in refused(plant, "explain", "two.fault")
         assert "not enabled" in refused(plant, "explain", "gas", "GT-9.gas")
         assert "built-in" in refused(plant, "explain", "fault")
-        assert "is a device" in refused(plant, "explain", "GT-1")
+        assert {a["alarm"] for a in ctl(plant, 0, "explain", "GT-1")["alarms"]} >= {"gas:GT-1.gas", "two:_"}, "all of a device"
+        assert "no rule watches GT-1.run" in plant.ctl("explain", "GT-1").stdout
+        assert {p["point"] for p in ctl(plant, 0, "points", "GT-1")["points"]} == {"GT-1.gas", "GT-1.run"}
 
 
 def tells_what_a_reload_would_change():
