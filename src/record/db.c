@@ -274,10 +274,7 @@ static int exec_at_open(struct davy_db *db, const char *sql)
     return r;
 }
 
-/*
- * A damaged schema can be said to lack memory, each time and though there is some; what was short for a moment is no
- * damage.
- */
+/* A damaged schema can be said to lack memory, each time and though there is some; a lack that passes is no damage. */
 static int set_pragma(struct davy_db *db, const char *sql)
 {
     int r = exec_at_open(db, sql);
@@ -408,9 +405,7 @@ int davy_db_finish(struct davy_db *db)
     return 0;
 }
 
-/*
- * A file that was made just now and took nothing, as on a full disk, must not be taken for a truncated one next time.
- */
+/* A new file that took nothing, as on a full disk, must not be taken for a truncated one next time. */
 static void unmake_file(const struct davy_db *db)
 {
     struct stat found;
