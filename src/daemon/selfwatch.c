@@ -264,6 +264,7 @@ void daemon_watch_config(struct daemon *daemon, const char *refusal)
     struct davy_buf why;
     davy_buf_init(&why, daemon->watch.config_refused, sizeof daemon->watch.config_refused);
     davy_utf8_escape(&why, refusal ? refusal : "");
+    daemon->watch.config = TOLD_NOTHING; /* that it is refused may be known, but not why */
     watch_config(daemon);
 }
 

@@ -260,6 +260,10 @@ static void the_event_of_a_condition_of_the_gateway_says_why(void **unused)
     const struct davy_event *event = said(&bench, 0, DAVY_EVENT_RAISED, DAVY_STATE_ACKNOWLEDGED, DAVY_LEVEL_YELLOW);
     assert_string_equal(event->note, "the platform does not confirm");
     assert_string_equal(note_of(&bench, DAVY_ALARM_MQTT), "the platform does not confirm");
+    davy_engine_self_because(bench.engine, DAVY_ALARM_MQTT, true, "no connection",
+                             at(1.5)); /* no event, but the cause of now */
+    assert_int_equal(bench.count, 1);
+    assert_string_equal(note_of(&bench, DAVY_ALARM_MQTT), "no connection");
     davy_engine_self_because(bench.engine, DAVY_ALARM_STORAGE, true, "", at(2)); /* of another one nothing is told */
     event = said(&bench, 1, DAVY_EVENT_RAISED, DAVY_STATE_ACKNOWLEDGED, DAVY_LEVEL_YELLOW);
     assert_string_equal(event->note, "");

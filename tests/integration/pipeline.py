@@ -326,6 +326,9 @@ def reload_good_and_bad():
         assert plant.alarms()["config:gateway"]["note"] == alarm["note"], (plant.alarms()["config:gateway"], alarm)
         bad = wait_for(lambda: [m for m in seen.of("config") if not m.data["accepted"]], 10)[-1].data
         assert any("deadbnad" in e for e in bad["errors"]) and bad["hash"] == new["config"], bad
+        plant.config.write_text(config(plant, orange="ten"), encoding="utf-8")
+        assert plant.ctl("reload").returncode == 1
+        wait_for(lambda: "deadbnad" not in plant.alarms()["config:gateway"]["note"], 10, "the newest error stands there")
         plant.sim.set("GT-3.gas", 12)
         assert event(seen, "gas", "raised", 3)["device"] == "GT-3", "the old configuration runs on"
         plant.config.write_text(config(plant, orange="10.0"), encoding="utf-8")
