@@ -114,6 +114,9 @@ char *davy_ctl_cell(const json_t *object, const char *key);
 /* The state of an alarm, "shelved (returned)" where something hides the one below. Malloc'ed, escaped. */
 char *davy_ctl_state_cell(const json_t *alarm);
 
+/* What stands between such a state and the time at which its shelf ends. */
+const char *davy_ctl_until(const char *state);
+
 /* Seconds as "2.5s", "40s", "15min"; "-" where it is no number. Malloc'ed. */
 char *davy_ctl_age(const json_t *seconds);
 

@@ -14,7 +14,7 @@ static void print_done(const json_t *reply, const char *about, const char *done)
 {
     char *name = davy_ctl_cell(reply, about), *until = davy_ctl_cell(reply, "until");
     const bool bounded = json_is_string(json_object_get(reply, "until"));
-    printf("%s %s%s%s\n", name, done, bounded ? " until " : "", bounded ? until : "");
+    printf("%s %s%s%s\n", name, done, bounded ? davy_ctl_until(done) : "", bounded ? until : "");
     free(name);
     free(until);
 }

@@ -256,7 +256,7 @@ static void print_state(const json_t *alarm)
     if (covered)
         printf(" over %s", below);
     if (*until)
-        printf(", until %s", until);
+        printf("%s%s", davy_ctl_until(state), until);
     if (*level)
         printf(", %s, raised at %s", level, since);
     putchar('\n');

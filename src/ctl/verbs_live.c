@@ -337,10 +337,22 @@ char *davy_ctl_state_cell(const json_t *alarm)
     return cell;
 }
 
+/* Out of service has no end, though a shelf below it has one. */
+const char *davy_ctl_until(const char *state)
+{
+    return strcmp(state, "out-of-service") == 0 ? ", below that shelved until " : " until ";
+}
+
+static char *until_cell(const json_t *alarm)
+{
+    const char *until = json_is_string(json_object_get(alarm, "inhibited_until")) ? "inhibited_until" : "shelved_until";
+    const bool endless = json_is_true(json_object_get(alarm, "out_of_service"));
+    return endless ? davy_ctl_copy("-") : davy_ctl_cell(alarm, until);
+}
+
 static void add_alarm(struct table *table, const json_t *alarm)
 {
     static const char *const behind[] = {"since", "count", "by", "note"};
-    const char *until = json_is_string(json_object_get(alarm, "inhibited_until")) ? "inhibited_until" : "shelved_until";
     const char *level = davy_ctl_text(alarm, "level");
     davy_table_add(table, davy_ctl_cell(alarm, "alarm"), NULL);
     davy_table_add(table, davy_ctl_cell(alarm, "level"), level);
@@ -351,7 +363,7 @@ static void add_alarm(struct table *table, const json_t *alarm)
     davy_table_add(table, quality_cell(alarm), davy_ctl_text(alarm, "quality"));
     for (size_t i = 0; i < DAVY_LENGTH(behind); i++)
         davy_table_add(table, davy_ctl_cell(alarm, behind[i]), NULL);
-    davy_table_add(table, davy_ctl_cell(alarm, until), NULL);
+    davy_table_add(table, until_cell(alarm), NULL);
     davy_table_add(table, davy_ctl_cell(alarm, "message"), NULL);
 }
 

@@ -122,6 +122,20 @@ def shelves_for_a_time_and_unshelves():
         assert rows == [("done", "over"), (again, None)], rows
 
 
+def ends_with_no_shelf(plant):
+    """A shelf below what is out of service has an end; out of service has none, and nothing may read as if it had."""
+    ctl(plant, 0, "out-of-service", "slow:GT-1.gas", "--reason", "r")
+    said = plant.ctl("shelve", "slow:GT-1.gas", "1h", "--reason", "below").stdout
+    until = plant.alarms()["slow:GT-1.gas"]["shelved_until"]
+    assert said == f"slow:GT-1.gas out-of-service, below that shelved until {until}\n", said
+    told = plant.ctl("explain", "slow:GT-1.gas").stdout
+    assert f"out-of-service over normal, below that shelved until {until}\n" in told, told
+    row = [line for line in plant.ctl("alarms").stdout.splitlines() if line.startswith("slow:GT-1.gas")]
+    assert "out-of-service" in row[0] and until not in row[0], row
+    assert plant.ctl("in-service", "slow:GT-1.gas").stdout == "slow:GT-1.gas shelved\n"
+    ctl(plant, 0, "unshelve", "slow:GT-1.gas")
+
+
 def takes_out_of_service_and_puts_back():
     with Plant() as plant:
         started(plant)
@@ -134,9 +148,12 @@ def takes_out_of_service_and_puts_back():
         wait_for(lambda: plant.alarms()["gas:GT-2.gas"]["active"], 10, "it lives on below")
         assert ctl(plant, 0, "in-service", "gas:GT-2.gas")["state"] == "unacknowledged"
         again = refused(plant, "in-service", "gas:GT-2.gas")
+        ends_with_no_shelf(plant)
         audit(plant, ("out-of-service", "gas:GT-2.gas", "sensor broken", "done"),
               ("out-of-service", "gas:GT-2.gas", "again", twice), ("in-service", "gas:GT-2.gas", None, "done"),
-              ("in-service", "gas:GT-2.gas", None, again))
+              ("in-service", "gas:GT-2.gas", None, again),
+              *((verb, "slow:GT-1.gas", note, "done") for verb, note in (
+                  ("out-of-service", "r"), ("shelve", "below"), ("in-service", None), ("unshelve", None))))
 
 
 def inhibits_a_device_for_a_time():
