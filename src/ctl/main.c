@@ -114,15 +114,13 @@ int davy_ctl_take_number(const struct ctl *ctl, const char *text, int64_t low, i
     return CTL_DONE;
 }
 
-static int usage_error(const struct verb *verb, const char *what, const char *text)
+static int usage_error(const struct ctl *ctl, const struct verb *verb, const char *what, const char *text)
 {
-    char *escaped = davy_ctl_escape(text);
-    fprintf(stderr, "davyctl: %s%s\n", what, escaped);
+    davy_ctl_fail(ctl, CTL_USAGE, "%s%s", what, text);
     if (verb)
         fprintf(stderr, "usage: davyctl %s%s%s\n", verb->name, *verb->usage ? " " : "", verb->usage);
     else
         fputs("usage: davyctl [--socket PATH] [--json] [--help] [--version] VERB …; --help names the verbs\n", stderr);
-    free(escaped);
     return CTL_USAGE;
 }
 
@@ -151,7 +149,7 @@ static bool is_later(const char *name)
     return false;
 }
 
-static int unknown_verb(const char *word)
+static int unknown_verb(const struct ctl *ctl, const char *word)
 {
     const char *names[DAVY_LENGTH(verbs)];
     for (size_t i = 0; i < DAVY_LENGTH(verbs); i++)
@@ -159,7 +157,7 @@ static int unknown_verb(const char *word)
     const char *nearest = davy_nearest(word, names, DAVY_LENGTH(names));
     char *text =
         davy_ctl_format("%s%s%s%s", word, nearest ? "; did you mean " : "", nearest ? nearest : "", nearest ? "?" : "");
-    int code = usage_error(NULL, "unknown verb ", text);
+    int code = usage_error(ctl, NULL, "unknown verb ", text);
     free(text);
     return code;
 }
@@ -200,12 +198,12 @@ static int take_verb_option(struct ctl *ctl, struct cursor *cursor, char *option
 {
     const char kind = option_kind(cursor->verb, option);
     if (kind == '\0' || (kind == ' ' && strchr(option, '=')))
-        return usage_error(cursor->verb, "unknown option --", option);
+        return usage_error(ctl, cursor->verb, "unknown option --", option);
     const char *value = kind == '=' ? option_value(cursor, option) : "";
     if (!value)
-        return usage_error(cursor->verb, "a value is missing for --", option);
+        return usage_error(ctl, cursor->verb, "a value is missing for --", option);
     if (davy_ctl_option(ctl, option) || ctl->option_count == CTL_OPTIONS)
-        return usage_error(cursor->verb, "given twice: --", option);
+        return usage_error(ctl, cursor->verb, "given twice: --", option);
     ctl->options[ctl->option_count].name = option;
     ctl->options[ctl->option_count++].value = value;
     return CTL_DONE;
@@ -220,9 +218,9 @@ static int take_plain(struct ctl *ctl, struct cursor *cursor, const char *word)
         return CTL_DONE;
     }
     if (is_later(word))
-        return usage_error(NULL, "not available in this version: ", word);
+        return usage_error(ctl, NULL, "not available in this version: ", word);
     cursor->verb = find_verb(word);
-    return cursor->verb ? CTL_DONE : unknown_verb(word);
+    return cursor->verb ? CTL_DONE : unknown_verb(ctl, word);
 }
 
 /* One word of the command line; a negative result ends the program with success. */
@@ -244,10 +242,10 @@ static int take_word(struct ctl *ctl, struct cursor *cursor, char *word)
     }
     if (strncmp(word, "--socket", 8) == 0 && (word[8] == '\0' || word[8] == '=')) {
         ctl->socket = option_value(cursor, word);
-        return ctl->socket ? CTL_DONE : usage_error(cursor->verb, "a value is missing for ", word);
+        return ctl->socket ? CTL_DONE : usage_error(ctl, cursor->verb, "a value is missing for ", word);
     }
     if (strncmp(word, "--", 2) != 0)
-        return usage_error(cursor->verb, "unknown option ", word);
+        return usage_error(ctl, cursor->verb, "unknown option ", word);
     return take_verb_option(ctl, cursor, word + 2);
 }
 
@@ -261,9 +259,9 @@ static const char *default_socket(char *path, size_t size)
 static int run(struct ctl *ctl, const struct verb *verb)
 {
     if (ctl->argument_count < verb->least)
-        return usage_error(verb, "an argument is missing for ", verb->name);
+        return usage_error(ctl, verb, "an argument is missing for ", verb->name);
     if (ctl->argument_count > verb->most)
-        return usage_error(verb, "too many arguments: ", ctl->arguments[verb->most]);
+        return usage_error(ctl, verb, "too many arguments: ", ctl->arguments[verb->most]);
     int code = verb->run(ctl);
     if (fflush(stdout) != 0 || ferror(stdout)) {
         perror("davyctl: standard output");
@@ -290,7 +288,7 @@ int main(int argc, char **argv)
             return code < 0 ? CTL_DONE : code;
     }
     if (!cursor.verb)
-        return usage_error(NULL, "a verb is missing", "");
+        return usage_error(&ctl, NULL, "a verb is missing", "");
     int code = run(&ctl, cursor.verb);
     if (ctl.fd >= 0)
         close(ctl.fd);

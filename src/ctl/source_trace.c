@@ -47,7 +47,8 @@ static void close_trace(struct source *source)
 static int take_time(const struct ctl *ctl, const char *option, const char *text, davy_wall *ret_t)
 {
     if (text && davy_wall_parse(text, ret_t) < 0)
-        return davy_ctl_fail(ctl, CTL_USAGE, "--%s: '%s' is not a time", option, text);
+        return davy_ctl_fail(ctl, CTL_USAGE, "--%s: '%s' is not a time like 2026-11-23T08:01:02Z or 1795420862", option,
+                             text);
     return CTL_DONE;
 }
 

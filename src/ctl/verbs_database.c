@@ -39,7 +39,9 @@ static int take_time(const struct ctl *ctl, const char *option, davy_wall *ret_t
     *ret_t = (davy_wall){0};
     if (text && davy_ctl_time(ctl, text, ret_t) < 0)
         return davy_ctl_fail(ctl, CTL_USAGE,
-                             "--%s: '%s' is not a time, nor a duration back from now (ms, s, min, h, d)", option, text);
+                             "--%s: '%s' is neither a time like 2026-11-23T08:01:02Z or 1795420862, nor a duration "
+                             "back from now like 90min or 7d",
+                             option, text);
     return CTL_DONE;
 }
 

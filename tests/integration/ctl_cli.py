@@ -213,6 +213,9 @@ def usage(b):
     b.expect(2, "alarms", "--all=1")
     b.expect(2, "alarms", "--all", "--all")
     b.expect(2, "-x")
+    for wrong in (["ack"], ["status", "more"], ["alarm"], ["kpi"], ["ack", "a", "--note"], ["alarms", "--al"], []):
+        answer = json.loads(b.expect(2, "--json", *wrong).stdout or "{}")
+        b.check(answer.get("ok") is False and answer["error"], "a usage error as JSON", wrong, answer)
     b.check("usage" in b.expect(0, "--help").stdout, "help")
     b.check(re.match(r"davyctl \d", b.expect(0, "--version").stdout), "version")
 

@@ -175,7 +175,9 @@ def querying(b):
         b.check(len(found) == count, f"{count} of {arguments}", len(found))
     b.expect(2, "events", *ledger, "--level", "violet")
     b.expect(2, "events", *ledger, "--limit", "0")
-    b.expect(2, "events", *ledger, "--since", "yesterday")
+    for wrong in ("yesterday", "2026-11-23", "1m"):
+        said = b.expect(2, "events", *ledger, "--since", wrong).stderr
+        b.check("2026-11-23T08:01:02Z" in said and "90min" in said, "what a time looks like", said)
     b.expect(3, "events")
     b.expect(1, "events", "--database", b.folder / "missing.db")
     answer = b.expect(0, "history", "GT-101.h2s", *readings, "--since", "1700000008", "--until", "1700000011")
