@@ -283,6 +283,8 @@ static void check_bus(const struct davy_bus *bus, config_setting_t *group)
     }
     if (bus->type == DAVY_BUS_TCP)
         return;
+    if (bus->type == DAVY_BUS_RTU && !bus->rs485 && bus->rts_delay.ns > 0)
+        davy_setting_error(davy_setting_at(group, "rts_delay"), "has no meaning without `rs485`");
     if (!known_rate(bus->baud))
         davy_setting_error(davy_setting_at(group, "baud"), "%d is not a rate of a serial port (9600, 19200, ...)",
                            bus->baud);

@@ -145,7 +145,7 @@ static const struct davy_option bus_options[] = {
     {.name = "rs485", .type = DAVY_OPTION_BOOL, AT(davy_raw_bus, bus.rs485), .fallback = "false",
      .help = "the driver switches RTS; rtu only"},
     {.name = "rts_delay", .type = DAVY_OPTION_SPAN, AT(davy_raw_bus, bus.rts_delay), .min = 0, .max = 1,
-     .fallback = "0ms", .help = "before and after a frame; rtu only"},
+     .fallback = "0ms", .help = "before and after a frame; with `rs485` only"},
     {.name = "echo", .type = DAVY_OPTION_BOOL, AT(davy_raw_bus, bus.echo), .fallback = "false",
      .help = "the adapter returns what it sends; rtu only"},
 };
