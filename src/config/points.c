@@ -248,6 +248,8 @@ static void read_plain(struct davy_loader *loader, struct davy_point *point, con
     if (raw->name && strchr(raw->name, '.'))
         davy_setting_error(davy_setting_at(group, "name"),
                            "\"%s\" has a dot; the last dot of DEVICE.POINT divides them", raw->name);
+    if (raw->name && strcmp(raw->name, "_") == 0) /* else its fault has the topic of that of the device */
+        davy_setting_error(davy_setting_at(group, "name"), "\"_\" is reserved");
     if (!point->name || strchr(point->name, '.'))
         point->name = davy_loader_text(loader, "?");
     if (raw->range)
