@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A named thread with a stop request and a heartbeat. The owner starts, stops and joins; the body beats once per cycle.
- * All signals are blocked in it: they belong to the main thread.
+ * All signals but its own faults are blocked in it: they belong to the main thread.
  */
 #pragma once
 

@@ -22,12 +22,22 @@ static void *run(void *argument)
     return NULL;
 }
 
-/* Start with all signals blocked, so that the new thread inherits the mask without a window. */
+/* A thread's own faults stay open: blocked, they kill the process all the same, but past any handler that says where. */
+static sigset_t foreign_signals(void)
+{
+    static const int faults[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL};
+    sigset_t foreign;
+    sigfillset(&foreign);
+    for (size_t i = 0; i < DAVY_LENGTH(faults); i++)
+        sigdelset(&foreign, faults[i]);
+    return foreign;
+}
+
+/* Start with the signals blocked, so that the new thread inherits the mask without a window. */
 static int start_masked(struct davy_thread *thread, const pthread_attr_t *attributes)
 {
-    sigset_t all, before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
+    sigset_t foreign = foreign_signals(), before;
+    pthread_sigmask(SIG_SETMASK, &foreign, &before);
     int rc = pthread_create(&thread->id, attributes, run, thread);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     return -rc;

@@ -14,6 +14,7 @@
 struct seen {
     char name[16];
     bool signals_blocked;
+    bool faults_blocked;
     unsigned cycles;
 };
 
@@ -24,6 +25,9 @@ static void until_stopped(struct davy_thread *thread, void *context)
     pthread_getname_np(pthread_self(), seen->name, sizeof seen->name);
     pthread_sigmask(SIG_SETMASK, NULL, &mask);
     seen->signals_blocked = sigismember(&mask, SIGTERM) == 1 && sigismember(&mask, SIGHUP) == 1;
+    static const int faults[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL};
+    for (size_t i = 0; i < DAVY_LENGTH(faults); i++)
+        seen->faults_blocked |= sigismember(&mask, faults[i]) == 1;
     while (!davy_thread_stopping(thread)) {
         davy_thread_beat(thread);
         seen->cycles++;
@@ -42,6 +46,7 @@ static void a_stop_wakes_the_body_and_done_joins_it(void **unused)
     davy_thread_done(&thread);
     assert_string_equal(seen.name, "poller-with-a-l");
     assert_true(seen.signals_blocked);
+    assert_false(seen.faults_blocked); /* else no handler of a sanitizer would tell where */
     assert_int_equal(atomic_load(&thread.beats), seen.cycles);
     davy_thread_done(&thread); /* repeatable */
     assert_false(thread.started);
