@@ -14,6 +14,7 @@ _davyctl()
     local -a _davyctl_socket=()
     local verbs='status watch points alarms ack reset shelve unshelve out-of-service in-service inhibit uninhibit explain
         events history check presets diff reload replay scan identify frames read verify backup log-level'
+    local builtin='fault inhibit calibration storage mqtt clock config overload flood chatter'
     for ((i = 1; i < COMP_CWORD; i++)); do
         case ${COMP_WORDS[i]} in
         --socket)
@@ -65,7 +66,7 @@ _davyctl()
             ack | reset | unshelve | in-service) words=$(_davyctl_names alarms alarm) ;;
             shelve | out-of-service) words="$(_davyctl_names 'alarms --all' alarm) 30min 1h 2h 8h 12h" ;;
             inhibit | uninhibit) words="$(_davyctl_names points point | sed 's/\.[^.]*$//' | sort -u) 15min 30min 1h 8h" ;;
-            explain) words="$(_davyctl_names 'alarms --all' rule | sort -u) $(_davyctl_names points point)" ;;
+            explain) words="$(_davyctl_names 'alarms --all' rule | sort -u) $(_davyctl_names points point) $builtin" ;;
             points | history) words=$(_davyctl_names points point) ;;
             presets) words="$(_davyctl_names presets name) $(_davyctl_names presets formula)" ;;
             log-level) words='error warning notice info debug' ;;

@@ -268,17 +268,37 @@ static void print_state(const json_t *alarm)
     free(since);
 }
 
-static void print_whole(const struct ctl *ctl, const json_t *alarm)
+/* What raises and what ends a built-in alarm, and what to do. */
+static void print_builtin(const json_t *builtin)
 {
-    char *name = davy_ctl_cell(alarm, "alarm"), *sentence = davy_ctl_cell(alarm, "sentence");
-    printf("%s: %s\n\n", name, sentence);
-    print_state(alarm);
+    static const char *const rows[][2] = {{"raised by", "raised"}, {"cleared by", "cleared"}, {"what to do", "todo"}};
+    for (size_t i = 0; i < DAVY_LENGTH(rows); i++) {
+        char *cell = davy_ctl_cell(builtin, rows[i][1]);
+        printf(NAME " %s\n", rows[i][0], cell);
+        free(cell);
+    }
+}
+
+static void print_rule(const struct ctl *ctl, const json_t *alarm)
+{
     print_reading(alarm);
     print_measure(alarm);
     print_limits(ctl, alarm);
     print_when(alarm);
     print_vote(ctl, alarm);
     print_ladder(ctl, alarm);
+}
+
+static void print_whole(const struct ctl *ctl, const json_t *alarm)
+{
+    const json_t *builtin = json_object_get(alarm, "builtin");
+    char *name = davy_ctl_cell(alarm, "alarm"), *sentence = davy_ctl_cell(alarm, "sentence");
+    printf("%s: %s\n\n", name, sentence);
+    print_state(alarm);
+    if (json_is_object(builtin))
+        print_builtin(builtin);
+    else
+        print_rule(ctl, alarm);
     free(name);
     free(sentence);
 }
@@ -319,6 +339,8 @@ static void print_alarms(const struct ctl *ctl, json_t *alarms)
         json_decref(document);
     } else if (json_array_size(alarms) == 1) {
         print_whole(ctl, json_array_get(alarms, 0));
+    } else if (json_array_size(alarms) == 0) {
+        puts("none of these alarms stands");
     } else {
         print_lines(ctl, alarms);
     }
@@ -335,6 +357,13 @@ static bool has_member(const json_t *alarm, const char *point)
     return false;
 }
 
+static bool is_of(const json_t *alarm, const char *name, const char *point)
+{
+    if (json_is_object(json_object_get(alarm, "builtin")))
+        return false;
+    return strcmp(name, "_") != 0 || has_member(alarm, point);
+}
+
 /* Whether an alarm of the list may be about the point: it is named after it, or it is a vote, which is looked into. */
 static bool may_watch(const json_t *alarm, const char *point)
 {
@@ -342,7 +371,7 @@ static bool may_watch(const json_t *alarm, const char *point)
     return colon && (strcmp(colon + 1, point) == 0 || strcmp(colon + 1, "_") == 0);
 }
 
-/* Add its explanation to the list where it watches the point. A built-in alarm has none, and is left out. */
+/* Add its explanation to the list where it is a rule's that watches the point. */
 static int add_watcher(struct ctl *ctl, const json_t *alarm, const char *point, json_t *watchers)
 {
     const char *key = davy_ctl_text(alarm, "alarm"), *colon = strchr(key, ':');
@@ -354,8 +383,8 @@ static int add_watcher(struct ctl *ctl, const json_t *alarm, const char *point, 
         return code;
     size_t i;
     json_t *one;
-    json_array_foreach(json_object_get(reply, "alarms"), i,
-                       one) if (strcmp(colon + 1, "_") != 0 || has_member(one, point)) json_array_append(watchers, one);
+    json_array_foreach(json_object_get(reply, "alarms"), i, one) if (is_of(one, colon + 1, point))
+        json_array_append(watchers, one);
     json_decref(reply);
     return CTL_DONE;
 }

@@ -109,9 +109,9 @@ static void alarm_limit(struct davy_buf *out, const struct davy_config *config, 
     davy_json_text(out, "reason", davy_reason_name(view->reason));
 }
 
-static void alarm_message(struct davy_buf *out, const struct davy_config *config, const struct davy_alarm_view *view)
+const char *answer_message(const struct davy_config *config, const struct davy_alarm_view *view, char *text,
+                           size_t size)
 {
-    char message[512];
     struct davy_event event = {
         .subject = view->subject,
         .active = view->active,
@@ -125,8 +125,8 @@ static void alarm_message(struct davy_buf *out, const struct davy_config *config
         .reason = view->reason,
         .time_to_limit = {-1},
     };
-    davy_event_message(config, &event, message, sizeof message);
-    davy_json_text(out, "message", message);
+    davy_event_message(config, &event, text, size);
+    return text;
 }
 
 void answer_cover(struct davy_buf *out, const struct davy_alarm_view *view, const struct davy_inhibit *inhibit)
@@ -143,7 +143,7 @@ void answer_cover(struct davy_buf *out, const struct davy_alarm_view *view, cons
 static void alarm_row(struct davy_buf *out, const struct davy_config *config, const struct davy_alarm_view *view,
                       const struct davy_inhibit *inhibit)
 {
-    char key[DAVY_KEY_SIZE], id[DAVY_UUID_TEXT];
+    char key[DAVY_KEY_SIZE], id[DAVY_UUID_TEXT], message[512];
     davy_json_open(out, '{');
     davy_json_text(out, "alarm", davy_subject_key(config, &view->subject, key));
     davy_json_text(out, "id", davy_uuid_is_nil(&view->id) ? NULL : davy_uuid_format(&view->id, id));
@@ -162,7 +162,7 @@ static void alarm_row(struct davy_buf *out, const struct davy_config *config, co
     answer_time(out, "since", view->raised_at);
     davy_json_integer(out, "count", view->count);
     alarm_limit(out, config, view);
-    alarm_message(out, config, view);
+    davy_json_text(out, "message", answer_message(config, view, message, sizeof message));
     answer_cover(out, view, inhibit);
     davy_json_close(out, '}');
 }
@@ -222,9 +222,8 @@ void answer_points(struct route *route, const struct ask *ask, const struct davy
     answer_finish(route, ask, &out, p < config->point_count);
 }
 
-/* Of the built-in alarm of a device that a person inhibits: who, why and until when; else NULL. */
-static const struct davy_inhibit *inhibit_of(const struct davy_alarm_view *view, const struct davy_decoder *decoder,
-                                             davy_mono now, struct davy_inhibit *inhibit)
+const struct davy_inhibit *answer_inhibit(const struct davy_alarm_view *view, const struct davy_decoder *decoder,
+                                          davy_mono now, struct davy_inhibit *inhibit)
 {
     const bool known =
         view->subject.kind == DAVY_ALARM_INHIBIT && davy_decoder_inhibited(decoder, view->subject.device, now, inhibit);
@@ -248,7 +247,7 @@ void answer_alarms(struct route *route, const struct ask *ask, const struct davy
         davy_engine_alarm(engine, i, &view);
         if (view.state == DAVY_STATE_NORMAL && (!ask->request.all || view.subject.kind != DAVY_ALARM_RULE))
             continue;
-        alarm_row(&out, config, &view, inhibit_of(&view, decoder, now, &inhibit));
+        alarm_row(&out, config, &view, answer_inhibit(&view, decoder, now, &inhibit));
         rows++;
     }
     answer_finish(route, ask, &out, i < davy_engine_alarm_count(engine));

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * explain: for each alarm of a rule, or those whose point is asked for,
+ * explain: for each alarm of a rule, or those whose point is asked for, or a built-in alarm,
  *   {"alarm","why","sentence","rule","point","state","below","level","active","acknowledged","latched","by","note",
  *    "shelved_until","inhibited_until","out_of_service","since","count","unit",
  *    "reading":{"value","unit","quality","reason","time","age_s"},
@@ -9,9 +9,10 @@
  *               "upper","tripped","held","uncertain","timer","left_s"}],
  *    "when":{"point","condition","bound","for_s","answer","value","quality","reason","left_s"},
  *    "vote":{"votes","needed","healthy","count","members":[{"point","vote","by_fault","value","quality"}]},
- *    "ladder":[{"step","after_s","unless","owner","level","done","left_s"}]}
+ *    "ladder":[{"step","after_s","unless","owner","level","done","left_s"}],"builtin":{"raised","cleared","todo"}}
  * `reading`, `when` and `vote` are null where there is none. Of a vote the limits are those of its members, `bound`
- * null where they differ, and `needed` tells how many of them; it is null elsewhere.
+ * null where they differ, and `needed` tells how many of them; it is null elsewhere. `builtin`, of a built-in alarm only,
+ * is what raises and what ends it, and what to do; the facts of rules are null or empty there (answer_builtin.c).
  */
 #include <stdlib.h>
 #include <string.h>
@@ -201,6 +202,21 @@ static void put_sentence(const struct davy_config *config, const struct davy_exp
                  end > text ? "; " : "", davy_wall_format(inhibit->until.wall, until), inhibit->by, inhibit->reason);
 }
 
+void answer_state(struct davy_buf *out, const struct davy_config *config, const struct davy_alarm_view *view,
+                  const struct davy_inhibit *inhibit)
+{
+    davy_json_text(out, "rule", davy_subject_rule_name(config, &view->subject));
+    davy_json_text(out, "point", view->subject.point == DAVY_NONE ? NULL : config->points[view->subject.point].name);
+    davy_json_text(out, "state", davy_state_name(view->state));
+    davy_json_text(out, "level", davy_level_name(view->level));
+    davy_json_bool(out, "active", view->active);
+    davy_json_bool(out, "acknowledged", view->acknowledged);
+    davy_json_bool(out, "latched", view->latched);
+    answer_time(out, "since", view->raised_at);
+    davy_json_integer(out, "count", view->count);
+    answer_cover(out, view, inhibit);
+}
+
 static void tell_alarm(struct davy_buf *out, const struct davy_config *config,
                        const struct davy_explanation *explanation, const struct davy_inhibit *inhibit)
 {
@@ -210,18 +226,9 @@ static void tell_alarm(struct davy_buf *out, const struct davy_config *config,
     davy_json_text(out, "alarm", davy_subject_key(config, &view->subject, key));
     davy_json_text(out, "why", davy_why_name(explanation->why));
     davy_json_text(out, "sentence", sentence);
-    davy_json_text(out, "rule", explanation->rule->name);
-    davy_json_text(out, "point", view->subject.point == DAVY_NONE ? NULL : config->points[view->subject.point].name);
-    davy_json_text(out, "state", davy_state_name(view->state));
-    davy_json_text(out, "level", davy_level_name(view->level));
-    davy_json_bool(out, "active", view->active);
-    davy_json_bool(out, "acknowledged", view->acknowledged);
-    davy_json_bool(out, "latched", view->latched);
-    answer_time(out, "since", view->raised_at);
-    davy_json_integer(out, "count", view->count);
+    answer_state(out, config, view, inhibit);
     davy_explain_unit(config, explanation, unit, sizeof unit);
     davy_json_text(out, "unit", unit[0] ? unit : NULL);
-    answer_cover(out, view, inhibit);
 }
 
 static void tell_all(struct davy_buf *out, const struct source *source, size_t index)
@@ -244,6 +251,7 @@ static void tell_all(struct davy_buf *out, const struct source *source, size_t i
     tell_when(out, config, &explanation);
     tell_vote(out, source, index, &explanation);
     tell_ladder(out, &explanation);
+    davy_json_null(out, "builtin");
     davy_json_close(out, '}');
 }
 
@@ -255,11 +263,14 @@ static bool matches(const struct davy_config *config, const char *glob, uint32_t
            davy_point_glob(glob, config->devices[config->points[point].device].id, config->points[point].name);
 }
 
-/* Whether the question is about this alarm of the rule: a vote's is of all its members. */
-static bool is_meant(const struct davy_config *config, uint32_t rule, const char *glob,
-                     const struct davy_subject *subject)
+/* Whether the question is about this alarm: a vote's is of all its members. */
+static bool is_meant(const struct davy_config *config, const struct davy_subject *asked, const char *glob,
+                     const struct davy_alarm_view *view)
 {
-    if (subject->kind != DAVY_ALARM_RULE || subject->rule != rule)
+    const struct davy_subject *subject = &view->subject;
+    if (asked->kind != DAVY_ALARM_RULE)
+        return answer_builtin_meant(config, asked, glob, view);
+    if (subject->kind != DAVY_ALARM_RULE || subject->rule != asked->rule)
         return false;
     return subject->point == DAVY_NONE || matches(config, glob, subject->point);
 }
@@ -270,15 +281,6 @@ static const char *nearest_rule(const struct davy_config *config, const char *na
         if (davy_nearest(name, &config->rules[r].name, 1))
             return config->rules[r].name;
     return NULL;
-}
-
-/* RULE.fault of a vote. */
-static bool is_vote_fault(const struct davy_config *config, const char *name)
-{
-    for (size_t r = 0; r < config->rule_count; r++)
-        if (config->rules[r].vote > 0 && strcmp(config->rules[r].fault_name, name) == 0)
-            return true;
-    return false;
 }
 
 static bool is_device(const struct davy_config *config, const char *name)
@@ -292,9 +294,7 @@ static bool is_device(const struct davy_config *config, const char *name)
 static void refuse_rule(const struct davy_config *config, const char *name, char *refusal, size_t size)
 {
     const char *nearest = nearest_rule(config, name);
-    if (davy_alarm_kind_find(name) > DAVY_ALARM_RULE || is_vote_fault(config, name))
-        snprintf(refusal, size, "%s is a built-in alarm, not a rule: see `alarms`", name);
-    else if (is_device(config, name))
+    if (is_device(config, name))
         snprintf(refusal, size, "%s is a device, not a rule: ask for one of its points, %s.POINT", name, name);
     else
         snprintf(refusal, size, "no such rule: %s%s%s%s", name, nearest ? "; did you mean " : "",
@@ -336,24 +336,42 @@ static bool is_watched(const struct davy_config *config, const struct davy_rule 
     return false;
 }
 
-/* The rule that is asked about, or DAVY_NONE with the refusal. */
-static uint32_t find_rule(const struct davy_config *config, const struct davy_request_line *request, char *refusal,
-                          size_t size)
+/* What is asked about: a rule, or built-in alarms; false with the refusal. */
+static bool find_asked(const struct davy_config *config, const struct davy_engine *engine,
+                       const struct davy_request_line *request, struct davy_subject *asked, struct outcome *outcome)
 {
-    const uint32_t rule = davy_config_find_rule(config, request->alarm);
-    if (rule == DAVY_NONE)
-        refuse_rule(config, request->alarm, refusal, size);
-    else if (is_watched(config, &config->rules[rule], request->point, refusal, size))
-        return rule;
-    return DAVY_NONE;
+    const size_t size = sizeof outcome->refusal;
+    *asked = (struct davy_subject){DAVY_ALARM_RULE, DAVY_NONE, DAVY_NONE, DAVY_NONE, DAVY_NONE};
+    asked->rule = davy_config_find_rule(config, request->alarm);
+    if (asked->rule != DAVY_NONE)
+        return is_watched(config, &config->rules[asked->rule], request->point, outcome->refusal, size);
+    if (!answer_builtin_find(config, request->alarm, asked)) {
+        refuse_rule(config, request->alarm, outcome->refusal, size);
+        return false;
+    }
+    bool any = !request->point[0];
+    for (size_t i = 0; !any && i < davy_engine_alarm_count(engine); i++) {
+        struct davy_alarm_view view;
+        davy_engine_alarm(engine, i, &view);
+        any = answer_builtin_meant(config, asked, request->point, &view);
+    }
+    if (!any)
+        snprintf(outcome->refusal, size, "no such alarm: %s:%s", request->alarm, request->point);
+    return any;
+}
+
+static void tell_builtin(struct davy_buf *out, const struct source *source, const struct davy_alarm_view *view)
+{
+    struct davy_inhibit inhibit;
+    answer_builtin(out, source->config, view, answer_inhibit(view, source->decoder, source->now.mono, &inhibit));
 }
 
 void answer_explain(struct route *route, const struct ask *ask, const struct davy_config *config,
                     const struct davy_engine *engine, const struct davy_decoder *decoder)
 {
     struct outcome outcome = {.state = DAVY_STATE_NORMAL};
-    const uint32_t rule = find_rule(config, &ask->request, outcome.refusal, sizeof outcome.refusal);
-    if (rule == DAVY_NONE) {
+    struct davy_subject asked;
+    if (!find_asked(config, engine, &ask->request, &asked, &outcome)) {
         answer_action(route, ask, false, &outcome);
         return;
     }
@@ -368,9 +386,12 @@ void answer_explain(struct route *route, const struct ask *ask, const struct dav
     for (; i < davy_engine_alarm_count(engine) && answer_has_room(&out, rows); i++) {
         struct davy_alarm_view view;
         davy_engine_alarm(engine, i, &view);
-        if (!is_meant(config, rule, ask->request.point, &view.subject))
+        if (!is_meant(config, &asked, ask->request.point, &view))
             continue;
-        tell_all(&out, &source, i);
+        if (asked.kind == DAVY_ALARM_RULE)
+            tell_all(&out, &source, i);
+        else
+            tell_builtin(&out, &source, &view);
         rows++;
     }
     answer_finish(route, ask, &out, i < davy_engine_alarm_count(engine));

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What answer.c shares with answer_explain.c. */
+/* What answer.c, answer_explain.c and answer_builtin.c share. */
 #pragma once
 
 #include "base/buf.h"
@@ -14,6 +14,28 @@ void answer_time(struct davy_buf *out, const char *key, davy_wall time);
 
 /* What a person has done about an alarm; inhibit: that of the device, where it is what holds it, or NULL. */
 void answer_cover(struct davy_buf *out, const struct davy_alarm_view *view, const struct davy_inhibit *inhibit);
+
+/* Of the built-in alarm of a device that a person inhibits: who, why and until when, in *inhibit; else NULL. */
+const struct davy_inhibit *answer_inhibit(const struct davy_alarm_view *view, const struct davy_decoder *decoder,
+                                          davy_mono now, struct davy_inhibit *inhibit);
+
+/* The alarm as a sentence, as events have it. Returns text. */
+const char *answer_message(const struct davy_config *config, const struct davy_alarm_view *view, char *text,
+                           size_t size);
+
+/* The members of an explanation that rules and built-in alarms have alike: from `rule` to `count`, and the covers. */
+void answer_state(struct davy_buf *out, const struct davy_config *config, const struct davy_alarm_view *view,
+                  const struct davy_inhibit *inhibit);
+
+/*
+ * Built-in alarms: those of the name ("fault", "storage", of a vote "RULE.fault"), false where it is none. Whether one is
+ * meant: its name behind the colon matches, or without a glob it is the only one or not normal. Its explanation.
+ */
+bool answer_builtin_find(const struct davy_config *config, const char *name, struct davy_subject *ret_subject);
+bool answer_builtin_meant(const struct davy_config *config, const struct davy_subject *asked, const char *glob,
+                          const struct davy_alarm_view *view);
+void answer_builtin(struct davy_buf *out, const struct davy_config *config, const struct davy_alarm_view *view,
+                    const struct davy_inhibit *inhibit);
 
 /* Room for a page, to be freed; NULL: there is none, and that is answered. */
 char *answer_room(struct route *route, const struct ask *ask);

@@ -527,6 +527,7 @@ def completing(b):
                             (["ack", "h2s", ":", "GT-101"], ["GT-101.h2s"]),
                             (["ack", "fault", ":", "GT"], ["GT-103"]),
                             (["ack", "h2s", ":", "XX"], []),
+                            (["explain", "mq"], ["mqtt"]),
                             (["events", "--level", "o"], ["orange"])):
         b.check(completions(*words) == expected, f"completion of {words}", completions(*words))
 

@@ -236,12 +236,42 @@ def explains_why():
         assert "did you mean gas?" in refused(plant, "explain", "gass")
         assert "does not watch" in refused(plant, "explain", "gas", "GT-1.run")
         assert "no such point: GT-7.gas; did you mean GT-" in refused(plant, "explain", "gas", "GT-7.gas")
-        assert "built-in" in refused(plant, "explain", "two.fault")
         assert "not enabled" in refused(plant, "explain", "gas", "GT-9.gas")
-        assert "built-in" in refused(plant, "explain", "fault")
         assert {a["alarm"] for a in ctl(plant, 0, "explain", "GT-1")["alarms"]} >= {"gas:GT-1.gas", "two:_"}, "all of a device"
         assert "no rule watches GT-1.run" in plant.ctl("explain", "GT-1").stdout
         assert {p["point"] for p in ctl(plant, 0, "points", "GT-1")["points"]} == {"GT-1.gas", "GT-1.run"}
+
+
+def explains_built_in_alarms():
+    with Plant() as plant:
+        started(plant)
+
+        def why(*arguments):
+            alarms = ctl(plant, 0, "explain", *arguments)["alarms"]
+            assert len(alarms) == 1 and alarms[0]["builtin"]["cleared"] and not alarms[0]["limits"], alarms
+            return alarms[0]
+        calm = why("config")
+        assert (calm["alarm"], calm["why"], calm["sentence"], calm["state"], calm["since"]) == (
+            "config:gateway", "not-reached", "not in alarm", "normal", None), calm
+        assert why("fault", "GT-1")["sentence"] == why("two.fault")["sentence"] == "not in alarm"
+        assert ctl(plant, 0, "explain", "fault")["alarms"] == [], "without a name those that stand"
+        assert plant.ctl("explain", "fault").stdout == "none of these alarms stands\n"
+        assert refused(plant, "explain", "fault", "GT-7") == "no such alarm: fault:GT-7"
+        assert refused(plant, "explain", "mqtt:GT-1") == "no such alarm: mqtt:GT-1"
+        plant.config.write_text(config(plant, '"much"'), encoding="utf-8")
+        assert plant.ctl("reload").returncode == 1
+        row = state_is(plant, "config:gateway", "acknowledged")
+        bad = why("config:gateway")
+        assert bad["why"] == "active" and bad["sentence"] == f"in alarm since {row['since']}: {row['note']}", (bad, row)
+        text = plant.ctl("explain", "config").stdout
+        assert "orange" in text and "cleared by    a reload is accepted\n" in text and "davyctl check" in text, text
+        ctl(plant, 0, "inhibit", "GT-1", "--reason", "bump test")
+        state_is(plant, "inhibit:GT-1", "acknowledged")
+        assert f"by {USER}: bump test" in why("inhibit")["sentence"], why("inhibit")
+        plant.sim.send("fault GT-2 timeout")
+        state_is(plant, "fault:GT-2", "acknowledged")
+        assert why("fault")["sentence"].endswith(": no good reading (comm)"), why("fault")
+        assert all(a["builtin"] is None for a in ctl(plant, 0, "explain", "GT-2")["alarms"]), "rules that watch it"
 
 
 def tells_what_a_reload_would_change():
@@ -267,4 +297,5 @@ def tells_what_a_reload_would_change():
 
 if __name__ == "__main__":
     sys.exit(run_cases([shelves_for_a_time_and_unshelves, takes_out_of_service_and_puts_back, inhibits_a_device_for_a_time,
-                        an_inhibit_outlives_a_restart, explains_why, tells_what_a_reload_would_change], sys.argv[1:]))
+                        an_inhibit_outlives_a_restart, explains_why, explains_built_in_alarms,
+                        tells_what_a_reload_would_change], sys.argv[1:]))
