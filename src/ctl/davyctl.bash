@@ -8,6 +8,11 @@ _davyctl_names()
     davyctl "${_davyctl_socket[@]}" --json $1 2>/dev/null | sed -n "s/.*\"$2\": \"\([^\"]*\)\".*/\1/p"
 }
 
+_davyctl_devices()
+{
+    _davyctl_names points point | sed 's/\.[^.]*$//' | sort -u
+}
+
 _davyctl()
 {
     local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]} before='' verb='' i words=''
@@ -65,13 +70,14 @@ _davyctl()
             case $verb in
             ack | reset | unshelve | in-service) words=$(_davyctl_names alarms alarm) ;;
             shelve | out-of-service) words="$(_davyctl_names 'alarms --all' alarm) 30min 1h 2h 8h 12h" ;;
-            inhibit | uninhibit) words="$(_davyctl_names points point | sed 's/\.[^.]*$//' | sort -u) 15min 30min 1h 8h" ;;
-            explain) words="$(_davyctl_names 'alarms --all' rule | sort -u) $(_davyctl_names points point) $builtin" ;;
-            points | history) words=$(_davyctl_names points point) ;;
+            inhibit | uninhibit) words="$(_davyctl_devices) 15min 30min 1h 8h" ;;
+            explain) words="$(_davyctl_names 'alarms --all' rule | sort -u) $(_davyctl_devices) $(_davyctl_names points point) $builtin" ;;
+            points) words="$(_davyctl_devices) $(_davyctl_names points point)" ;;
+            history) words=$(_davyctl_names points point) ;;
             presets) words="$(_davyctl_names presets name) $(_davyctl_names presets formula)" ;;
             log-level) words='error warning notice info debug' ;;
             scan | frames) words=$(_davyctl_names status name) ;;
-            identify) words="$(_davyctl_names points point | sed 's/\.[^.]*$//' | sort -u) $(_davyctl_names status name)" ;;
+            identify) words="$(_davyctl_devices) $(_davyctl_names status name)" ;;
             read) words="$(_davyctl_names status name) coil discrete input holding" ;;
             backup | check | diff)
                 mapfile -t COMPREPLY < <(compgen -f -- "$current")

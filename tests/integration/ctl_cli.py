@@ -527,7 +527,8 @@ def completing(b):
                             (["ack", "h2s", ":", "GT-101"], ["GT-101.h2s"]),
                             (["ack", "fault", ":", "GT"], ["GT-103"]),
                             (["ack", "h2s", ":", "XX"], []),
-                            (["explain", "mq"], ["mqtt"]),
+                            (["explain", "mq"], ["mqtt"]), (["explain", "GT-102"], ["GT-102", "GT-102.h2s"]),
+                            (["points", "GT"], ["GT-101", "GT-102", "GT-101.h2s", "GT-102.h2s"]),
                             (["events", "--level", "o"], ["orange"])):
         b.check(completions(*words) == expected, f"completion of {words}", completions(*words))
 
