@@ -16,7 +16,7 @@
 /* Conditions of the gateway that are alarms of its own. */
 struct selfwatch {
     /* What the evaluator was told; nothing yet after the start, when it may remember the last run's. */
-    enum told storage, mqtt, config, clock, overload;
+    struct told_cause storage, mqtt, config, clock, overload;
     davy_mono begun; /* when it was first looked */
     struct clock_watch clock_watch;
     struct clock_corrections corrections;

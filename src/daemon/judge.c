@@ -1,7 +1,24 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "daemon/judge.h"
 
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+
+bool cause_is_news(const struct told_cause *last, enum told now, const char *why, davy_mono at)
+{
+    if (now == TOLD_NOTHING || now != last->told)
+        return now != TOLD_NOTHING;
+    const bool paused = last->at.ns != 0 && davy_mono_sub(at, last->at).ns < CAUSE_PAUSE;
+    return now == TOLD_TRUE && !paused && strncmp(why, last->why, sizeof last->why - 1) != 0;
+}
+
+void cause_was_told(struct told_cause *last, enum told now, const char *why, davy_mono at)
+{
+    last->at = now == last->told ? at : (davy_mono){0};
+    last->told = now;
+    snprintf(last->why, sizeof last->why, "%s", why);
+}
 
 #define STEP           DAVY_NS_PER_S
 #define UNSYNCHRONIZED (600 * DAVY_NS_PER_S)

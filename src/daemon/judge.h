@@ -9,9 +9,26 @@
 #include <stdint.h>
 
 #include "base/clock.h"
+#include "model/alarm.h"
 
 /* A condition of the gateway; nothing is known of it until it, or its absence, has lasted long enough. */
 enum told { TOLD_NOTHING, TOLD_FALSE, TOLD_TRUE };
+
+/*
+ * What was told of an alarm of the gateway, and why. Another cause of one that stands is news, too, but only one a
+ * minute: each is written into the ledger, which may be what is in trouble.
+ */
+#define CAUSE_PAUSE (60 * DAVY_NS_PER_S)
+
+struct told_cause {
+    enum told told;
+    char why[DAVY_NOTE_SIZE];
+    davy_mono at; /* of the last other cause; ns = 0: none */
+};
+
+/* Whether that is to be told; and that it was. */
+bool cause_is_news(const struct told_cause *last, enum told now, const char *why, davy_mono at);
+void cause_was_told(struct told_cause *last, enum told now, const char *why, davy_mono at);
 
 /* `clock`: true from a step of more than 1 s, or 10 min unsynchronized; false after a minute synchronized. */
 struct clock_watch {

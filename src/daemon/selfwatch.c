@@ -26,19 +26,22 @@
 /* The storage must be well for this long. */
 #define STORAGE_CALM (60 * DAVY_NS_PER_S)
 
-static void tell_why(struct daemon *daemon, enum davy_alarm_kind kind, enum told now, const char *why, enum told *told)
+/* Of an alarm that stands another cause is no event: it is what `alarms` and `explain` show from then on. */
+static void tell_why(struct daemon *daemon, enum davy_alarm_kind kind, enum told now, const char *why,
+                     struct told_cause *last)
 {
-    if (now == TOLD_NOTHING || *told == now)
+    const davy_mono at = davy_clock_now(daemon->clock).mono;
+    if (!cause_is_news(last, now, why, at))
         return;
     struct ask ask = {.kind = ASK_SELF, .self = kind, .condition = now == TOLD_TRUE};
     snprintf(ask.request.note, sizeof ask.request.note, "%s", why);
     if (davy_queue_push(&pipeline_route(daemon->pipeline)->asks, &ask) == 0)
-        *told = now;
+        cause_was_told(last, now, why, at);
 }
 
-static void tell(struct daemon *daemon, enum davy_alarm_kind kind, enum told now, enum told *told)
+static void tell(struct daemon *daemon, enum davy_alarm_kind kind, enum told now, struct told_cause *last)
 {
-    tell_why(daemon, kind, now, "", told);
+    tell_why(daemon, kind, now, "", last);
 }
 
 /* What troubles the storage; NULL: all is well. */
@@ -162,7 +165,7 @@ static enum told mqtt_told(struct daemon *daemon, struct davy_stamp now, struct 
     find_mqtt_troubles(daemon, &publisher, &recorder, now, why);
     if (why->length > 0)
         return TOLD_TRUE;
-    return daemon->watch.mqtt == TOLD_NOTHING && recorder.doubtful ? TOLD_NOTHING : TOLD_FALSE;
+    return daemon->watch.mqtt.told == TOLD_NOTHING && recorder.doubtful ? TOLD_NOTHING : TOLD_FALSE;
 }
 
 /* A queue of the route that is over half full. */
@@ -200,7 +203,7 @@ static void watch_storage(struct daemon *daemon, davy_mono now)
     const char *why = storage_trouble(&recorder, pipeline_config(daemon->pipeline)->storage.announce_within, now);
     if (why)
         tell_why(daemon, DAVY_ALARM_STORAGE, TOLD_TRUE, why, &watch->storage);
-    else if (watch->storage != TOLD_NOTHING || davy_mono_sub(now, watch->begun).ns >= STORAGE_CALM)
+    else if (watch->storage.told != TOLD_NOTHING || davy_mono_sub(now, watch->begun).ns >= STORAGE_CALM)
         tell(daemon, DAVY_ALARM_STORAGE, TOLD_FALSE, &watch->storage);
 }
 
@@ -264,7 +267,7 @@ void daemon_watch_config(struct daemon *daemon, const char *refusal)
     struct davy_buf why;
     davy_buf_init(&why, daemon->watch.config_refused, sizeof daemon->watch.config_refused);
     davy_utf8_escape(&why, refusal ? refusal : "");
-    daemon->watch.config = TOLD_NOTHING; /* that it is refused may be known, but not why */
+    daemon->watch.config.told = TOLD_NOTHING; /* that it is refused may be known, but not why */
     watch_config(daemon);
 }
 

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "daemon/judge.h"
 
+#include <string.h>
+
 #include "base/attr.h"
 #include "support/cmocka_all.h"
 
@@ -323,6 +325,31 @@ static void after_a_sleep_of_the_machine_nobody_is_stuck(void **unused)
     assert_false(heartbeat_judge(&heartbeat, 7, patience, mono(36007)));
 }
 
+/* A change is told at once; one that goes to and fro once a minute, with what is so then. */
+static void of_an_alarm_that_stands_another_cause_is_told_once_a_minute(void **unused)
+{
+    (void)unused;
+    struct told_cause last = {0};
+    assert_false(cause_is_news(&last, TOLD_NOTHING, "", mono(1)));
+    assert_true(cause_is_news(&last, TOLD_TRUE, "refused", mono(1)));
+    cause_was_told(&last, TOLD_TRUE, "refused", mono(1));
+    assert_false(cause_is_news(&last, TOLD_TRUE, "refused", mono(2)));
+    assert_false(cause_is_news(&last, TOLD_NOTHING, "expired", mono(2)));
+    assert_true(cause_is_news(&last, TOLD_TRUE, "expired", mono(2)));
+    cause_was_told(&last, TOLD_TRUE, "expired", mono(2));
+    assert_false(cause_is_news(&last, TOLD_TRUE, "refused", mono(61)));
+    assert_true(cause_is_news(&last, TOLD_TRUE, "refused", mono(62)));
+    assert_true(cause_is_news(&last, TOLD_FALSE, "", mono(3))); /* that it is over waits for nothing */
+    cause_was_told(&last, TOLD_FALSE, "", mono(3));
+    assert_false(cause_is_news(&last, TOLD_FALSE, "refused", mono(900)));
+    assert_true(cause_is_news(&last, TOLD_TRUE, "refused", mono(4)));
+    char longest[2 * DAVY_NOTE_SIZE];
+    memset(longest, 'x', sizeof longest);
+    longest[sizeof longest - 1] = 0;
+    cause_was_told(&last, TOLD_TRUE, longest, mono(5)); /* what is cut off is no difference */
+    assert_false(cause_is_news(&last, TOLD_TRUE, longest, mono(900)));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -345,6 +372,7 @@ int main(void)
         cmocka_unit_test(a_machine_that_slept_has_no_slow_point),
         cmocka_unit_test(a_thread_without_a_beat_is_stuck_once_patience_is_over),
         cmocka_unit_test(after_a_sleep_of_the_machine_nobody_is_stuck),
+        cmocka_unit_test(of_an_alarm_that_stands_another_cause_is_told_once_a_minute),
         cmocka_unit_test(a_device_that_is_dead_is_not_slow_nor_when_it_comes_back),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -103,6 +103,19 @@ def what_is_not_confirmed_is_pending_and_goes_again_and_is_alarmed():
         assert not seen.schema_errors() or all("/cmd/" in e for e in seen.schema_errors()), seen.schema_errors()[:2]
 
 
+def another_cause_of_a_standing_alarm_is_shown_and_is_no_event():
+    with Plant() as plant:
+        seen = started(plant)
+        plant.sim.set("GT-1.gas", 25)
+        first = event(seen, "mqtt", "raised")
+        assert plant.alarms()["mqtt:gateway"]["note"] == first["note"] == "the platform does not confirm", first
+        plant.broker.deny("alarm/A1/GT-2/gas/gas")
+        plant.sim.set("GT-2.gas", 25)
+        wait_for(lambda: "the broker refuses" in plant.alarms()["mqtt:gateway"]["note"], 10, "the cause of now")
+        assert "the broker refuses" in plant.ctl("explain", "mqtt").stdout
+        assert plant.ledger("SELECT event, note FROM events WHERE rule = 'mqtt'") == [("raised", first["note"])]
+
+
 def a_reload_changes_to_whom_events_are_delivered():
     with Plant() as plant:
         seen = started(plant, "broker")
@@ -251,6 +264,7 @@ def the_example_for_developers_is_as_it_says():
 
 CASES = [
     what_is_not_confirmed_is_pending_and_goes_again_and_is_alarmed,
+    another_cause_of_a_standing_alarm_is_shown_and_is_no_event,
     a_reload_changes_to_whom_events_are_delivered,
     a_restart_forgets_nothing_and_calms_nothing,
     what_was_not_on_the_wire_cannot_be_confirmed,
