@@ -11,7 +11,7 @@
  *    "vote":{"votes","needed","healthy","count","members":[{"point","vote","by_fault","value","quality"}]},
  *    "ladder":[{"step","after_s","unless","owner","level","done","left_s"}],"builtin":{"raised","cleared","todo"}}
  * `reading`, `when` and `vote` are null where there is none. Of a vote the limits are those of its members, `bound`
- * null where they differ, and `needed` tells how many of them; it is null elsewhere. `builtin`, of a built-in alarm only,
+ * null where they differ, and `needed` tells how many of them; it is null elsewhere. `builtin`, only of a built-in one,
  * is what raises and what ends it, and what to do; the facts of rules are null or empty there (answer_builtin.c).
  */
 #include <stdlib.h>

@@ -28,7 +28,7 @@ void answer_state(struct davy_buf *out, const struct davy_config *config, const 
                   const struct davy_inhibit *inhibit);
 
 /*
- * Built-in alarms: those of the name ("fault", "storage", of a vote "RULE.fault"), false where it is none. Whether one is
+ * Built-in alarms: those of the name ("fault", "storage", of votes "RULE.fault"); false if it is none. Whether one is
  * meant: its name behind the colon matches, or without a glob it is the only one or not normal. Its explanation.
  */
 bool answer_builtin_find(const struct davy_config *config, const char *name, struct davy_subject *ret_subject);
