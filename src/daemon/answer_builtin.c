@@ -22,12 +22,12 @@ static const struct {
     [DAVY_ALARM_STORAGE] = {"a write failed or took longer than announce_within, a database was set aside, or less "
                             "than 64 MiB or 5 % are free",
                             "a minute without", "look at the disk: its space, its inodes, errors in the kernel's log"},
-    [DAVY_ALARM_MQTT] =
-        {"no connection that holds for 60 s, a refusal in the last 60 s, another client with our id in "
-         "the last 10 min, an event not delivered for 10 min, or a certificate that ends within 30 days",
-         "none of these",
-         "look at the broker, the network, certificates and accounts; `davyctl status` says it of the "
-         "moment; events wait in the ledger until they are delivered"},
+    [DAVY_ALARM_MQTT] = {"no connection that holds for 60 s, a refusal in the last 60 s, another client with our id in "
+                         "the last 10 min, an event not delivered for 10 min, a platform that does not confirm within "
+                         "confirm_within, or a certificate that ends within 30 days",
+                         "none of these",
+                         "look at the broker, the network, certificates and accounts; `davyctl status` says it of the "
+                         "moment; events wait in the ledger until they are delivered"},
     [DAVY_ALARM_CLOCK] = {"the clock stepped by more than 1 s, or was not synchronized for 10 min",
                           "a minute synchronized", "look at the time service: `timedatectl`; no delay depends on it"},
     [DAVY_ALARM_CONFIG] = {"a reload was refused; the configuration before it runs on", "a reload is accepted",
