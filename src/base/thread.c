@@ -22,7 +22,7 @@ static void *run(void *argument)
     return NULL;
 }
 
-/* A thread's own faults stay open: blocked, they kill the process all the same, but past any handler that says where. */
+/* A thread's own faults stay open: blocked, they kill the process all the same, past any handler that says where. */
 static sigset_t foreign_signals(void)
 {
     static const int faults[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL};

@@ -46,7 +46,7 @@ static void limit_memory(void)
     mallopt(M_MMAP_THRESHOLD, LARGE_BLOCK);
     mallopt(M_TRIM_THRESHOLD, KEPT_FREE);
     mallopt(M_ARENA_MAX, ARENAS);
-    malloc_trim(0); /* glibc's own malloc is set up by its first user: under a sanitizer two threads would race for it */
+    malloc_trim(0); /* its first user sets glibc's malloc up: under a sanitizer, two threads would race for it */
 }
 
 sigset_t process_signals(void)
