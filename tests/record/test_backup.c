@@ -184,7 +184,7 @@ static int on_a_full_disk(struct fixture *f)
     snprintf(f->copy, sizeof f->copy, "%s/small/copy", f->folder.path);
     if (unshare(CLONE_NEWNS) < 0 && unshare(CLONE_NEWUSER | CLONE_NEWNS) < 0)
         return 77;
-    if (mkdir(small, 0700) < 0 || mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
+    if (mkdir(small, 0700) < 0 || mount("none", "/", "none", MS_REC | MS_PRIVATE, NULL) < 0 ||
         mount("small", small, "tmpfs", 0, "size=1m") < 0)
         return 77;
     int r = davy_backup(DAVY_BACKUP_LEDGER, f->folder.file, f->copy, NULL, NULL, &f->bytes, f->error, sizeof f->error);
