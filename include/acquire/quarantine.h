@@ -8,8 +8,11 @@
  * not answered are paid, with the time that they took, from an account that grows by a tenth of the time that passes
  * and holds at most max(retries, 1) × C, C being the longest miss of the devices here: max(timeout, max_reply) on a
  * line, timeout on TCP. What is answered is free, as is a probe that ends before the next poll is due. Nothing is begun
- * on an account that is not positive; the device that waits longest goes first. A device that misses more than one poll
- * in seven, by a moving mean, pays for each miss, and while the account is empty it waits in that line too.
+ * on an account that is not positive, and no probe of a device in quarantine on one that does not hold the whole of its
+ * miss: else dead devices would have all of it, and a single damaged reply of a healthy one would hide that for 10 C.
+ * What missed once or twice, and does so seldom, goes first, then the device that waits longest. A device that misses
+ * more than one poll in seven, by a moving mean, pays for each miss, and while the account is empty it waits in that
+ * line too.
  *
  * Where many devices miss now and then and answer again, or half of them often, the line is bad and nobody is to be
  * protected from anybody: then only those that missed three times in a row are silent, and retries are free.

@@ -199,39 +199,67 @@ static davy_mono due_of(const struct davy_quarantine *quarantine, const struct d
     return (davy_mono){patient->probe_at.ns - early};
 }
 
-/* Of those sick the one that has waited longest, or is due first; NULL. */
-static const struct davy_patient *first_in_line(const struct davy_quarantine *quarantine)
+/* It answered until just now, and does so seldom: most likely noise. */
+static bool is_slip(const struct davy_patient *patient)
+{
+    return patient->misses > 0 && patient->misses < MISSES && !patient->flapping;
+}
+
+/* Of those sick, that slipped or not, the one that has waited longest, or is due first; NULL. */
+static const struct davy_patient *first_in_line(const struct davy_quarantine *quarantine, bool slipped)
 {
     const struct davy_patient *first = NULL;
     const unsigned least = is_noisy(quarantine) ? MISSES : 1;
     for (size_t i = 0; quarantine->sick > 0 && i < quarantine->count; i++) {
         const struct davy_patient *patient = &quarantine->patients[i];
-        if ((patient->misses >= least || patient->queued) &&
+        if ((patient->misses >= least || patient->queued) && is_slip(patient) == slipped &&
             (!first || due_of(quarantine, patient).ns < due_of(quarantine, first).ns))
             first = patient;
     }
     return first;
 }
 
+/* What must be on the account: of a dead device the whole of its miss, so that one of a neighbour's is always left. */
+static int64_t price_of(const struct davy_patient *patient)
+{
+    return patient->misses >= MISSES ? patient->cost.ns : 1;
+}
+
+static bool is_due(const struct davy_quarantine *quarantine, const struct davy_patient *patient, davy_mono now)
+{
+    return patient && due_of(quarantine, patient).ns <= now.ns;
+}
+
 uint32_t davy_quarantine_probe(struct davy_quarantine *quarantine, davy_mono now, davy_mono next)
 {
-    const struct davy_patient *patient = first_in_line(quarantine);
-    if (!patient || due_of(quarantine, patient).ns > now.ns)
+    const struct davy_patient *patient = first_in_line(quarantine, true);
+    if (!is_due(quarantine, patient, now))
+        patient = first_in_line(quarantine, false);
+    if (!is_due(quarantine, patient, now))
         return DAVY_NONE;
-    bool fits = davy_mono_add(now, patient->cost).ns <= next.ns;
-    return is_alone(quarantine) || fits || davy_quarantine_can_pay(quarantine, now) ? patient->device : DAVY_NONE;
+    (void)davy_quarantine_can_pay(quarantine, now);
+    bool fits = davy_mono_add(now, patient->cost).ns <= next.ns, can_pay = quarantine->credit_ns >= price_of(patient);
+    return is_alone(quarantine) || fits || can_pay ? patient->device : DAVY_NONE;
+}
+
+/* When it is due and can be paid. */
+static davy_mono turn_of(const struct davy_quarantine *quarantine, const struct davy_patient *patient)
+{
+    if (!patient)
+        return DAVY_MONO_NEVER;
+    const davy_mono due = due_of(quarantine, patient);
+    const int64_t missing = price_of(patient) - quarantine->credit_ns;
+    if (is_alone(quarantine) || missing <= 0)
+        return due;
+    const davy_mono paid = davy_mono_add(quarantine->credited, (davy_span){missing * SHARE});
+    return due.ns > paid.ns ? due : paid;
 }
 
 davy_mono davy_quarantine_next(const struct davy_quarantine *quarantine)
 {
-    const struct davy_patient *patient = first_in_line(quarantine);
-    if (!patient)
-        return DAVY_MONO_NEVER;
-    davy_mono due = due_of(quarantine, patient);
-    if (is_alone(quarantine) || quarantine->credit_ns > 0)
-        return due;
-    davy_mono paid = davy_mono_add(quarantine->credited, (davy_span){(1 - quarantine->credit_ns) * SHARE});
-    return due.ns > paid.ns ? due : paid;
+    const davy_mono slipped = turn_of(quarantine, first_in_line(quarantine, true));
+    const davy_mono other = turn_of(quarantine, first_in_line(quarantine, false));
+    return slipped.ns < other.ns ? slipped : other;
 }
 
 static void note_glitch(struct davy_quarantine *quarantine, struct davy_patient *patient, bool glitch)

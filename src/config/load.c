@@ -109,6 +109,9 @@ static void build(struct davy_loader *loader, config_setting_t *root)
         davy_rules_build(loader, raw.rules);
     if (!loader->failed)
         davy_config_check(loader);
+    if (!loader->failed && loader->problems->errors == 0 && loader->config->rule_count == 0)
+        davy_setting_warning(raw.rules ? raw.rules : root,
+                             "there is no rule: nothing but faults will ever be in alarm");
     davy_settings_collect(loader, root, "");
     davy_settings_sort(loader);
 }

@@ -369,8 +369,8 @@ static void many_that_answer_every_other_time_still_cost_a_tenth(void **state)
 }
 
 /*
- * One dead device takes all that there is on the account, for ever: that must not be why another one, that has answered
- * each time for long, is read every 10 s. It may have a read that it never answers.
+ * Others, one dead and one that misses often, take all that there is on the account, for ever: that must not be why
+ * one that has answered each time for long is read every 10 s. It may have a read that it never answers.
  */
 static void who_answers_again_is_read_at_its_interval(uint16_t deaf)
 {
@@ -382,6 +382,7 @@ static void who_answers_again_is_read_at_its_interval(uint16_t deaf)
         small_point(config, "q", deaf, DAVY_TYPE_FLOAT32);
     line_init(&line, config);
     line.units[1].mode = DEAD;
+    line.units[2].mode = FLAPPING;
     line.units[32].deaf = deaf;
     run_for(&line, davy_span_s(300));
     line.units[32].mode = FLAPPING;
@@ -392,8 +393,8 @@ static void who_answers_again_is_read_at_its_interval(uint16_t deaf)
     reset(&line);
     run_for(&line, davy_span_s(600));
     print_message("%u polls\n", line.units[32].polls);
-    assert_in_range(line.units[32].polls, 580, 601);
-    assert_in_range(line.block_counts[32][DAVY_ANSWER_OK], 580, 601);
+    assert_in_range(line.units[32].polls, 560, 601);
+    assert_in_range(line.block_counts[32][DAVY_ANSWER_OK], 560, 601);
     line_done(&line);
 }
 

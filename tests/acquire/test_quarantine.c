@@ -117,6 +117,50 @@ static void an_empty_account_waits_for_a_tenth_of_the_time(void **state)
     davy_config_unref(config);
 }
 
+/* A probe that the plan leaves no time for, whether it is not answered. */
+static bool probe(struct davy_quarantine *quarantine, uint32_t device, davy_mono now)
+{
+    if (davy_quarantine_probe(quarantine, now, now) != device)
+        return false;
+    const davy_mono end = davy_mono_add(now, davy_span_s(1));
+    davy_quarantine_pay(quarantine, davy_span_s(1), end);
+    miss(quarantine, device, end);
+    return true;
+}
+
+/* A dead device would take all of the account for ever: a neighbour that missed once needs some of it. */
+static void a_dead_device_leaves_a_neighbour_what_a_damaged_reply_costs(void **state)
+{
+    (void)state;
+    struct davy_config *config = devices(3);
+    struct davy_quarantine quarantine;
+    config->buses[0].timeout = davy_span_s(1);
+    init(&quarantine, config);
+    for (int i = 0; i < 5; i++)
+        miss(&quarantine, 0, at(0));
+    int64_t ms = 0, probes = 0;
+    for (; ms < 100000; ms += 10) {
+        if (!probe(&quarantine, 0, at_ms(ms)))
+            continue;
+        probes++;
+        ms += 1010;
+        assert_true(davy_quarantine_may_retry(&quarantine, 1, at_ms(ms)));
+    }
+    assert_in_range(probes, 9, 10); /* a tenth of the time */
+    while (!probe(&quarantine, 0, at_ms(ms)))
+        ms += 10;
+    miss(&quarantine, 1, at_ms(ms + 1000));
+    assert_int_equal(davy_quarantine_next(&quarantine).ns, at_ms(ms + 2000).ns);
+    assert_true(probe(&quarantine, 1, at_ms(ms + 2000)));
+    for (ms += 3000; !probe(&quarantine, 1, at_ms(ms)); ms += 10) /* the dead one is due for longer */
+        assert_false(probe(&quarantine, 0, at_ms(ms)));
+    assert_true(davy_quarantine_answer(&quarantine, 1, false));
+    while (!probe(&quarantine, 0, at_ms(ms)))
+        assert_true((ms += 10) < 150000);
+    davy_quarantine_done(&quarantine);
+    davy_config_unref(config);
+}
+
 static void the_account_holds_as_many_misses_as_there_are_retries(void **state)
 {
     (void)state;
@@ -334,6 +378,7 @@ int main(void)
         cmocka_unit_test(one_miss_makes_it_silent_three_isolate_it_an_answer_ends_it),
         cmocka_unit_test(probes_come_after_1_1_1_2_4_and_then_every_5_seconds),
         cmocka_unit_test(an_empty_account_waits_for_a_tenth_of_the_time),
+        cmocka_unit_test(a_dead_device_leaves_a_neighbour_what_a_damaged_reply_costs),
         cmocka_unit_test(the_account_holds_as_many_misses_as_there_are_retries),
         cmocka_unit_test(where_nobody_answers_each_is_asked_every_two_seconds_without_an_account),
         cmocka_unit_test(a_new_plan_remembers_devices_by_id),

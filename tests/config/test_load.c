@@ -317,6 +317,24 @@ static void where_a_rule_is_broken_nothing_is_said_to_have_no_limit(void **state
     davy_problems_done(&problems);
 }
 
+static void a_file_of_rules_that_was_emptied_is_warned_of(void **state)
+{
+    (void)state;
+    static const char device[] = "devices = ( { id = \"D\"; bus = \"plc\"; unit = 1; points = ( { name = \"p\"; "
+                                 "register = 1; type = \"int16\"; } ); } );\n";
+    static const char *const rules[] = {"", "rules = ( );\n"};
+    for (size_t i = 0; i < DAVY_LENGTH(rules); i++) {
+        struct davy_problems problems = {0};
+        char text[256];
+        snprintf(text, sizeof text, "%s%s", device, rules[i]);
+        struct davy_config *config = load_text(text, &problems);
+        assert_non_null(config);
+        assert_int_equal(warnings_with(&problems, "there is no rule"), 1);
+        davy_config_unref(config);
+        davy_problems_done(&problems);
+    }
+}
+
 static void what_is_unwise_is_warned_of(void **state)
 {
     (void)state;
@@ -333,6 +351,7 @@ static void what_is_unwise_is_warned_of(void **state)
     assert_non_null(config);
     assert_int_equal(warnings_with(&problems, "D.q has no limit at all"), 1);
     assert_int_equal(warnings_with(&problems, "no limit at all"), 1);
+    assert_int_equal(warnings_with(&problems, "there is no rule"), 0);
     assert_int_equal(warnings_with(&problems, "deadband of 0"), 2);
     assert_int_equal(warnings_with(&problems, "not enabled"), 1);
     assert_int_equal(warnings_with(&problems, "2020-01-01 is in the past"), 1);
@@ -417,6 +436,7 @@ int main(void)
         cmocka_unit_test(syntax_is_forgiving_where_the_manual_says_so),
         cmocka_unit_test(a_unit_is_refused_once),
         cmocka_unit_test(where_a_rule_is_broken_nothing_is_said_to_have_no_limit),
+        cmocka_unit_test(a_file_of_rules_that_was_emptied_is_warned_of),
         cmocka_unit_test(what_is_unwise_is_warned_of),
         cmocka_unit_test(a_platform_that_may_not_confirm_is_warned_of),
         cmocka_unit_test(settings_are_sorted_and_named_by_id),

@@ -280,6 +280,25 @@ class noise_on_the_line(Noise):
             world.wait_good(self.device(unit), 40)
 
 
+class damage_beside_the_dead(Serial):
+    """L6: a reply that is damaged now and then is asked for again at once, also while a dead device uses up what trouble may cost."""
+    rows, units, absent, timeout = "L6", 3, (2,), "1s"
+
+    def run(self, world):
+        world.wait_good(self.device(1))
+        wait_for(lambda: f"{self.device(2)} does not answer" in world.log(), 60, "the dead device is only probed")
+        time.sleep(10)  # a miss of it is paid off in that
+        began = time.time()
+        for _ in range(8):
+            world.tell(f"fault {self.device(1)} crc count 1")
+            time.sleep(2.3)
+        errors, good = world.bus(self.name)["errors"], [r[0] for r in world.readings(f"{self.device(1)}.a", began) if r[2] == "good"]
+        longest = max(b - a for a, b in zip([began] + good, good + [time.time()]))
+        assert longest < 4, f"blind for {longest:.1f} s"  # 1 s is the dead one's and 1 s its own; it was 10
+        assert errors >= 8, errors
+        print(f"  {self.name}: {errors} errors, longest time between two good readings {longest:.2f} s")
+
+
 class refused_registers(Case):
     """L7: a read that the device refuses is a fault that says so, told at each interval and asked rarely."""
     rows, timeout = "L7", "1s"
@@ -588,7 +607,7 @@ class two_with_one_address(Case):
         os.close(self.keep)
 
 
-CASES = (untouched, late_on_tcp, noise_on_the_line, refused_registers, busy_device, gateway_without_a_unit, dripping_device,
+CASES = (untouched, late_on_tcp, noise_on_the_line, damage_beside_the_dead, refused_registers, busy_device, gateway_without_a_unit, dripping_device,
          replugged_adapter, settings_from_outside, no_direction_to_switch, black_hole, doors_that_slam, two_with_one_address)
 
 
