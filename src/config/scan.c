@@ -125,6 +125,15 @@ static const struct {
                           "a value (no comma behind the last)"},
 };
 
+/* What the eye does not see, or takes for right. */
+static const char *hint_of(const struct scanner *s, const char *text)
+{
+    if ((unsigned char)text[0] >= 0x80)
+        return "; outside of quotes only ASCII may stand, other kinds of spaces and quotes too are none";
+    bool is_key_awaited = depth(s)->syntax == DAVY_SYNTAX_KEY;
+    return is_key_awaited && text[0] >= '0' && text[0] <= '9' ? "; decimals stand behind a point, not a comma" : "";
+}
+
 /* The first error says it all: what follows may be its consequence. */
 static void wrong_token(struct scanner *s, const char *text, size_t length)
 {
@@ -135,8 +144,8 @@ static void wrong_token(struct scanner *s, const char *text, size_t length)
     if (s->source->nesting > 0)
         davy_buf_printf(&buf, " (the '%c' of line %u is open)", open->bracket, open->at.line);
     if (!s->source->broken)
-        davy_source_problem(s->source, s->line, "%.*s%s stands where %s is expected%s", clip(text, length), text,
-                            length <= 40 ? "" : "...", grammar[open->syntax].expected, where);
+        davy_source_problem(s->source, s->line, "%.*s%s stands where %s is expected%s%s", clip(text, length), text,
+                            length <= 40 ? "" : "...", grammar[open->syntax].expected, where, hint_of(s, text));
     s->source->broken = true;
 }
 

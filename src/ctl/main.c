@@ -43,7 +43,7 @@ static const struct verb verbs[] = {
      "[--since T] [--until T] [--zone Z] [--level L] [--limit N] [--database FILE]", "what happened", davy_ctl_events},
     {"history", 1, 1, " since= until= every= database=",
      "POINT [--since T] [--until T] [--every SPAN] [--database FILE]", "readings of a point", davy_ctl_history},
-    {"check", 0, 1, "", "[FILE]", "check a configuration", davy_ctl_check},
+    {"check", 0, 1, "", "[FILE]", "check a configuration (default: /etc/davy/davyd.conf)", davy_ctl_check},
     {"presets", 0, 1, "", "[PRESET|FAMILY|GAS]", "limits and gases that rules can refer to, with their sources",
      davy_ctl_presets},
     {"diff", 0, 1, "", "[FILE]", "what a reload of the file would change", davy_ctl_diff},

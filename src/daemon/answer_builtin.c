@@ -11,8 +11,9 @@ static const struct {
 } facts[DAVY_ALARM_COUNT_] = {
     [DAVY_ALARM_FAULT] = {"no answer (of a bus), or only bad readings, for fault_delay; none below one that stands",
                           "three answers in a row that are not bad",
-                          "look at power, wiring, address and speed: `davyctl status`, `davyctl frames BUS --errors`; "
-                          "limits are held until it gives good readings"},
+                          "comm: look at power, wiring, address and speed, `davyctl status`, `davyctl frames BUS "
+                          "--errors`; another reason: look at the device itself; limits are held until it gives good "
+                          "readings"},
     [DAVY_ALARM_VOTE_FAULT] = {"fewer points of the vote are healthy than it needs votes", "as many are healthy again",
                                "`davyctl explain RULE _` shows which members are bad"},
     [DAVY_ALARM_INHIBIT] = {"a point is in warm-up or calibration, or a person has inhibited the device", "none is",

@@ -297,7 +297,7 @@ static void refuse_rule(const struct davy_config *config, const char *name, char
     if (is_device(config, name))
         snprintf(refusal, size, "%s is a device, not a rule: ask for one of its points, %s.POINT", name, name);
     else
-        snprintf(refusal, size, "no such rule: %s%s%s%s", name, nearest ? "; did you mean " : "",
+        snprintf(refusal, size, "no such rule or device: %s%s%s%s", name, nearest ? "; did you mean " : "",
                  nearest ? nearest : "", nearest ? "?" : "");
 }
 

@@ -150,7 +150,7 @@ class Daemon(threading.Thread):
             return {"ok": True, "device": r["device"], "until": UNTIL if verb == "inhibit" else None}
         if verb == "explain":
             if r["rule"] == "h3s":
-                return {"ok": False, "error": "no such rule: h3s; did you mean h2s?"}
+                return {"ok": False, "error": "no such rule or device: h3s; did you mean h2s?"}
             items, more = self.page(EXPLAINED[r.get("point", "")], "alarm", r)
             return {"ok": True, "alarms": items, "more": more}
         if verb == "settings":
