@@ -8,18 +8,19 @@
  * not answered are paid, with the time that they took, from an account that grows by a tenth of the time that passes
  * and holds at most max(retries, 1) × C, C being the longest miss of the devices here: max(timeout, max_reply) on a
  * line, timeout on TCP. What is answered is free, as is a probe that ends before the next poll is due. Nothing is begun
- * on an account that is not positive, and no probe of a device in quarantine on one that does not hold the whole of its
- * miss: else dead devices would have all of it, and a single damaged reply of a healthy one would hide that for 10 C.
- * What missed once or twice, and does so seldom, goes first, then the device that waits longest. A device that misses
- * more than one poll in seven, by a moving mean, pays for each miss, and while the account is empty it waits in that
- * line too.
+ * on an account that is not positive, but for retries of a device that has answered until now and misses seldom, which
+ * may overdraw it by C; and no probe of a device in quarantine on one that does not hold the whole of its miss. Else
+ * dead devices would have all of it, and a single damaged reply of a healthy one would hide that for 10 C and more.
+ * What missed once, and does so seldom, is probed first, then the device that waits longest. A device that
+ * misses more than one poll in seven, by a moving mean, pays for each miss, and while the account is empty it waits in
+ * that line too.
  *
  * Where many devices miss now and then and answer again, or half of them often, the line is bad and nobody is to be
  * protected from anybody: then only those that missed three times in a row are silent, and retries are free.
  *
  * The bound, where it is not so: in any time T in which d devices fall silent, all that does not answer and is not free
  * takes at most
- *     d × C + (max(retries, 1) + 1) × C + T / 10
+ *     d × C + (max(retries, 1) + 1) × C + min(1, (d - 1) × retries) × C + T / 10
  * of it, a probe that the adapter encloses by others (acquire/bus.h) counting as it took, where it is the last one. The
  * first term is the first miss of each, that nobody can foresee. Each poll of the others is late by at most that; once
  * it is caught up with, they lose a tenth of the time. A device that is back is seen within 5 s and one exchange, or
@@ -77,6 +78,7 @@ struct davy_quarantine {
     size_t flapping; /* that miss often, and answer in between */
     int64_t credit_ns;
     int64_t credit_max_ns;
+    int64_t debt_max_ns; /* what retries of those that answered until now may overdraw it by */
     davy_mono credited;
 };
 

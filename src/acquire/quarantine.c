@@ -60,6 +60,7 @@ int davy_quarantine_init(struct davy_quarantine *quarantine, const struct davy_c
     }
     quarantine->credit_max_ns = longest * longer(config->buses[share->bus].retries, 1);
     quarantine->credit_ns = quarantine->credit_max_ns;
+    quarantine->debt_max_ns = longest;
     return 0;
 }
 
@@ -188,7 +189,9 @@ bool davy_quarantine_may_retry(struct davy_quarantine *quarantine, uint32_t devi
     const struct davy_patient *patient = davy_quarantine_find(quarantine, device);
     if (patient && is_noisy(quarantine))
         return patient->misses == 0;
-    return davy_quarantine_can_pay(quarantine, now);
+    const bool can_pay = davy_quarantine_can_pay(quarantine, now);
+    const bool answered_until_now = patient && patient->misses == 0 && !patient->flapping;
+    return can_pay || (answered_until_now && quarantine->credit_ns > -quarantine->debt_max_ns);
 }
 
 /* ---- probes ---- */
@@ -199,10 +202,10 @@ static davy_mono due_of(const struct davy_quarantine *quarantine, const struct d
     return (davy_mono){patient->probe_at.ns - early};
 }
 
-/* It answered until just now, and does so seldom: most likely noise. */
+/* It answered until just now, and misses seldom: most likely noise. */
 static bool is_slip(const struct davy_patient *patient)
 {
-    return patient->misses > 0 && patient->misses < MISSES && !patient->flapping;
+    return patient->misses == 1 && !patient->flapping;
 }
 
 /* Of those sick, that slipped or not, the one that has waited longest, or is due first; NULL. */

@@ -152,6 +152,10 @@ static void a_dead_device_leaves_a_neighbour_what_a_damaged_reply_costs(void **s
     miss(&quarantine, 1, at_ms(ms + 1000));
     assert_int_equal(davy_quarantine_next(&quarantine).ns, at_ms(ms + 2000).ns);
     assert_true(probe(&quarantine, 1, at_ms(ms + 2000)));
+    assert_false(davy_quarantine_can_pay(&quarantine, at_ms(ms + 3000)));
+    assert_true(davy_quarantine_may_retry(&quarantine, 2, at_ms(ms + 3000))); /* it has answered until now */
+    assert_false(davy_quarantine_may_retry(&quarantine, 1, at_ms(ms + 3000)));
+    assert_false(davy_quarantine_may_retry(&quarantine, 0, at_ms(ms + 3000)));
     for (ms += 3000; !probe(&quarantine, 1, at_ms(ms)); ms += 10) /* the dead one is due for longer */
         assert_false(probe(&quarantine, 0, at_ms(ms)));
     assert_true(davy_quarantine_answer(&quarantine, 1, false));
@@ -339,7 +343,7 @@ static void a_line_is_bad_when_a_fourth_device_misses_now_and_then(void **state)
     struct davy_config *config = devices(8);
     struct davy_quarantine quarantine;
     init(&quarantine, config);
-    davy_quarantine_pay(&quarantine, davy_span_ms(300), at(0));
+    davy_quarantine_pay(&quarantine, davy_span_ms(500), at(0));
     for (uint32_t device = 0; device < 4; device++) {
         assert_true(davy_quarantine_pays(&quarantine, 7, true));
         assert_false(davy_quarantine_may_retry(&quarantine, 7, at(0)));
