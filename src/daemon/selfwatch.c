@@ -152,7 +152,7 @@ static void find_mqtt_troubles(struct daemon *daemon, const struct davy_publishe
         davy_buf_text(also(why), "our certificate is about to end");
 }
 
-/* What was unconfirmed before the start may have been so for long: nothing is over before it is confirmed. */
+/* What was so before the start may be so still: nothing is over before there is a connection, and all is confirmed. */
 static enum told mqtt_told(struct daemon *daemon, struct davy_stamp now, struct davy_buf *why)
 {
     struct route *route = pipeline_route(daemon->pipeline);
@@ -165,7 +165,8 @@ static enum told mqtt_told(struct daemon *daemon, struct davy_stamp now, struct 
     find_mqtt_troubles(daemon, &publisher, &recorder, now, why);
     if (why->length > 0)
         return TOLD_TRUE;
-    return daemon->watch.mqtt.told == TOLD_NOTHING && recorder.doubtful ? TOLD_NOTHING : TOLD_FALSE;
+    const bool known = publisher.connected && !publisher.unstable && !recorder.doubtful;
+    return daemon->watch.mqtt.told == TOLD_NOTHING && !known ? TOLD_NOTHING : TOLD_FALSE;
 }
 
 /* A queue of the route that is over half full. */

@@ -545,6 +545,28 @@ def broker_that_hangs_and_a_kill_meanwhile():
         check_all(seen)
 
 
+def what_was_wrong_with_the_broker_is_not_over_by_a_restart():
+    """Without a connection nobody knows: the alarm goes on, and ends when there is one again."""
+    def told():
+        return [event for (event,) in plant.ledger("SELECT event FROM events WHERE rule = 'mqtt' ORDER BY seq")]
+
+    with Plant() as plant:
+        plant.broker.start()
+        plant.start_sim(SIM % {"port": plant.plant_port})
+        plant.start_daemon(config(plant))
+        wait_for(lambda: plant.status()["broker"]["connected"], 20, "connected")
+        plant.broker.stop()
+        wait_for(lambda: "raised" in told(), 90, "a minute without a broker")
+        plant.end_daemon(signal.SIGKILL)
+        plant.start_daemon()
+        wait_for(plant.answers, 20, "davyd answers")
+        time.sleep(4)  # some looks at the state
+        assert told() == ["raised"] and plant.alarms()["mqtt:gateway"]["active"], told()
+        plant.broker.start()
+        plant.record()
+        wait_for(lambda: told() == ["raised", "cleared"], 100, "cleared")
+
+
 def mqtt_3_1_1():
     with Plant() as plant:
         plant.broker.start()
@@ -893,7 +915,8 @@ CASES = [alarm_goes_its_whole_way, ack_while_active_then_second_ack_is_refused, 
          silence_is_a_fault_and_never_clears, late_subscriber_sees_the_present, states_at_connect_and_last_will,
          zone_shows_the_worst_colour, reload_without_a_change_keeps_the_broker, reload_good_and_bad, broker_outage_loses_nothing, starts_with_everything_away, second_instance_and_bad_files,
          stops_in_time_with_all_in_trouble, databases_are_readable_while_running,
-         a_full_disk_hides_no_alarm, broker_that_hangs_and_a_kill_meanwhile, mqtt_3_1_1,
+         a_full_disk_hides_no_alarm, broker_that_hangs_and_a_kill_meanwhile,
+         what_was_wrong_with_the_broker_is_not_over_by_a_restart, mqtt_3_1_1,
          delays_survive_a_kill, exposure_goes_on_over_a_kill, ladder_survives_a_kill,
          a_start_takes_a_changed_file_as_a_reload, reload_adds_and_removes_a_bus, what_a_broker_refuses_comes_later_in_order,
          refused_telemetry_comes_at_the_next_connect, telemetry_goes_on_without_its_file, no_preview_after_the_event,
