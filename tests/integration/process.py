@@ -497,7 +497,7 @@ def two_hundred_clients_on_one_core_hold_up_no_alarm():
             thread.start()
         flaps = Flaps(plant, seen)
         for i in range(12):
-            flaps.one(1 + i % 4)
+            flaps.one(1 + i % 4, 60)
         ends.set()
         for thread in threads:
             thread.join(10)
